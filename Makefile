@@ -1,0 +1,74 @@
+# From a ratings file to production: 'make train export batch', then 'make test'.
+# Every target makes what it needs first, and does nothing twice.
+
+DATASET ?= ml-100k
+MODEL   ?= neumf-pre
+K       ?= 10
+PYTHON  ?= python3
+
+VENV       := .venv
+NCF        := $(VENV)/bin/ncf
+SETUP      := $(VENV)/.complete
+PREPARED   := data/$(DATASET)/data.json
+CHECKPOINT := checkpoints/$(MODEL)/config.json
+BUNDLE     := model_store/ncf/bundle.json
+TABLE      := topk/LATEST
+CHOICE     := .make/choice
+TOP        := .make/k
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup data train export batch serve test lint bench clean FORCE
+
+help: ## This list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@echo
+	@echo 'Variables: DATASET=$(DATASET) MODEL=$(MODEL) K=$(K) PYTHON=$(PYTHON)'
+
+setup: $(SETUP) ## Create .venv with the pinned dependencies
+data: $(PREPARED) ## Fetch and prepare DATASET
+train: $(CHECKPOINT) ## Train MODEL; an interrupted training goes on
+export: $(BUNDLE) ## Export the checkpoint to model_store/ncf
+batch: $(TABLE) ## Write every user's top K to topk/
+
+$(SETUP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Python 3.11 or later is needed: make PYTHON=python3.11 ...' >&2; exit 2; }
+	@rm -f $@
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(PREPARED): | $(SETUP)
+	$(NCF) data prepare --dataset $(DATASET) --split leave-one-out --out data/$(DATASET)
+
+$(CHECKPOINT): $(PREPARED) $(CHOICE) | $(SETUP)
+	$(NCF) train --data data/$(DATASET) --model $(MODEL) --out checkpoints/$(MODEL) --resume
+	@touch $@
+
+$(BUNDLE): $(CHECKPOINT) $(CHOICE)
+	$(NCF) export --checkpoint checkpoints/$(MODEL) --data data/$(DATASET) --out model_store
+
+$(TABLE): $(BUNDLE) $(TOP)
+	$(NCF) batch --bundle model_store/ncf --out topk -k $(K)
+
+# Files that change when a variable does, so that what depends on it is made again.
+$(CHOICE): FORCE
+	@mkdir -p $(@D); echo '$(DATASET) $(MODEL)' | cmp -s - $@ || echo '$(DATASET) $(MODEL)' > $@
+$(TOP): FORCE
+	@mkdir -p $(@D); echo '$(K)' | cmp -s - $@ || echo '$(K)' > $@
+
+lint: $(SETUP) ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: lint ## Lint, type-check, test
+	$(VENV)/bin/pytest -n auto
+
+bench: $(SETUP) ## Measure against the tutorial's loops
+	$(VENV)/bin/python benchmarks/batch.py
+
+clean: ## Remove .venv and everything that was made, but not fetched data
+	rm -rf $(VENV) .make checkpoints topk model_store/ncf *.egg-info
+	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true

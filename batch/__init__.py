@@ -1,0 +1,1 @@
+"""Every user's top-K as one published table."""

@@ -1,0 +1,129 @@
+"""One batch run: score every shard aside, seal the run, publish it, then point LATEST at it."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from batch.shards import plan, write_part
+from ncf.artifacts import BUNDLE, RUN, read_manifest, seal
+from ncf.errors import ArtifactError, UsageError
+from ncf.files import atomic_file, atomic_folder, writer_lock
+from ncf.progress import report
+from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.ranking import PairRanker, check_k
+from ncf.scoring.sessions import Device
+
+LATEST_FILE = "LATEST"
+SUCCESS_FILE = "_SUCCESS"
+_LARGEST_K = int(np.iinfo(np.int16).max)  # rank is an int16
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to score and where to publish.
+
+    Parameters
+    ----------
+    bundle : Path
+        Exported model.
+    out : Path
+        Folder of all runs.
+    k : int
+        Rows a user at most, 1 to 32,767.
+    device : Device
+        Where to compute.
+    shard_users : int
+        Users a part, at least 1.
+    """
+
+    bundle: Path
+    out: Path
+    k: int = 10
+    device: Device = Device.AUTO
+    shard_users: int = 50_000
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_k(self.k)
+        if self.k > _LARGEST_K:
+            raise UsageError(f"k = {self.k} is above {_LARGEST_K}")
+        if self.shard_users < 1:
+            raise UsageError(f"--shard-users {self.shard_users} is less than 1")
+
+
+def run(job: Job, now: datetime) -> dict[str, Any]:
+    """Score every user against every unseen item and publish the table.
+
+    Parameters
+    ----------
+    job : Job
+        What and where.
+    now : datetime
+        Names the run.
+
+    Returns
+    -------
+    dict
+        ``run``, its ``users``, ``rows``, ``seconds`` and ``users_per_second``.
+
+    Raises
+    ------
+    ArtifactError
+        The bundle is damaged, or changed while it was read.
+    LockedError
+        Another batch writes here.
+    """
+    with writer_lock(job.out / "runs"):
+        bundle = open_bundle(job.bundle)
+        ranker = PairRanker(bundle, job.device)
+        folder = _new_folder(job.out, f"{now:%Y%m%dT%H%M%SZ}-{bundle.digest[:8]}")
+        started = time.monotonic()
+        with atomic_folder(folder) as aside:
+            users = len(bundle.users)
+            rows = 0
+            with report("score users", users) as progress:
+                for shard in plan(users, job.shard_users):
+                    rows += write_part(bundle, ranker, shard, job.k, aside)
+                    progress.advance(shard.stop - shard.start)
+            seconds = time.monotonic() - started
+            _require_unchanged(bundle)
+            (aside / SUCCESS_FILE).touch()
+            figures = {"users": users, "rows": rows, "seconds": round(seconds, 3)}
+            seal(aside, RUN, {**figures, "k": job.k, "inputs": {"bundle": bundle.digest}})
+        with atomic_file(job.out / LATEST_FILE) as latest:
+            latest.write(f"{folder.name}\n".encode())
+    return {"run": folder.name, **figures, "users_per_second": round(users / seconds, 1)}
+
+
+def latest_run(out: Path) -> Path:
+    """Folder of the newest complete run.
+
+    Raises
+    ------
+    ArtifactError
+        Nothing was published here.
+    """
+    try:
+        name = (out / LATEST_FILE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise ArtifactError("no run was published here", where=out, remedy=RUN.remedy) from error
+    return out / name
+
+
+def _new_folder(out: Path, name: str) -> Path:
+    folder, count = out / name, 1
+    while folder.exists():
+        count += 1
+        folder = out / f"{name}-{count}"
+    return folder
+
+
+def _require_unchanged(bundle: Bundle) -> None:
+    if read_manifest(bundle.path, BUNDLE)["digest"] != bundle.digest:
+        raise ArtifactError(
+            "the bundle changed during the run", where=bundle.path, remedy="run the batch again"
+        )

@@ -1,0 +1,93 @@
+"""Shards: contiguous ranges of users, each scored on its own and written as one part."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ncf.columns import Columns
+from ncf.scoring.bundle import Bundle
+from ncf.scoring.ranking import Ranker
+from ncf.scoring.recommend import Policy
+
+SCHEMA = pa.schema(
+    [
+        pa.field(Columns.USER_ID, pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field(Columns.RANK, pa.int16(), nullable=False),
+        pa.field(Columns.ITEM_ID, pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field(Columns.SCORE, pa.float32()),
+        pa.field(Columns.POLICY, pa.dictionary(pa.int32(), pa.string()), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A contiguous range of users.
+
+    Parameters
+    ----------
+    number : int
+        From 0.
+    start, stop : int
+        User indices in ``[start, stop)``.
+    """
+
+    number: int
+    start: int
+    stop: int
+
+    @property
+    def part(self) -> str:
+        """Name of the file that holds its rows."""
+        return f"part-{self.number:05d}.parquet"
+
+
+def plan(n_users: int, size: int) -> Iterator[Shard]:
+    """Cut users into shards of ``size``; the last may be smaller."""
+    for number, start in enumerate(range(0, n_users, size)):
+        yield Shard(number, start, min(start + size, n_users))
+
+
+def write_part(bundle: Bundle, ranker: Ranker, shard: Shard, k: int, folder: Path) -> int:
+    """Score one shard and write its part; returns the count of rows."""
+    table = score(bundle, ranker, shard, k)
+    pq.write_table(table, folder / shard.part, compression="zstd")
+    return int(table.num_rows)
+
+
+def score(bundle: Bundle, ranker: Ranker, shard: Shard, k: int) -> pa.Table:
+    """Top-K rows of one shard, users in order of index, ranks ascending.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Raw ids.
+    ranker : Ranker
+        Ranks user indices.
+    shard : Shard
+        Which users.
+    k : int
+        Rows a user at most, at least 1.
+    """
+    top = ranker.rank(np.arange(shard.start, shard.stop, dtype=np.int64), k)
+    valid = top.valid()
+    rows, columns = np.nonzero(valid)
+    users = pa.array(bundle.users.raw[shard.start : shard.stop], pa.string())
+    # Only the items of this shard go into the part's dictionary.
+    items, codes = np.unique(top.items[valid], return_inverse=True)
+    raw_items = pa.array([bundle.items.raw[item] for item in items.tolist()], pa.string())
+    policy = np.zeros(rows.size, np.int32)
+    return pa.table(
+        [
+            pa.DictionaryArray.from_arrays(rows.astype(np.int32), users),
+            pa.array((columns + 1).astype(np.int16)),
+            pa.DictionaryArray.from_arrays(codes.astype(np.int32), raw_items),
+            pa.array(top.scores[valid]),
+            pa.DictionaryArray.from_arrays(policy, pa.array([Policy.MODEL.value])),
+        ],
+        schema=SCHEMA,
+    )

@@ -1,0 +1,1 @@
+"""Neural collaborative filtering from a ratings file to production."""

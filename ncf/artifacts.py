@@ -1,0 +1,156 @@
+"""Sealed folders: a JSON manifest that holds the SHA-256 of every other file, and of itself.
+
+Prepared data, checkpoints, bundles and runs are all sealed folders. A reader opens one with
+:func:`open_sealed`, which names whatever is missing, extra, damaged or too new before anything
+in it is used.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ncf.errors import ArtifactError
+from ncf.files import sha256, sha256_bytes
+
+Document = dict[str, Any]
+
+_DIGEST = "digest"
+_FILES = "files"
+_SCHEMA = "schema_version"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a sealed folder holds and how its manifest is called.
+
+    Parameters
+    ----------
+    noun : str
+        How messages call it, such as ``"checkpoint"``.
+    manifest : str
+        Name of the manifest file.
+    schema_version : int
+        Version that this toolkit writes, and the newest that it reads.
+    remedy : str
+        The command that makes such a folder.
+    """
+
+    noun: str
+    manifest: str
+    schema_version: int
+    remedy: str
+
+
+DATASET = Kind("fetched data set", "dataset.json", 1, "fetch it with 'ncf data fetch'")
+DATA = Kind("prepared data", "data.json", 1, "make it with 'ncf data prepare'")
+CHECKPOINT = Kind("checkpoint", "config.json", 1, "make it with 'ncf train'")
+BUNDLE = Kind("bundle", "bundle.json", 1, "make it with 'ncf export'")
+RUN = Kind("run", "manifest.json", 1, "make it with 'ncf batch'")
+
+
+def seal(folder: Path, kind: Kind, document: Mapping[str, Any]) -> str:
+    """Write the manifest of a finished folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds every other file, complete.
+    kind : Kind
+        Names the manifest and its schema version.
+    document : mapping
+        What the manifest says besides digests; JSON values.
+
+    Returns
+    -------
+    str
+        The folder's digest: SHA-256 of the manifest's content, 64 hex digits.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != kind.manifest
+    }
+    sealed = {**document, _SCHEMA: kind.schema_version, _FILES: files}
+    digest = sha256_bytes(canonical_json(sealed))
+    (folder / kind.manifest).write_bytes(canonical_json({**sealed, _DIGEST: digest}))
+    return digest
+
+
+def open_sealed(folder: Path, kind: Kind) -> Document:
+    """Check a sealed folder from top to bottom and return its manifest.
+
+    Raises
+    ------
+    ArtifactError
+        The folder or a file is missing, damaged, unexpected, outside the folder, or of a newer
+        schema version; the message names it.
+    """
+    manifest = read_manifest(folder, kind)
+    listed: dict[str, str] = manifest[_FILES]
+    found = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if (path.is_file() or path.is_symlink()) and path.name != kind.manifest
+    }
+    for name, digest in sorted(listed.items()):
+        if name not in found:
+            raise _damaged(folder / name, f"file of the {kind.noun} is missing", kind)
+        if (folder / name).is_symlink() or sha256(folder / name) != digest:
+            raise _damaged(folder / name, "bytes differ from the recorded SHA-256", kind)
+    for name in sorted(found - listed.keys()):
+        raise ArtifactError(
+            f"file does not belong to the {kind.noun}",
+            where=folder / name,
+            remedy="remove it, or make the folder again",
+        )
+    return manifest
+
+
+def read_manifest(folder: Path, kind: Kind) -> Document:
+    """Read and check the manifest alone, without the files that it lists.
+
+    Raises
+    ------
+    ArtifactError
+        The manifest is missing, damaged, or of a newer schema version.
+    """
+    path = folder / kind.manifest
+    if not path.is_file():
+        raise ArtifactError(
+            f"not a {kind.noun} ({kind.manifest} is missing)", where=folder, remedy=kind.remedy
+        )
+    content = path.read_bytes()
+    try:
+        document: Document = json.loads(content)
+        version = document[_SCHEMA]
+        digest = document.pop(_DIGEST)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path, "not readable as a manifest", kind) from error
+    if isinstance(version, int) and version > kind.schema_version:
+        raise ArtifactError(
+            f"schema version {version} is newer than this toolkit reads ({kind.schema_version})",
+            where=path,
+            remedy="update the toolkit, or make the folder again with this one",
+        )
+    intact = sha256_bytes(canonical_json(document)) == digest
+    # Comparing the bytes too leaves no byte of the file, not even white space, unchecked.
+    if not intact or canonical_json({**document, _DIGEST: digest}) != content:
+        raise _damaged(path, "content differs from its own digest", kind)
+    for name in document[_FILES]:
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
+            raise ArtifactError(
+                f"names a file outside its folder: {name!r}", where=path, remedy=kind.remedy
+            )
+    return {**document, _DIGEST: digest}
+
+
+def canonical_json(document: Mapping[str, Any]) -> bytes:
+    """One document, one sequence of bytes: sorted keys, UTF-8, two-space indent."""
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def _damaged(where: Path, problem: str, kind: Kind) -> ArtifactError:
+    return ArtifactError(problem, where=where, remedy=f"the {kind.noun} is damaged: {kind.remedy}")

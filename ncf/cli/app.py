@@ -1,0 +1,59 @@
+"""The command tree, and how errors become one line and an exit code."""
+
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+
+import typer
+
+from ncf.cli import data, model, serving
+from ncf.errors import NcfError
+
+_FAULT = 1
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="ncf",
+    help="Neural collaborative filtering from a ratings file to production.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
+)
+app.add_typer(data.app, name="data")
+app.command("train")(model.train)
+app.command("evaluate")(model.evaluate)
+app.command("export")(model.export)
+app.command("batch")(serving.batch)
+app.command("recommend")(serving.recommend)
+app.command("doctor")(serving.doctor)
+
+
+def main() -> None:
+    """Run the command line; exits 0 done, 2 wrong usage or bad input, 1 a fault of ours."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(standalone_mode=False)
+    except NcfError as error:
+        code = _complain(str(error), error.exit_code)
+    except typer.TyperException as error:
+        code = _complain(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        code = _complain(str(error) or "interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) has left: nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _FAULT
+    sys.exit(code)
+
+
+def _complain(message: str, code: int) -> int:
+    sys.stderr.write(f"ncf: {' '.join(message.split())}\n")
+    return code
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+    raise KeyboardInterrupt

@@ -1,0 +1,131 @@
+"""``ncf train``, ``ncf evaluate``, ``ncf export``: what needs torch."""
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ncf.cli.output import show
+from ncf.errors import CapabilityError, UsageError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
+Data = Annotated[Path, typer.Option(help="Folder that 'ncf data prepare' made.")]
+CheckpointFolder = Annotated[Path, typer.Option(help="Folder that 'ncf train' made.")]
+
+
+class Protocol(StrEnum):
+    """What a test case's positive is ranked against."""
+
+    SAMPLED = "sampled"
+    FULL = "full"
+
+
+class TorchDevice(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class ModelName(StrEnum):
+    """The variants, named here so that --help need not import torch."""
+
+    GMF = "gmf"
+    MLP = "mlp"
+    NEUMF_END = "neumf-end"
+    NEUMF_PRE = "neumf-pre"
+
+
+def train(
+    data: Data,
+    model: Annotated[ModelName, typer.Option(help="What to train.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
+    config: Annotated[Path | None, typer.Option(help="Recipe in TOML, over the default.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last whole epoch.")
+    ] = False,
+    gmf: Annotated[Path | None, typer.Option(help="GMF parent of neumf-pre.")] = None,
+    mlp: Annotated[Path | None, typer.Option(help="MLP parent of neumf-pre.")] = None,
+    device: Annotated[TorchDevice, typer.Option(help="Where to compute.")] = TorchDevice.AUTO,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model; the checkpoint holds the best epoch by validation, never by test.
+
+    Example: ncf train --data data/ml-100k --model neumf-pre --out checkpoints/neumf-pre
+    """
+    from ncf.data.prepared import open_data
+    from ncf.training import train as training
+    from ncf.training.recipe import Variant, default_recipe, load_recipe
+
+    variant = Variant(model.value)
+    if variant is not Variant.NEUMF_PRE and (gmf or mlp):
+        raise UsageError("--gmf and --mlp are for --model neumf-pre")
+    recipe = load_recipe(config, variant) if config else default_recipe(variant)
+    request = training.Request(
+        variant, recipe, out, resume, _torch_device(device), training.Parents(gmf, mlp)
+    )
+    show({"checkpoint": str(out), **training.train(request, open_data(data))}, as_json=as_json)
+
+
+def evaluate(
+    checkpoint: CheckpointFolder,
+    data: Data,
+    protocol: Annotated[Protocol, typer.Option(help="Ranked against.")] = Protocol.SAMPLED,
+    k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
+    device: Annotated[TorchDevice, typer.Option(help="Where to compute.")] = TorchDevice.AUTO,
+    as_json: AsJson = False,
+) -> None:
+    """Hit ratio and NDCG at K on the test part, with standard errors.
+
+    Example: ncf evaluate --checkpoint checkpoints/gmf --data data/ml-100k --protocol sampled -k 10
+    """
+    from ncf.data.prepared import open_data
+    from ncf.evaluation.protocols import full, sampled
+    from ncf.models.scorer import scorer
+    from ncf.training.checkpoint import open_checkpoint
+
+    trained = open_checkpoint(checkpoint)
+    prepared = open_data(data)
+    trained.require_data(prepared)
+    score = scorer(trained.model().to(_torch_device(device)))
+    if protocol is Protocol.SAMPLED:
+        metrics = sampled(score, prepared.test, k)
+    else:
+        metrics = full(score, prepared.test.positives, prepared.known(), k)
+    show(asdict(metrics), as_json=as_json)
+
+
+def export(
+    checkpoint: CheckpointFolder,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of exported models.")] = Path("model_store"),
+    name: Annotated[str, typer.Option(help="Name of the bundle.")] = "ncf",
+    as_json: AsJson = False,
+) -> None:
+    """Export a bundle: an ONNX graph proven equal to the checkpoint, ids, seen items, digests.
+
+    Example: ncf export --checkpoint checkpoints/neumf-pre --data data/ml-100k --out model_store
+    """
+    from export.bundle import export_bundle
+    from ncf.data.prepared import open_data
+    from ncf.training.checkpoint import open_checkpoint
+
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise UsageError(f"--name {name!r} is not letters, digits, - and _")
+    report = export_bundle(open_checkpoint(checkpoint), open_data(data), out / name)
+    show({"bundle": str(out / name), **report}, as_json=as_json)
+
+
+def _torch_device(device: TorchDevice) -> str:
+    import torch
+
+    available = torch.cuda.is_available()
+    if device is TorchDevice.CUDA and not available:
+        raise CapabilityError(
+            "CUDA was asked for and PyTorch cannot use it",
+            remedy="see 'ncf doctor', or --device cpu",
+        )
+    return "cuda" if available and device is not TorchDevice.CPU else "cpu"

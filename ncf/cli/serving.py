@@ -1,0 +1,91 @@
+"""``ncf batch``, ``ncf recommend``, ``ncf doctor``: what a bundle answers, and the machine."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ncf.cli.output import print_json, say, show
+from ncf.scoring.sessions import Device
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
+BundleFolder = Annotated[Path, typer.Option(help="Folder that 'ncf export' made.")]
+Length = Annotated[int, typer.Option("-k", help="Items a user at most.")]
+
+
+def batch(
+    bundle: BundleFolder,
+    out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("topk"),
+    k: Length = 10,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
+    shard_users: Annotated[int, typer.Option(help="Users a part.")] = 50_000,
+    as_json: AsJson = False,
+) -> None:
+    """Score every user against every unseen item and publish one Parquet table.
+
+    Example: ncf batch --bundle model_store/ncf --out topk -k 10
+    """
+    from batch.run import Job, run
+
+    figures = run(Job(bundle, out, k, device, shard_users), datetime.now(UTC))
+    show({**figures, "table": str(out / figures["run"])}, as_json=as_json)
+
+
+def recommend(
+    bundle: BundleFolder,
+    user: Annotated[str, typer.Option(help="Raw user id.")],
+    k: Length = 10,
+    history: Annotated[int, typer.Option(help="Known items shown at most.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Print a user's history and top-K; the popular items for an unknown user.
+
+    Example: ncf recommend --bundle model_store/ncf --user 196 -k 10
+    """
+    from ncf.scoring.bundle import open_bundle
+    from ncf.scoring.ranking import PairRanker
+    from ncf.scoring.recommend import Recommender
+
+    opened = open_bundle(bundle)
+    recommender = Recommender(opened, PairRanker(opened))
+    found = recommender.recommend(user, k)
+    known = recommender.history(user)
+    if as_json:
+        items = [{k: v for k, v in asdict(item).items() if v is not None} for item in found.items]
+        print_json({"user": user, "policy": found.policy.value, "items": items})
+        return
+    if not known:
+        say(f"user {user!r} is unknown to the model: the most popular items")
+    else:
+        table = Table("item", "title", title=f"{len(known)} known interactions of user {user}")
+        for item in known[:history]:
+            table.add_row(item.item, item.title or "")
+        Console().print(table)
+    table = Table("rank", "item", "title", "score", title=f"top {k} ({found.policy.value})")
+    for rank, item in enumerate(found.items, 1):
+        score = "" if item.score is None else f"{item.score:.4f}"
+        table.add_row(str(rank), item.item, item.title or "", score)
+    Console().print(table)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Tell what this machine can and cannot do, and the remedy.
+
+    Example: ncf doctor
+    """
+    from ncf.doctor import examine
+
+    findings = examine()
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.ok else ("no  " if finding.optional else "FAIL")
+            remedy = f" -> {finding.remedy}" if finding.remedy else ""
+            say(f"{mark} {finding.subject}: {finding.detail}{remedy}")
+    if any(not finding.ok and not finding.optional for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,141 @@
+"""Text files in blocks of whole lines: encoding checked, line ends unified, lines counted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from ncf.errors import RatingsError
+
+_BLOCK_BYTES = 8 << 20
+_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_TO_UTF8 = "convert it with 'iconv -f {} -t UTF-8'"
+
+
+class _Stream(Protocol):
+    def read(self, nbytes: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some whole lines of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file they come from, for messages.
+    data : bytes
+        UTF-8 without NUL bytes; every line, the last too, ends in a line feed.
+    first_line : int
+        Number of the first line in the file, from 1.
+    """
+
+    path: Path
+    data: bytes
+    first_line: int
+
+    def rows(self) -> list[tuple[int, bytes]]:
+        """List number and text of each line that is not blank."""
+        lines = enumerate(self.data.split(b"\n"), self.first_line)
+        return [(number, line) for number, line in lines if line]
+
+    def place(self, offset: int) -> str:
+        """``file:line`` of a byte of the block."""
+        line = self.first_line + self.data.count(b"\n", 0, offset)
+        return f"{self.path}:{line}"
+
+    def without_first_row(self) -> "Block":
+        """Drop the first line that is not blank (a header)."""
+        number, line = self.rows()[0]
+        skipped = number - self.first_line + len(line) + 1
+        return Block(self.path, self.data[skipped:], number + 1)
+
+    def error(self, row: int, problem: str, remedy: str = "") -> RatingsError:
+        """Error that names the line of the ``row``-th line (from 0) that is not blank."""
+        return RatingsError(problem, where=f"{self.path}:{self.rows()[row][0]}", remedy=remedy)
+
+
+def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[Block]:
+    """Yield a text file in blocks; ``.gz``, ``.bz2``, ``.zst`` and ``.lz4`` are unpacked.
+
+    Raises
+    ------
+    RatingsError
+        The file is missing, empty, damaged, or not UTF-8 text.
+    """
+    if not path.is_file():
+        raise RatingsError("no such file", where=path)
+    first_line = 1
+    for data in _whole_lines(path, block_bytes):
+        block = Block(path, data, first_line)
+        _check_text(block)
+        first_line += data.count(b"\n")
+        if data.strip(b"\n"):
+            yield block
+
+
+def _whole_lines(path: Path, block_bytes: int) -> Iterator[bytes]:
+    rest, held, first = b"", b"", True
+    for chunk in _chunks(path, block_bytes):
+        data = held + chunk
+        if first:
+            if data.startswith(_UTF16):
+                raise RatingsError(
+                    "the file is UTF-16, not UTF-8", where=path, remedy=_TO_UTF8.format("UTF-16")
+                )
+            data, first = data.removeprefix(_BOM), False
+        # A carriage return at the very end may be half of a CRLF.
+        held = data[-1:] if data.endswith(b"\r") else b""
+        data = data[: len(data) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        cut = data.rfind(b"\n") + 1
+        if cut == 0:
+            rest += data
+            if len(rest) > 2 * block_bytes:
+                raise RatingsError(
+                    f"a line is longer than {2 * block_bytes:,} bytes",
+                    where=path,
+                    remedy="is this a text file with one interaction a line?",
+                )
+            continue
+        yield rest + data[:cut]
+        rest = data[cut:]
+    if rest or held:
+        yield rest + b"\n"
+
+
+def _chunks(path: Path, size: int) -> Iterator[bytes]:
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            while chunk := _read(stream, size):
+                yield chunk
+    except (OSError, pa.ArrowInvalid) as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise RatingsError(
+            f"cannot be read ({error})", where=path, remedy="is the compressed file whole?"
+        ) from error
+
+
+def _read(stream: _Stream, size: int) -> bytes:
+    return stream.read(size)
+
+
+def _check_text(block: Block) -> None:
+    nul = block.data.find(b"\0")
+    if nul >= 0:
+        raise RatingsError(
+            "NUL byte in the text: the file is binary or UTF-16, not UTF-8",
+            where=block.place(nul),
+            remedy=_TO_UTF8.format("UTF-16"),
+        )
+    try:
+        block.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RatingsError(
+            f"byte 0x{block.data[error.start]:02x} is not UTF-8 (Latin-1?)",
+            where=block.place(error.start),
+            remedy=_TO_UTF8.format("LATIN1"),
+        ) from error

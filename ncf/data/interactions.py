@@ -1,0 +1,99 @@
+"""Interactions: pairs of dense user and item indices, checked once at the edge."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from ncf.data.readers import Ratings
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Pairs of a user and an item.
+
+    Parameters
+    ----------
+    users, items : int32 arrays of shape (pairs,)
+        Indices in ``[0, n_users)`` and ``[0, n_items)``.
+    n_users, n_items : int
+        Sizes of the id maps; may exceed the largest index present.
+
+    Raises
+    ------
+    ValueError
+        Lengths differ or an index is out of range.
+    """
+
+    users: npt.NDArray[np.int32]
+    items: npt.NDArray[np.int32]
+    n_users: int
+    n_items: int
+
+    def __post_init__(self) -> None:
+        """Check shapes and bounds."""
+        if self.users.shape != self.items.shape:
+            raise ValueError(f"{self.users.size} users and {self.items.size} items")
+        for name, indices, size in (
+            ("user", self.users, self.n_users),
+            ("item", self.items, self.n_items),
+        ):
+            if indices.size and not (indices.min() >= 0 and indices.max() < size):
+                raise ValueError(f"{name} index outside [0, {size})")
+
+    def __len__(self) -> int:
+        """Count of pairs."""
+        return self.users.size
+
+    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Interactions":
+        """Take some of the pairs, by mask or position."""
+        return Interactions(self.users[rows], self.items[rows], self.n_users, self.n_items)
+
+    def join(self, *others: "Interactions") -> "Interactions":
+        """Put pairs of others over the same id maps after these."""
+        parts = (self, *others)
+        users = np.concatenate([part.users for part in parts])
+        items = np.concatenate([part.items for part in parts])
+        return Interactions(users, items, self.n_users, self.n_items)
+
+    def csr(self) -> sparse.csr_array:
+        """Make a matrix, users by items: int8 ones, a user's item indices ascending, distinct."""
+        ones = np.ones(len(self), np.int8)
+        shape = (self.n_users, self.n_items)
+        matrix = sparse.csr_array((ones, (self.users, self.items)), shape=shape)
+        matrix.sum_duplicates()
+        matrix.data[:] = 1
+        return matrix
+
+
+def latest_by_user(ratings: Ratings) -> tuple[Interactions, int]:
+    """Order rows by user and time, and keep of duplicate pairs the latest.
+
+    Rows of one user with the same timestamp, or without timestamps, stand in file order.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Rows as read.
+
+    Returns
+    -------
+    interactions : Interactions
+        Each pair once; users ascending, each user's pairs from the oldest to the latest.
+    duplicates : int
+        Rows left out.
+    """
+    users = ratings.users.indices.to_numpy()
+    items = ratings.items.indices.to_numpy()
+    n_users, n_items = len(ratings.users.dictionary), len(ratings.items.dictionary)
+    keys = (users,) if ratings.timestamps is None else (ratings.timestamps, users)
+    order = np.lexsort(keys)
+    users, items = users[order], items[order]
+    del order
+    pairs = users.astype(np.int64) * n_items + items
+    by_pair = np.argsort(pairs, kind="stable")
+    last = np.ones(pairs.size, np.bool_)
+    last[by_pair[:-1]] = pairs[by_pair[1:]] != pairs[by_pair[:-1]]
+    kept = Interactions(users[last], items[last], n_users, n_items)
+    return kept, int(np.count_nonzero(~last))

@@ -1,0 +1,111 @@
+"""How the columns of a ratings file lie: delimiter, header, order; told from its first line."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ncf.columns import Columns
+from ncf.data.blocks import Block
+
+_ALIASES = {
+    Columns.USER_ID: {"user_id", "userid", "user"},
+    Columns.ITEM_ID: {"item_id", "itemid", "item", "movie_id", "movieid"},
+    Columns.RATING: {"rating"},
+    Columns.TIMESTAMP: {"timestamp", "time"},
+}
+_POSITIONAL = (Columns.USER_ID, Columns.ITEM_ID, Columns.RATING, Columns.TIMESTAMP)
+_CSV_HEADER = "user_id,item_id[,rating][,timestamp]"
+
+
+class Format(StrEnum):
+    """Formats of a ratings file."""
+
+    CSV = "csv"
+    MOVIELENS = "movielens"
+    NCF = "ncf"
+    RECBOLE = "recbole"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each column stands.
+
+    Parameters
+    ----------
+    delimiter : bytes
+        Between fields; two bytes for MovieLens' ``::``.
+    columns : tuple of str
+        Names in the order of the file.
+    header : bool
+        Whether the first line holds the names.
+    expected : str
+        The first line that the format calls for, for messages.
+    """
+
+    delimiter: bytes
+    columns: tuple[str, ...]
+    header: bool
+    expected: str
+
+    @property
+    def quoted(self) -> bool:
+        """Whether fields may stand in double quotes (comma-separated files only)."""
+        return self.delimiter == b","
+
+
+NCF_LAYOUT = Layout(
+    b"\t", _POSITIONAL, header=False, expected="user, item, rating, timestamp; tabs"
+)
+
+
+def detect_layout(block: Block, file_format: Format) -> Layout:
+    """Tell the layout from the first line of the first block.
+
+    Raises
+    ------
+    RatingsError
+        The first line fits no layout of the format; the message names the expected one.
+    """
+    if file_format is Format.NCF:
+        return NCF_LAYOUT
+    if file_format is Format.CSV:
+        return _by_header(block, b",", _CSV_HEADER)
+    if file_format is Format.RECBOLE:
+        return _by_header(block, b"\t", "user_id:token<TAB>item_id:token[<TAB>rating:float]…")
+    return _movielens(block)
+
+
+def _by_header(block: Block, delimiter: bytes, expected: str) -> Layout:
+    names = _names(block, delimiter)
+    columns = tuple(_canonical(name) for name in names)
+    known = [column for column in columns if column is not None]
+    required = {Columns.USER_ID, Columns.ITEM_ID}
+    if len(known) != len(columns) or len(set(known)) != len(known) or not required <= set(known):
+        text = block.rows()[0][1].decode()[:80]
+        raise block.error(0, f"header is {text!r}", f"expected '{expected}'")
+    return Layout(delimiter, tuple(known), header=True, expected=expected)
+
+
+def _movielens(block: Block) -> Layout:
+    first = block.rows()[0][1]
+    expected = "user::item::rating::timestamp, or the same with tabs or commas"
+    delimiter = next((mark for mark in (b"::", b"\t", b",") if mark in first), None)
+    if delimiter is None:
+        raise block.error(0, "no delimiter found", f"expected '{expected}'")
+    if _canonical(_names(block, delimiter)[0]) == Columns.USER_ID:
+        return _by_header(block, delimiter, "userId,movieId,rating,timestamp")
+    width = first.count(delimiter) + 1
+    if width not in {3, 4}:
+        raise block.error(0, f"{width} fields", f"expected '{expected}'")
+    return Layout(delimiter, _POSITIONAL[:width], header=False, expected=expected)
+
+
+def _names(block: Block, delimiter: bytes) -> list[str]:
+    fields = block.rows()[0][1].split(delimiter)
+    return [field.decode().strip().strip('"').partition(":")[0] for field in fields]
+
+
+def _canonical(name: str) -> str | None:
+    for column, aliases in _ALIASES.items():
+        if name.lower() in aliases:
+            return column
+    return None

@@ -1,0 +1,93 @@
+"""Negatives: items that a user is not known to have interacted with, drawn exactly and at once.
+
+The r-th unseen item of a user is found by binary search, not by drawing and rejecting: with the
+seen items s_0 < s_1 < ... of a user, exactly s_j - j unseen items lie before s_j, so that the r-th
+unseen item (from 0) is r plus the count of j with s_j - j <= r. Drawing r uniformly therefore
+draws an unseen item uniformly, and a user who has seen nearly everything costs no more.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+_NO_ITEM = -1
+
+
+class UnseenItems:
+    """The items that each user has not seen.
+
+    Parameters
+    ----------
+    seen : scipy.sparse.csr_array of shape (n_users, n_items)
+        Stored entries are seen; indices ascending and distinct within a user.
+    """
+
+    def __init__(self, seen: sparse.csr_array) -> None:
+        n_users, self._n_items = seen.shape
+        self._starts = seen.indptr.astype(np.int64)
+        seen_counts = np.diff(self._starts)
+        self.counts: npt.NDArray[np.int64] = self._n_items - seen_counts
+        """Count of unseen items by user, int64 of shape ``(n_users,)``."""
+        owners = np.repeat(np.arange(n_users, dtype=np.int64), seen_counts)
+        within = np.arange(seen.indices.size, dtype=np.int64) - self._starts[owners]
+        # One ascending array for all users: a user's gaps s_j - j, shifted to a range of its own.
+        self._keys = owners * (self._n_items + 1) + (seen.indices - within)
+
+    def at(
+        self, users: npt.NDArray[np.integer], ranks: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int32]:
+        """Find the unseen item of a rank, from 0, among a user's unseen items in ascending order.
+
+        Parameters
+        ----------
+        users : int array of shape (n,)
+            User indices.
+        ranks : int64 array of shape (n,)
+            In ``[0, counts[user])``.
+
+        Returns
+        -------
+        int32 array of shape (n,)
+        """
+        users = users.astype(np.int64)
+        found = np.searchsorted(self._keys, users * (self._n_items + 1) + ranks, side="right")
+        items: npt.NDArray[np.int32] = (ranks + found - self._starts[users]).astype(np.int32)
+        return items
+
+    def draw(
+        self, users: npt.NDArray[np.integer], rng: np.random.Generator
+    ) -> npt.NDArray[np.int32]:
+        """Draw one unseen item for each entry of ``users``, uniform and independent.
+
+        Every user named has an unseen item (``counts > 0``).
+        """
+        return self.at(users, rng.integers(0, self.counts[users]))
+
+    def draw_distinct(
+        self, users: npt.NDArray[np.integer], size: int, rng: np.random.Generator
+    ) -> npt.NDArray[np.int32]:
+        """Draw up to ``size`` distinct unseen items for each entry of ``users``.
+
+        Source of the method: R. W. Floyd in Bentley and Floyd, "A sample of brilliance",
+        Communications of the ACM 30(9), 1987; here for many users at once.
+
+        Returns
+        -------
+        int32 array of shape (n, size)
+            A user with fewer unseen items gets all of them, then -1.
+        """
+        available = self.counts[users]
+        ranks = np.empty((users.size, size), np.int64)
+        for column in range(size):
+            # Draw from the first (available - size + column + 1) ranks; on a repeat take the last.
+            last = np.maximum(available - size + column, 0)
+            drawn = rng.integers(0, last + 1)
+            repeated = (ranks[:, :column] == drawn[:, None]).any(axis=1)
+            ranks[:, column] = np.where(repeated, last, drawn)
+        scarce = available < size
+        ranks[scarce] = np.arange(size)
+        valid = ranks < available[:, None]
+        owners = np.broadcast_to(users[:, None], ranks.shape)
+        items = np.full(ranks.shape, _NO_ITEM, np.int32)
+        items[valid] = self.at(owners[valid], ranks[valid])
+        return items

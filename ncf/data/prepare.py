@@ -1,0 +1,233 @@
+"""From a ratings file to prepared data: read, order, split, draw negatives, write."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from ncf.data.identifiers import IdMap
+from ncf.data.interactions import Interactions, latest_by_user
+from ncf.data.layouts import Format
+from ncf.data.negatives import UnseenItems
+from ncf.data.prepared import negatives_path, seal_data, write_interactions
+from ncf.data.readers import Ratings, read_ratings
+from ncf.data.splits import Split, SplitKind, leave_one_out, one_of_each_user, random_split
+from ncf.data.titles import Titles
+from ncf.data.triple import Triple, read_triple, triple_paths
+from ncf.errors import UsageError
+from ncf.files import atomic_folder, sha256, writer_lock
+from ncf.progress import Reporter, report
+
+_CASES_AT_ONCE = 1 << 14
+
+
+class Exclude(StrEnum):
+    """Which known items of a user are never drawn as a negative of a test case."""
+
+    ALL = "all"
+    TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to prepare data.
+
+    Parameters
+    ----------
+    split : SplitKind
+        How the test part is chosen; the NCF triple brings its own.
+    test_ratio : float
+        Share of a random split's test part, in (0, 1).
+    min_rating : float or None
+        Rows rated lower are left out.
+    negatives : int
+        Sampled for each test case, at least 1.
+    negatives_exclude : Exclude
+        ``all``: never a known item of the user; ``train``: the looser protocol, in which other
+        test items of the user may be drawn.
+    seed : int
+        All choices follow from it; at least 0.
+    """
+
+    split: SplitKind = SplitKind.LEAVE_ONE_OUT
+    test_ratio: float = 0.2
+    min_rating: float | None = None
+    negatives: int = 99
+    negatives_exclude: Exclude = Exclude.ALL
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not 0 < self.test_ratio < 1:
+            raise UsageError(f"--test-ratio {self.test_ratio} is not between 0 and 1")
+        if self.negatives < 1:
+            raise UsageError(f"--negatives {self.negatives} is less than 1")
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed} is negative")
+
+
+def prepare(
+    ratings: Path, file_format: Format, out: Path, options: Options, titles: Titles | None = None
+) -> dict[str, Any]:
+    """Prepare a ratings file for training.
+
+    Parameters
+    ----------
+    ratings : Path
+        Ratings file, or the prefix of an NCF triple.
+    file_format : Format
+        What it looks like.
+    out : Path
+        Folder to write; replaced as a whole.
+    options : Options
+        Split, negatives, seed.
+    titles : dict, optional
+        Title by raw item id.
+
+    Returns
+    -------
+    dict
+        Counts: what was read, dropped, split; and the data's ``digest``.
+
+    Raises
+    ------
+    RatingsError
+        The file cannot be read as it stands.
+    UsageError
+        Options do not fit the format.
+    """
+    rng = np.random.default_rng(options.seed)
+    with writer_lock(out), atomic_folder(out) as folder:
+        if file_format is Format.NCF:
+            if options.min_rating is not None:
+                raise UsageError("--min-rating does not apply to --format ncf", remedy="leave it")
+            triple = read_triple(ratings)
+            source, split, counts = triple.ratings, *_split_triple(triple, rng)
+            _draw_negatives(folder, split, "validation", options, rng)
+            np.save(negatives_path(folder, "test"), triple.negatives)
+            files: tuple[Path, ...] = triple_paths(ratings)
+        else:
+            source = read_ratings(ratings, file_format, min_rating=options.min_rating)
+            split, counts = _split(source, options, rng)
+            _draw_negatives(folder, split, "validation", options, rng)
+            _draw_negatives(folder, split, "test", options, rng)
+            files = (ratings,)
+        for part in ("train", "validation", "test"):
+            write_interactions(folder, part, getattr(split, part))
+        users, items = _id_maps(source, titles or {})
+        counts |= {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
+        document = {
+            "source": {path.name: sha256(path) for path in files},
+            "format": file_format.value,
+            "options": asdict(options),
+            "counts": counts,
+        }
+        digest = seal_data(folder, users, items, document)
+    return {"users": len(users), "items": len(items), **counts, "digest": digest}
+
+
+def _split(
+    ratings: Ratings, options: Options, rng: np.random.Generator
+) -> tuple[Split, dict[str, Any]]:
+    interactions, duplicates = latest_by_user(ratings)
+    counts = np.bincount(interactions.users, minlength=interactions.n_users)
+    facts: dict[str, Any] = {
+        "rows": len(ratings.users) + ratings.dropped,
+        "under_min_rating": ratings.dropped,
+        "duplicates": duplicates,
+        "order": "file" if ratings.timestamps is None else "time",
+    }
+    if options.split is SplitKind.RANDOM:
+        return random_split(interactions, options.test_ratio, rng), facts
+    facts["users_without_test_case"] = int(np.count_nonzero(counts == 1))
+    return leave_one_out(interactions, rng), facts
+
+
+def _split_triple(triple: Triple, rng: np.random.Generator) -> tuple[Split, dict[str, Any]]:
+    ratings, n_train = triple.ratings, triple.n_train
+    times = None if ratings.timestamps is None else ratings.timestamps[:n_train]
+    head = Ratings(ratings.users.slice(0, n_train), ratings.items.slice(0, n_train), times, 0)
+    train, duplicates = latest_by_user(head)
+    test = Interactions(
+        ratings.users.indices.to_numpy()[n_train:],
+        ratings.items.indices.to_numpy()[n_train:],
+        train.n_users,
+        train.n_items,
+    )
+    leaked = np.isin(_pair_keys(train), _pair_keys(test))
+    train = train.take(~leaked)
+    chosen = one_of_each_user(train, np.ones(len(train), np.bool_), rng)
+    facts = {
+        "rows": len(ratings.users),
+        "duplicates": duplicates,
+        "test_pairs_in_train": int(np.count_nonzero(leaked)),
+        "order": "given",
+    }
+    return Split(train.take(~chosen), train.take(chosen), test), facts
+
+
+def _pair_keys(interactions: Interactions) -> npt.NDArray[np.int64]:
+    return interactions.users.astype(np.int64) * interactions.n_items + interactions.items
+
+
+def _draw_negatives(
+    folder: Path, split: Split, part: str, options: Options, rng: np.random.Generator
+) -> None:
+    cases: Interactions = getattr(split, part)
+    shape = (len(cases), options.negatives)
+    path = negatives_path(folder, part)
+    if not len(cases):
+        np.save(path, np.empty(shape, np.int32))
+        return
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=shape)
+    with report(f"draw {part} negatives", len(cases)) as progress:
+        if options.negatives_exclude is Exclude.ALL:
+            seen = split.train.join(split.validation, split.test).csr()
+            _fill(out, cases, UnseenItems(seen), rng, progress)
+        else:
+            _fill_looser(out, cases, split.train.join(split.validation).csr(), rng, progress)
+    out.flush()
+
+
+def _fill(
+    out: npt.NDArray[np.int32],
+    cases: Interactions,
+    unseen: UnseenItems,
+    rng: np.random.Generator,
+    progress: Reporter,
+) -> None:
+    for start in range(0, len(cases), _CASES_AT_ONCE):
+        users = cases.users[start : start + _CASES_AT_ONCE]
+        out[start : start + users.size] = unseen.draw_distinct(users, out.shape[1], rng)
+        progress.advance(users.size)
+
+
+def _fill_looser(
+    out: npt.NDArray[np.int32],
+    cases: Interactions,
+    seen: sparse.csr_array,
+    rng: np.random.Generator,
+    progress: Reporter,
+) -> None:
+    # Besides the user's training items only the case's own positive is out: a seen set a case.
+    for start in range(0, len(cases), _CASES_AT_ONCE):
+        users = cases.users[start : start + _CASES_AT_ONCE]
+        items = cases.items[start : start + users.size]
+        rows = np.arange(users.size)
+        ones = np.ones(users.size, np.int8)
+        own = sparse.csr_array((ones, (rows, items)), shape=(users.size, seen.shape[1]))
+        both = sparse.csr_array(seen[users] + own)
+        both.sort_indices()
+        out[start : start + users.size] = UnseenItems(both).draw_distinct(rows, out.shape[1], rng)
+        progress.advance(users.size)
+
+
+def _id_maps(ratings: Ratings, titles: Titles) -> tuple[IdMap, IdMap]:
+    users = IdMap(ratings.users.dictionary.to_pylist())
+    raw_items = ratings.items.dictionary.to_pylist()
+    named = [titles.get(item) for item in raw_items] if titles else []
+    return users, IdMap(raw_items, named)

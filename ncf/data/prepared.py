@@ -1,0 +1,113 @@
+"""Prepared data: a sealed folder with id maps, splits and sampled negatives, all by index."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ncf.artifacts import DATA, Document, open_sealed, seal
+from ncf.columns import Columns
+from ncf.data.identifiers import IdMap
+from ncf.data.interactions import Interactions
+
+USERS_FILE = "users.parquet"
+ITEMS_FILE = "items.parquet"
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Test cases: one positive each, with the items it is ranked against.
+
+    Parameters
+    ----------
+    positives : Interactions
+        One pair a case.
+    negatives : int32 array of shape (cases, sampled)
+        Item indices; -1 pads the cases of users with fewer unseen items.
+    """
+
+    positives: Interactions
+    negatives: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """What training and evaluation read.
+
+    Parameters
+    ----------
+    users, items : IdMap
+        Raw ids by index.
+    train : Interactions
+        Training pairs.
+    validation, test : Cases
+        Cases with sampled negatives.
+    manifest : dict
+        Options, counts, digests.
+    """
+
+    users: IdMap
+    items: IdMap
+    train: Interactions
+    validation: Cases
+    test: Cases
+    manifest: Document
+
+    @property
+    def digest(self) -> str:
+        """Digest that stands for all the data, 64 hex digits."""
+        digest: str = self.manifest["digest"]
+        return digest
+
+    def known(self) -> Interactions:
+        """Every known pair: training, validation and test."""
+        return self.train.join(self.validation.positives, self.test.positives)
+
+
+def write_interactions(folder: Path, part: str, interactions: Interactions) -> None:
+    """Write the pairs of one part as ``PART.parquet``."""
+    table = pa.table({Columns.USER: interactions.users, Columns.ITEM: interactions.items})
+    pq.write_table(table, folder / f"{part}.parquet", compression="zstd")
+
+
+def negatives_path(folder: Path, part: str) -> Path:
+    """Where the negatives of a part lie."""
+    return folder / f"{part}_negatives.npy"
+
+
+def seal_data(folder: Path, users: IdMap, items: IdMap, document: Mapping[str, Any]) -> str:
+    """Write the id maps and the manifest; returns the data's digest."""
+    users.write(folder / USERS_FILE, Columns.USER_ID)
+    items.write(folder / ITEMS_FILE, Columns.ITEM_ID)
+    return seal(folder, DATA, {**document, "n_users": len(users), "n_items": len(items)})
+
+
+def open_data(folder: Path) -> PreparedData:
+    """Open prepared data; every digest is checked, negatives are mapped, not read.
+
+    Raises
+    ------
+    ArtifactError
+        Something is missing or damaged.
+    """
+    manifest = open_sealed(folder, DATA)
+    users = IdMap.read(folder / USERS_FILE, Columns.USER_ID)
+    items = IdMap.read(folder / ITEMS_FILE, Columns.ITEM_ID)
+
+    def pairs(part: str) -> Interactions:
+        table = pq.read_table(folder / f"{part}.parquet")
+        pair = (table[Columns.USER].to_numpy(), table[Columns.ITEM].to_numpy())
+        return Interactions(*pair, len(users), len(items))
+
+    def cases(part: str) -> Cases:
+        path = negatives_path(folder, part)
+        # An empty array cannot be mapped.
+        negatives = np.load(path) if not len(pairs(part)) else np.load(path, mmap_mode="r")
+        return Cases(pairs(part), negatives)
+
+    return PreparedData(users, items, pairs("train"), cases("validation"), cases("test"), manifest)

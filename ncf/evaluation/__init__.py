@@ -1,0 +1,1 @@
+"""Metrics of ranked lists, over sampled negatives and over the whole catalogue."""

@@ -1,0 +1,185 @@
+"""Files and folders that appear whole or not at all, and the one digest function.
+
+Everything the toolkit writes goes aside first, is flushed to the disk, and is then renamed into
+place, so that a reader (or a crash) sees the old version or the new one and nothing in between.
+"""
+
+import ctypes
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from ncf.errors import LockedError, StorageError
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_bytes(data: bytes) -> str:
+    """SHA-256 of bytes in memory, as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def fsync(path: Path) -> None:
+    """Flush a file's or a folder's content to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def storage_errors(target: Path) -> Iterator[None]:
+    """Turn a full or forbidden disk into one line that names the place and the space left.
+
+    Raises
+    ------
+    StorageError
+        The disk is full, or the folder may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        # pyarrow and safetensors raise errors without errno: look at the disk as well.
+        full = error.errno in _FULL or "No space left" in str(error)
+        if full:
+            raise StorageError(
+                f"no space left on the disk ({_free_bytes(target):,} bytes free)",
+                where=target,
+                remedy="free some space and run the same command again",
+            ) from error
+        if error.errno in _FORBIDDEN:
+            raise StorageError(
+                f"cannot write here ({error.strerror})",
+                where=target,
+                remedy="choose another output folder or change its permissions",
+            ) from error
+        raise
+
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[BinaryIO]:
+    """Open a file aside; on success flush it and rename it to ``target``, on failure remove it."""
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(target)
+            fsync(target.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Fill a folder aside; on success swap it for ``target`` in one step, else remove it.
+
+    The caller holds :func:`writer_lock` on ``target``: leftovers of dead writers are swept here.
+    """
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target)
+        aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        aside.mkdir()
+        try:
+            yield aside
+            flush_tree(aside)
+            _swap_folder(aside, target)
+            fsync(target.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def sweep(target: Path) -> None:
+    """Remove what dead writers of ``target`` left beside it."""
+    for stale in target.parent.glob(f".{target.name}.*.tmp"):
+        if stale.is_dir():
+            shutil.rmtree(stale)
+        else:
+            stale.unlink(missing_ok=True)
+
+
+def flush_tree(folder: Path) -> None:
+    """Flush every file under a folder, then the folders, to the disk."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        fsync(path)
+    fsync(folder)
+
+
+@contextmanager
+def writer_lock(target: Path) -> Iterator[None]:
+    """Hold the right to write ``target``; the lock dies with its process.
+
+    Raises
+    ------
+    LockedError
+        Another process holds it; the message gives its pid.
+    """
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.with_name(f".{target.name}.lock"))
+        # filelock empties the lock file whenever it opens it, so the pid lies in a file beside it.
+        holder = target.with_name(f".{target.name}.lock.pid")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            pid = holder.read_text().strip() if holder.exists() else "unknown"
+            raise LockedError(
+                f"another process (pid {pid}) is writing this",
+                where=target,
+                remedy="wait for it to end, or choose another output folder",
+            ) from None
+        holder.write_text(f"{os.getpid()}\n")
+    try:
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _swap_folder(new: Path, target: Path) -> None:
+    if not target.exists():
+        new.rename(target)
+    elif not _exchange(new, target):
+        # No atomic exchange on this system: the old folder steps aside for an instant.
+        old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
+        target.rename(old)
+        new.rename(target)
+        shutil.rmtree(old)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two paths in one step (Linux ``renameat2``); False where the system cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    arguments = (_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE)
+    return bool(renameat2(*arguments) == 0)
+
+
+def _free_bytes(target: Path) -> int:
+    folder = target
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

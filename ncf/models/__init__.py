@@ -1,0 +1,1 @@
+"""GMF, MLP and NeuMF as PyTorch modules; nothing but the maths."""

@@ -1,0 +1,83 @@
+"""One progress report for every long command: a bar on a terminal, plain log lines elsewhere."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Reporter:
+    """Counts steps of one task and shows them.
+
+    Parameters
+    ----------
+    task : str
+        What is being done.
+    total : int or None
+        Number of steps, or None where it is not known.
+    bar : Progress or None
+        The bar of a terminal; None writes log lines, one in ten seconds at most.
+    """
+
+    def __init__(self, task: str, total: int | None, bar: Progress | None) -> None:
+        self._task = task
+        self._total = total
+        self._done = 0
+        self._bar = bar
+        self._id = TaskID(0)
+        self._started = self._spoke = time.monotonic()
+        if bar is not None:
+            self._id = bar.add_task(task, total=total, note="")
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Count ``steps`` more as done; ``note`` replaces the text beside the bar."""
+        self._done += steps
+        if self._bar is not None:
+            self._bar.advance(self._id, steps)
+            if note:
+                self._bar.update(self._id, note=note)
+            return
+        now = time.monotonic()
+        if now - self._spoke >= _SECONDS_BETWEEN_LINES:
+            self._spoke = now
+            self._log(note, now)
+
+    def _log(self, note: str, now: float) -> None:
+        of_total = f"/{self._total:,}" if self._total else ""
+        left = ""
+        if self._total and self._done:
+            seconds = (now - self._started) * (self._total - self._done) / self._done
+            left = f", {seconds:.0f} s left"
+        logger.info("%s: %s%s%s %s", self._task, f"{self._done:,}", of_total, left, note)
+
+
+@contextmanager
+def report(task: str, total: int | None = None) -> Iterator[Reporter]:
+    """Show the progress of one task until the block ends."""
+    if not sys.stderr.isatty():
+        yield Reporter(task, total, None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield Reporter(task, total, bar)

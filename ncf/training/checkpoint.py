@@ -1,0 +1,196 @@
+"""Checkpoints: a sealed folder of weights, architecture, recipe, id maps and history; no code."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from torch import nn
+
+from ncf.artifacts import CHECKPOINT, Document, canonical_json, open_sealed, seal
+from ncf.columns import Columns
+from ncf.data.identifiers import IdMap
+from ncf.data.prepared import ITEMS_FILE, USERS_FILE, PreparedData
+from ncf.errors import ArtifactError, ConfigError
+from ncf.files import atomic_folder
+from ncf.models.architecture import Architecture, Kind, build
+
+WEIGHTS_FILE = "model.safetensors"
+HISTORY_FILE = "history.json"
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network on disk, opened and checked.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+    architecture : Architecture
+        Shape of the network.
+    weights : dict
+        Float32 arrays by parameter name, all finite.
+    users, items : IdMap
+        Raw ids by index.
+    manifest : dict
+        Variant, recipe, data digest, best epoch, metrics.
+    """
+
+    path: Path
+    architecture: Architecture
+    weights: Weights
+    users: IdMap
+    items: IdMap
+    manifest: Document
+
+    @property
+    def digest(self) -> str:
+        """Digest that stands for the whole checkpoint, 64 hex digits."""
+        digest: str = self.manifest["digest"]
+        return digest
+
+    def model(self) -> nn.Module:
+        """Build the network, in evaluation mode, on the CPU."""
+        model = build(self.architecture)
+        model.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})
+        return model.eval()
+
+    def require_data(self, data: PreparedData) -> None:
+        """Refuse data other than what this checkpoint was trained on.
+
+        Raises
+        ------
+        ArtifactError
+            The digests differ; the message gives both.
+        """
+        trained = self.manifest["data"]["digest"]
+        if trained != data.digest:
+            raise ArtifactError(
+                f"trained on data {trained[:12]}, given is data {data.digest[:12]}",
+                where=self.path,
+                remedy="give the data it was trained on, or train again",
+            )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Shape of the network.
+    weights : dict
+        Float32 arrays by parameter name.
+    history : list of dict
+        A row an epoch.
+    document : dict
+        Variant, recipe, validation metrics, parents; JSON values.
+    """
+
+    architecture: Architecture
+    weights: Weights
+    history: list[dict[str, Any]]
+    document: dict[str, Any]
+
+
+def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
+    """Write a checkpoint, whole or not at all; returns its digest.
+
+    Parameters
+    ----------
+    target : Path
+        Folder to write.
+    trained : Trained
+        Weights and what is known about them.
+    data : PreparedData
+        What they were trained on: gives the id maps and the digest.
+
+    Raises
+    ------
+    ArtifactError
+        A weight is NaN or infinite.
+    """
+    _check_finite(trained.weights, target)
+    described = {
+        **trained.document,
+        "architecture": asdict(trained.architecture),
+        "data": {"digest": data.digest, "source": data.manifest["source"]},
+    }
+    with atomic_folder(target) as folder:
+        save_file(trained.weights, folder / WEIGHTS_FILE)
+        data.users.write(folder / USERS_FILE, Columns.USER_ID)
+        data.items.write(folder / ITEMS_FILE, Columns.ITEM_ID)
+        (folder / HISTORY_FILE).write_bytes(canonical_json({"epochs": trained.history}))
+        return seal(folder, CHECKPOINT, described)
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Open a checkpoint; every digest, shape and weight is checked.
+
+    Raises
+    ------
+    ArtifactError
+        Anything is missing, damaged, pickled, of another shape, NaN or infinite.
+    """
+    if path.is_file():
+        raise ArtifactError(
+            "a file, not a checkpoint folder (pickled checkpoints are never loaded)",
+            where=path,
+            remedy="give a folder that 'ncf train' made",
+        )
+    manifest = open_sealed(path, CHECKPOINT)
+    try:
+        fields = manifest["architecture"]
+        architecture = Architecture(**{**fields, "kind": Kind(fields["kind"])})
+        weights = load_file(path / WEIGHTS_FILE)
+    except (KeyError, TypeError, ValueError, ConfigError, SafetensorError) as error:
+        raise ArtifactError(f"cannot be understood ({error})", where=path) from error
+    _check_shapes(weights, architecture, path)
+    _check_finite(weights, path)
+    users = IdMap.read(path / USERS_FILE, Columns.USER_ID)
+    items = IdMap.read(path / ITEMS_FILE, Columns.ITEM_ID)
+    if (len(users), len(items)) != (architecture.n_users, architecture.n_items):
+        raise ArtifactError("id maps and weights differ in size", where=path)
+    return Checkpoint(path, architecture, weights, users, items, manifest)
+
+
+def weights_of(model: nn.Module) -> Weights:
+    """Copy a network's parameters to float32 arrays by name."""
+    state = model.state_dict().items()
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state}
+
+
+def load_history(path: Path) -> list[dict[str, Any]]:
+    """Read a checkpoint's history, one row an epoch."""
+    rows: list[dict[str, Any]] = json.loads((path / HISTORY_FILE).read_bytes())["epochs"]
+    return rows
+
+
+def _check_shapes(weights: Weights, architecture: Architecture, where: Path) -> None:
+    with torch.device("meta"):
+        expected = {name: tuple(t.shape) for name, t in build(architecture).state_dict().items()}
+    found = {name: array.shape for name, array in weights.items()}
+    if found != expected:
+        differing = sorted(set(found.items()) ^ set(expected.items()))
+        raise ArtifactError(
+            f"weights do not fit the architecture ({differing[0][0]})", where=where / WEIGHTS_FILE
+        )
+
+
+def _check_finite(weights: Weights, where: Path) -> None:
+    for name, array in weights.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ArtifactError(
+                f"weights {name!r} are not all finite float32 numbers",
+                where=where,
+                remedy="train again, with a lower learning rate",
+            )

@@ -1,0 +1,138 @@
+"""How to train: the variants, their default recipes, and recipes from TOML files."""
+
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ncf.errors import ConfigError
+from ncf.models.architecture import Kind
+
+
+class Variant(StrEnum):
+    """What ``ncf train --model`` makes."""
+
+    GMF = "gmf"
+    MLP = "mlp"
+    NEUMF_END = "neumf-end"
+    NEUMF_PRE = "neumf-pre"
+
+    @property
+    def kind(self) -> Kind:
+        """Network of the variant."""
+        return Kind(self.value.partition("-")[0])
+
+
+class Schedule(BaseModel):
+    """How one network is trained.
+
+    Parameters
+    ----------
+    optimizer : {"adam", "sgd"}
+        Adam (Kingma and Ba, 2015) or plain stochastic gradient descent.
+    learning_rate : float
+        Step size, above 0.
+    batch_size : int
+        Samples a step, positives and negatives together.
+    epochs : int
+        At most so many.
+    patience : int
+        Stop after so many epochs without a better validation NDCG@10.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
+    batch_size: int = Field(default=256, ge=1)
+    epochs: int = Field(default=20, ge=1)
+    patience: int = Field(default=5, ge=1)
+
+
+class Recipe(BaseModel):
+    """Everything that decides the weights, besides the data and the machine.
+
+    Parameters
+    ----------
+    factors : int
+        Predictive factors.
+    layers : int
+        Layers of the MLP tower, 1 to 5.
+    dropout : float
+        Before each tower layer, in [0, 1).
+    negatives : int
+        Drawn for each training pair, anew each epoch.
+    seed : int
+        All random choices follow from it.
+    schedule : Schedule
+        How the variant itself is trained.
+    parents : Schedule
+        How ``neumf-pre`` trains its GMF and its MLP; of no effect elsewhere.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    factors: int = Field(default=32, ge=1)
+    layers: int = Field(default=3, ge=1, le=5)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    negatives: int = Field(default=4, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    schedule: Schedule = Schedule()
+    parents: Schedule = Schedule()
+
+
+def default_recipe(variant: Variant) -> Recipe:
+    """Recipe of a variant where no file gives one."""
+    if variant is Variant.NEUMF_PRE:
+        # Adam's momentum means nothing to weights trained elsewhere (He et al., section 3.4.1).
+        return Recipe(schedule=Schedule(optimizer="sgd"))
+    return Recipe()
+
+
+def load_recipe(path: Path, variant: Variant) -> Recipe:
+    """Read a TOML file over the variant's default recipe.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not TOML, or has an unknown key or a value out of range.
+    """
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError("no such file", where=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not TOML ({error})", where=path) from error
+    return parse_recipe(_merge(default_recipe(variant).model_dump(), given), path)
+
+
+def parse_recipe(document: dict[str, Any], where: object) -> Recipe:
+    """Check a recipe read from somewhere.
+
+    Raises
+    ------
+    ConfigError
+        A key is unknown or a value out of range; the message names it.
+    """
+    try:
+        return Recipe.model_validate(document, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            table = Schedule if key.startswith(("schedule.", "parents.")) else Recipe
+            known = ", ".join(table.model_fields)
+            raise ConfigError(
+                f"unknown key {key!r}", where=where, remedy=f"known: {known}"
+            ) from None
+        raise ConfigError(f"{key} = {first['input']!r}: {first['msg']}", where=where) from None
+
+
+def _merge(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in given.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

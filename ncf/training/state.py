@@ -1,0 +1,106 @@
+"""What an interrupted training needs to go on: a sealed folder, rewritten after each epoch."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ncf.artifacts import Kind, canonical_json, open_sealed, seal
+from ncf.files import atomic_folder
+from ncf.training.checkpoint import Weights, weights_of
+
+STATE = Kind("training state", "state.json", 1, "train again without --resume")
+_TENSORS = "state.safetensors"
+_PROGRESS = "progress.json"
+
+
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Parameters
+    ----------
+    history : list of dict
+        A row an epoch.
+    best_epoch : int
+        Epoch with the highest validation NDCG, from 1; 0 before the first.
+    best : dict
+        Weights of that epoch.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    best: Weights = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs behind us."""
+        return len(self.history)
+
+    @property
+    def best_row(self) -> dict[str, Any]:
+        """History row of the best epoch."""
+        return self.history[self.best_epoch - 1]
+
+    def record(self, row: dict[str, Any], model: nn.Module) -> None:
+        """Add an epoch; on a higher validation NDCG (or the first) its weights become the best."""
+        self.history.append(row)
+        if self.best_epoch == 0 or row["ndcg"] > self.history[self.best_epoch - 1]["ndcg"]:
+            self.best_epoch = self.epoch
+            self.best = weights_of(model)
+
+
+def save_state(
+    folder: Path, progress: Progress, model: nn.Module, optimizer: Optimizer, identity: str
+) -> None:
+    """Write the state after a whole epoch; ``identity`` names the recipe and data it is for."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": torch.from_numpy(array) for name, array in progress.best.items()}
+    for position, entries in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{position}.{name}": tensor for name, tensor in entries.items()}
+    with atomic_folder(folder) as aside:
+        contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        save_file(contiguous, aside / _TENSORS)
+        row = {"history": progress.history, "best_epoch": progress.best_epoch}
+        (aside / _PROGRESS).write_bytes(canonical_json(row))
+        seal(aside, STATE, {"identity": identity})
+
+
+def load_state(
+    folder: Path, model: nn.Module, optimizer: Optimizer, identity: str
+) -> Progress | None:
+    """Put model and optimizer back to the last whole epoch; None where there is no such state.
+
+    Raises
+    ------
+    ArtifactError
+        The state is damaged.
+    """
+    if not folder.exists():
+        return None
+    if open_sealed(folder, STATE)["identity"] != identity:
+        return None
+    tensors = load_file(folder / _TENSORS)
+    row = json.loads((folder / _PROGRESS).read_bytes())
+    model.load_state_dict(_under(tensors, "model."))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _under(tensors, "optimizer.").items():
+        position, _, entry = name.partition(".")
+        state.setdefault(int(position), {})[entry] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    best = {name: tensor.numpy() for name, tensor in _under(tensors, "best.").items()}
+    return Progress(row["history"], row["best_epoch"], best)
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
