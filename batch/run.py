@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from batch.shards import plan, write_part
-from ncf.artifacts import BUNDLE, RUN, read_manifest, seal
+from ncf.artifacts import BUNDLE, RUN, read_manifest, seal, sealed_folder
+from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
-from ncf.files import atomic_file, atomic_folder, writer_lock
+from ncf.files import atomic_file, sweep, writer_lock
 from ncf.progress import report
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.ranking import PairRanker, check_k
-from ncf.scoring.sessions import Device
 
 LATEST_FILE = "LATEST"
 SUCCESS_FILE = "_SUCCESS"
@@ -77,12 +80,13 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
     LockedError
         Another batch writes here.
     """
+    bundle = open_bundle(job.bundle)
+    ranker = PairRanker(bundle, job.device)
     with writer_lock(job.out / "runs"):
-        bundle = open_bundle(job.bundle)
-        ranker = PairRanker(bundle, job.device)
+        sweep(job.out)
         folder = _new_folder(job.out, f"{now:%Y%m%dT%H%M%SZ}-{bundle.digest[:8]}")
         started = time.monotonic()
-        with atomic_folder(folder) as aside:
+        with sealed_folder(folder, RUN) as aside:
             users = len(bundle.users)
             rows = 0
             with report("score users", users) as progress:
@@ -112,6 +116,19 @@ def latest_run(out: Path) -> Path:
     except FileNotFoundError as error:
         raise ArtifactError("no run was published here", where=out, remedy=RUN.remedy) from error
     return out / name
+
+
+def read_latest(out: Path) -> pd.DataFrame:
+    """Read the newest complete run: columns of the table, rows by user and rank.
+
+    Raises
+    ------
+    ArtifactError
+        Nothing was published here.
+    """
+    parts = sorted(latest_run(out).glob("part-*.parquet"))
+    table: pd.DataFrame = pa.concat_tables([pq.read_table(part) for part in parts]).to_pandas()
+    return table
 
 
 def _new_folder(out: Path, name: str) -> Path:

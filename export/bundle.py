@@ -8,11 +8,11 @@ from scipy import sparse
 
 from export.graphs import score_graph
 from export.parity import require_parity
-from ncf.artifacts import BUNDLE, seal
+from ncf.artifacts import BUNDLE, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.interactions import Interactions
 from ncf.data.prepared import PreparedData
-from ncf.files import atomic_folder, writer_lock
+from ncf.files import writer_lock
 from ncf.scoring.bundle import ITEMS_FILE, POPULAR_FILE, SCORE_GRAPH, SEEN_FILE, USERS_FILE
 from ncf.training.checkpoint import Checkpoint
 
@@ -42,7 +42,7 @@ def export_bundle(checkpoint: Checkpoint, data: PreparedData, target: Path) -> d
         The graph and PyTorch disagree; nothing is published.
     """
     checkpoint.require_data(data)
-    with writer_lock(target), atomic_folder(target) as folder:
+    with writer_lock(target), sealed_folder(target, BUNDLE) as folder:
         graph = score_graph(checkpoint)
         parity = require_parity(graph, checkpoint)
         (folder / SCORE_GRAPH).write_bytes(graph)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ncf.devices import Device
 from ncf.errors import ParityError
 from ncf.models.scorer import scorer
-from ncf.scoring.sessions import Device, open_session
+from ncf.scoring.sessions import open_session
 from ncf.training.checkpoint import Checkpoint
 
 TOLERANCE = 1e-5

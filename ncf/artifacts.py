@@ -6,13 +6,14 @@ in it is used.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ncf.errors import ArtifactError
-from ncf.files import sha256, sha256_bytes
+from ncf.errors import ArtifactError, StorageError
+from ncf.files import atomic_folder, sha256, sha256_bytes
 
 Document = dict[str, Any]
 
@@ -48,6 +49,39 @@ DATA = Kind("prepared data", "data.json", 1, "make it with 'ncf data prepare'")
 CHECKPOINT = Kind("checkpoint", "config.json", 1, "make it with 'ncf train'")
 BUNDLE = Kind("bundle", "bundle.json", 1, "make it with 'ncf export'")
 RUN = Kind("run", "manifest.json", 1, "make it with 'ncf batch'")
+
+
+@contextmanager
+def sealed_folder(target: Path, kind: Kind) -> Iterator[Path]:
+    """Fill a folder aside, to be sealed before the block ends; then swap it in, in one step.
+
+    Raises
+    ------
+    StorageError
+        ``target`` holds something that is not of this kind, or cannot be written.
+    """
+    require_replaceable(target, kind)
+    with atomic_folder(target) as folder:
+        yield folder
+
+
+def require_replaceable(target: Path, kind: Kind) -> None:
+    """Refuse to replace anything but an older folder of the same kind.
+
+    Raises
+    ------
+    StorageError
+        ``target`` is a file, or holds files that no such folder has.
+    """
+    if not target.exists() and not target.is_symlink():
+        return
+    foreign = "a file" if not target.is_dir() or target.is_symlink() else _foreign(target, kind)
+    if foreign:
+        raise StorageError(
+            f"would be replaced, and holds {foreign}, which is not part of a {kind.noun}",
+            where=target,
+            remedy="choose another output folder",
+        )
 
 
 def seal(folder: Path, kind: Kind, document: Mapping[str, Any]) -> str:
@@ -150,6 +184,17 @@ def canonical_json(document: Mapping[str, Any]) -> bytes:
     """One document, one sequence of bytes: sorted keys, UTF-8, two-space indent."""
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
+
+
+def _foreign(target: Path, kind: Kind) -> str:
+    try:
+        listed = set(json.loads((target / kind.manifest).read_bytes())[_FILES])
+    except FileNotFoundError:
+        listed = set()
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""  # a manifest is here, damaged: the folder is ours
+    names = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+    return min(names - listed - {kind.manifest}, default="")
 
 
 def _damaged(where: Path, problem: str, kind: Kind) -> ArtifactError:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ncf.devices import Device
 from ncf.errors import CapabilityError
 
 _NEEDED_JAVA = 17
@@ -111,7 +112,7 @@ def _torch_cuda() -> Finding:
 
 def _providers() -> Iterator[Finding]:
     try:
-        from ncf.scoring.sessions import Device, open_session  # noqa: PLC0415 - as above
+        from ncf.scoring.sessions import open_session  # noqa: PLC0415 - as above
     except ImportError as error:
         yield Finding("ONNX Runtime", str(error), ok=False, remedy="run 'make setup'")
         return

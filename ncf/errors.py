@@ -23,7 +23,7 @@ class NcfError(Exception):
     def __init__(self, problem: str, *, where: object = None, remedy: str = "") -> None:
         prefix = "" if where is None else f"{where}: "
         suffix = f"; {remedy}" if remedy else ""
-        super().__init__(" ".join(f"{prefix}{problem}{suffix}".split()))
+        super().__init__(" ".join(f"{prefix}{problem}{suffix}".splitlines()))
 
 
 class UsageError(NcfError):
@@ -62,6 +62,13 @@ class CapabilityError(NcfError):
 class LockedError(NcfError):
     """Another process is writing the same output."""
 
+    http_status = 503
+
+
+class InterruptedTrainingError(NcfError):
+    """Training was interrupted; the message says what was left behind and how to go on."""
+
+    exit_code = 130
     http_status = 503
 
 

@@ -98,7 +98,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target)
+        sweep(target.parent, target.name)
         aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         aside.mkdir()
         try:
@@ -110,9 +110,9 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def sweep(target: Path) -> None:
-    """Remove what dead writers of ``target`` left beside it."""
-    for stale in target.parent.glob(f".{target.name}.*.tmp"):
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what dead writers of ``folder / name`` left; the caller holds the lock."""
+    for stale in folder.glob(f".{name}.*.tmp"):
         if stale.is_dir():
             shutil.rmtree(stale)
         else:

@@ -12,6 +12,7 @@ from ncf.cli import data, model, serving
 from ncf.errors import NcfError
 
 _FAULT = 1
+_BAD_INPUT = 2
 _INTERRUPTED = 130
 
 app = typer.Typer(
@@ -36,17 +37,19 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = app(standalone_mode=False)
+        # Typer turns Ctrl-C into this code, and says nothing.
+        if (code := app(standalone_mode=False)) == _INTERRUPTED:
+            _complain("interrupted", code)
     except NcfError as error:
         code = _complain(str(error), error.exit_code)
     except typer.TyperException as error:
         code = _complain(error.format_message(), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        code = _complain(str(error) or "interrupted", _INTERRUPTED)
     except BrokenPipeError:
         # The reader (head, less) has left: nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _FAULT
+    except OSError as error:
+        code = _complain(f"{error.filename or 'input or output'}: {error.strerror}", _BAD_INPUT)
     sys.exit(code)
 
 

@@ -6,9 +6,7 @@ from typing import Annotated
 import typer
 
 from ncf.cli.output import say, show
-from ncf.data.layouts import Format
-from ncf.data.prepare import Exclude, Options
-from ncf.data.splits import SplitKind
+from ncf.data.options import Exclude, Format, Options, SplitKind
 from ncf.errors import UsageError
 
 app = typer.Typer(help="Fetch public data sets and prepare ratings files.", no_args_is_help=True)

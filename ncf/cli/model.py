@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from ncf.cli.output import show
+from ncf.devices import Device
 from ncf.errors import CapabilityError, UsageError
+from ncf.models.kinds import Variant
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
 Data = Annotated[Path, typer.Option(help="Folder that 'ncf data prepare' made.")]
@@ -22,26 +24,9 @@ class Protocol(StrEnum):
     FULL = "full"
 
 
-class TorchDevice(StrEnum):
-    """Where to train."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class ModelName(StrEnum):
-    """The variants, named here so that --help need not import torch."""
-
-    GMF = "gmf"
-    MLP = "mlp"
-    NEUMF_END = "neumf-end"
-    NEUMF_PRE = "neumf-pre"
-
-
 def train(
     data: Data,
-    model: Annotated[ModelName, typer.Option(help="What to train.")],
+    model: Annotated[Variant, typer.Option(help="What to train.")],
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
     config: Annotated[Path | None, typer.Option(help="Recipe in TOML, over the default.")] = None,
     resume: Annotated[
@@ -49,7 +34,7 @@ def train(
     ] = False,
     gmf: Annotated[Path | None, typer.Option(help="GMF parent of neumf-pre.")] = None,
     mlp: Annotated[Path | None, typer.Option(help="MLP parent of neumf-pre.")] = None,
-    device: Annotated[TorchDevice, typer.Option(help="Where to compute.")] = TorchDevice.AUTO,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Train a model; the checkpoint holds the best epoch by validation, never by test.
@@ -58,14 +43,13 @@ def train(
     """
     from ncf.data.prepared import open_data
     from ncf.training import train as training
-    from ncf.training.recipe import Variant, default_recipe, load_recipe
+    from ncf.training.recipe import default_recipe, load_recipe
 
-    variant = Variant(model.value)
-    if variant is not Variant.NEUMF_PRE and (gmf or mlp):
+    if model is not Variant.NEUMF_PRE and (gmf or mlp):
         raise UsageError("--gmf and --mlp are for --model neumf-pre")
-    recipe = load_recipe(config, variant) if config else default_recipe(variant)
+    recipe = load_recipe(config, model) if config else default_recipe(model)
     request = training.Request(
-        variant, recipe, out, resume, _torch_device(device), training.Parents(gmf, mlp)
+        model, recipe, out, resume, _torch_device(device), training.Parents(gmf, mlp)
     )
     show({"checkpoint": str(out), **training.train(request, open_data(data))}, as_json=as_json)
 
@@ -75,7 +59,7 @@ def evaluate(
     data: Data,
     protocol: Annotated[Protocol, typer.Option(help="Ranked against.")] = Protocol.SAMPLED,
     k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
-    device: Annotated[TorchDevice, typer.Option(help="Where to compute.")] = TorchDevice.AUTO,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Hit ratio and NDCG at K on the test part, with standard errors.
@@ -119,13 +103,13 @@ def export(
     show({"bundle": str(out / name), **report}, as_json=as_json)
 
 
-def _torch_device(device: TorchDevice) -> str:
+def _torch_device(device: Device) -> str:
     import torch
 
     available = torch.cuda.is_available()
-    if device is TorchDevice.CUDA and not available:
+    if device is Device.CUDA and not available:
         raise CapabilityError(
             "CUDA was asked for and PyTorch cannot use it",
             remedy="see 'ncf doctor', or --device cpu",
         )
-    return "cuda" if available and device is not TorchDevice.CPU else "cpu"
+    return "cuda" if available and device is not Device.CPU else "cpu"

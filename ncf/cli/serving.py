@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ncf.cli.output import print_json, say, show
-from ncf.scoring.sessions import Device
+from ncf.devices import Device
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
 BundleFolder = Annotated[Path, typer.Option(help="Folder that 'ncf export' made.")]
@@ -61,11 +61,14 @@ def recommend(
     if not known:
         say(f"user {user!r} is unknown to the model: the most popular items")
     else:
-        table = Table("item", "title", title=f"{len(known)} known interactions of user {user}")
+        shown = f", {history} of them" if len(known) > history else ""
+        say(f"{len(known)} known interactions of user {user}{shown}")
+        table = Table("item", "title")
         for item in known[:history]:
             table.add_row(item.item, item.title or "")
         Console().print(table)
-    table = Table("rank", "item", "title", "score", title=f"top {k} ({found.policy.value})")
+    say(f"top {len(found.items)} ({found.policy.value})")
+    table = Table("rank", "item", "title", "score")
     for rank, item in enumerate(found.items, 1):
         score = "" if item.score is None else f"{item.score:.4f}"
         table.add_row(str(rank), item.item, item.title or "", score)

@@ -112,8 +112,6 @@ def _chunks(path: Path, size: int) -> Iterator[bytes]:
             while chunk := _read(stream, size):
                 yield chunk
     except (OSError, pa.ArrowInvalid) as error:
-        if isinstance(error, PermissionError):
-            raise
         raise RatingsError(
             f"cannot be read ({error})", where=path, remedy="is the compressed file whole?"
         ) from error

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from ncf.artifacts import DATASET, open_sealed, seal
+from ncf.artifacts import DATASET, open_sealed, seal, sealed_folder
 from ncf.data.downloads import GitBlob, Sha256, download, download_wheel
-from ncf.data.layouts import Format
+from ncf.data.options import Format
 from ncf.data.titles import Titles, grouplens_titles, recbole_titles, titles_csv
 from ncf.errors import ArtifactError, SourceError, UsageError
-from ncf.files import atomic_folder, writer_lock
+from ncf.files import writer_lock
 
 TITLES_FILE = "titles.csv"
 
@@ -239,7 +239,7 @@ def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
     parts = target.with_name(f"{target.name}.parts")
     for source in sources:
         try:
-            with atomic_folder(target) as folder:
+            with sealed_folder(target, DATASET) as folder:
                 ratings, file_format = source.fetch(folder, parts)
                 document = {"name": name, "source": source.name, "format": file_format.value}
                 seal(folder, DATASET, {**document, "ratings": ratings})

@@ -1,10 +1,12 @@
 """How the columns of a ratings file lie: delimiter, header, order; told from its first line."""
 
+import re
 from dataclasses import dataclass
-from enum import StrEnum
 
 from ncf.columns import Columns
 from ncf.data.blocks import Block
+from ncf.data.options import Format
+from ncf.errors import RatingsError
 
 _ALIASES = {
     Columns.USER_ID: {"user_id", "userid", "user"},
@@ -13,16 +15,9 @@ _ALIASES = {
     Columns.TIMESTAMP: {"timestamp", "time"},
 }
 _POSITIONAL = (Columns.USER_ID, Columns.ITEM_ID, Columns.RATING, Columns.TIMESTAMP)
+_FIELD = rb'(?:"(?:[^"\n]|"")*"|(?:[^",\n][^,\n]*)?)'
+_MISQUOTED = re.compile(rb"^(?!" + _FIELD + rb"(?:," + _FIELD + rb")*$).+$", re.MULTILINE)
 _CSV_HEADER = "user_id,item_id[,rating][,timestamp]"
-
-
-class Format(StrEnum):
-    """Formats of a ratings file."""
-
-    CSV = "csv"
-    MOVIELENS = "movielens"
-    NCF = "ncf"
-    RECBOLE = "recbole"
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,22 @@ NCF_LAYOUT = Layout(
 )
 
 
+def check_quotes(block: Block) -> None:
+    """Refuse a quote that is not closed on its line, or that text follows (RFC 4180).
+
+    Raises
+    ------
+    RatingsError
+        The message names the line.
+    """
+    if b'"' in block.data and (found := _MISQUOTED.search(block.data)):
+        raise RatingsError(
+            "a quote is not closed, or text follows it",
+            where=block.place(found.start()),
+            remedy="write a quote inside quotes twice, and an id on one line",
+        )
+
+
 def detect_layout(block: Block, file_format: Format) -> Layout:
     """Tell the layout from the first line of the first block.
 
@@ -75,6 +86,8 @@ def detect_layout(block: Block, file_format: Format) -> Layout:
 
 
 def _by_header(block: Block, delimiter: bytes, expected: str) -> Layout:
+    if delimiter == b",":
+        check_quotes(block)
     names = _names(block, delimiter)
     columns = tuple(_canonical(name) for name in names)
     known = [column for column in columns if column is not None]
@@ -88,14 +101,14 @@ def _by_header(block: Block, delimiter: bytes, expected: str) -> Layout:
 def _movielens(block: Block) -> Layout:
     first = block.rows()[0][1]
     expected = "user::item::rating::timestamp, or the same with tabs or commas"
-    delimiter = next((mark for mark in (b"::", b"\t", b",") if mark in first), None)
-    if delimiter is None:
-        raise block.error(0, "no delimiter found", f"expected '{expected}'")
-    if _canonical(_names(block, delimiter)[0]) == Columns.USER_ID:
-        return _by_header(block, delimiter, "userId,movieId,rating,timestamp")
+    for delimiter in (b"::", b"\t", b","):
+        if any(map(_canonical, _names(block, delimiter))):
+            return _by_header(block, delimiter, "userId,movieId,rating,timestamp")
+    fitting = (mark for mark in (b"::", b"\t", b",") if first.count(mark) in {2, 3})
+    delimiter = next(fitting, b"")
+    if not delimiter:
+        raise block.error(0, "neither three nor four fields", f"expected '{expected}'")
     width = first.count(delimiter) + 1
-    if width not in {3, 4}:
-        raise block.error(0, f"{width} fields", f"expected '{expected}'")
     return Layout(delimiter, _POSITIONAL[:width], header=False, expected=expected)
 
 

@@ -1,7 +1,6 @@
 """From a ratings file to prepared data: read, order, split, draw negatives, write."""
 
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,65 +8,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from ncf.artifacts import DATA, sealed_folder
 from ncf.data.identifiers import IdMap
 from ncf.data.interactions import Interactions, latest_by_user
-from ncf.data.layouts import Format
 from ncf.data.negatives import UnseenItems
+from ncf.data.options import Exclude, Format, Options, SplitKind
 from ncf.data.prepared import negatives_path, seal_data, write_interactions
 from ncf.data.readers import Ratings, read_ratings
-from ncf.data.splits import Split, SplitKind, leave_one_out, one_of_each_user, random_split
+from ncf.data.splits import Split, leave_one_out, one_of_each_user, random_split
 from ncf.data.titles import Titles
 from ncf.data.triple import Triple, read_triple, triple_paths
 from ncf.errors import UsageError
-from ncf.files import atomic_folder, sha256, writer_lock
+from ncf.files import sha256, writer_lock
 from ncf.progress import Reporter, report
 
 _CASES_AT_ONCE = 1 << 14
-
-
-class Exclude(StrEnum):
-    """Which known items of a user are never drawn as a negative of a test case."""
-
-    ALL = "all"
-    TRAIN = "train"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to prepare data.
-
-    Parameters
-    ----------
-    split : SplitKind
-        How the test part is chosen; the NCF triple brings its own.
-    test_ratio : float
-        Share of a random split's test part, in (0, 1).
-    min_rating : float or None
-        Rows rated lower are left out.
-    negatives : int
-        Sampled for each test case, at least 1.
-    negatives_exclude : Exclude
-        ``all``: never a known item of the user; ``train``: the looser protocol, in which other
-        test items of the user may be drawn.
-    seed : int
-        All choices follow from it; at least 0.
-    """
-
-    split: SplitKind = SplitKind.LEAVE_ONE_OUT
-    test_ratio: float = 0.2
-    min_rating: float | None = None
-    negatives: int = 99
-    negatives_exclude: Exclude = Exclude.ALL
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        if not 0 < self.test_ratio < 1:
-            raise UsageError(f"--test-ratio {self.test_ratio} is not between 0 and 1")
-        if self.negatives < 1:
-            raise UsageError(f"--negatives {self.negatives} is less than 1")
-        if self.seed < 0:
-            raise UsageError(f"--seed {self.seed} is negative")
 
 
 def prepare(
@@ -101,7 +56,7 @@ def prepare(
         Options do not fit the format.
     """
     rng = np.random.default_rng(options.seed)
-    with writer_lock(out), atomic_folder(out) as folder:
+    with writer_lock(out), sealed_folder(out, DATA) as folder:
         if file_format is Format.NCF:
             if options.min_rating is not None:
                 raise UsageError("--min-rating does not apply to --format ncf", remedy="leave it")
@@ -116,6 +71,10 @@ def prepare(
             _draw_negatives(folder, split, "validation", options, rng)
             _draw_negatives(folder, split, "test", options, rng)
             files = (ratings,)
+        if not len(split.train):
+            raise UsageError(
+                "no training interaction is left", remedy="give more, or a lower ratio"
+            )
         for part in ("train", "validation", "test"):
             write_interactions(folder, part, getattr(split, part))
         users, items = _id_maps(source, titles or {})
@@ -178,7 +137,7 @@ def _draw_negatives(
     folder: Path, split: Split, part: str, options: Options, rng: np.random.Generator
 ) -> None:
     cases: Interactions = getattr(split, part)
-    shape = (len(cases), options.negatives)
+    shape = (len(cases), min(options.negatives, cases.n_items))
     path = negatives_path(folder, part)
     if not len(cases):
         np.save(path, np.empty(shape, np.int32))

@@ -13,12 +13,14 @@ from pyarrow import csv
 
 from ncf.columns import Columns
 from ncf.data.blocks import Block, read_blocks
-from ncf.data.layouts import Format, Layout, detect_layout
+from ncf.data.layouts import Layout, check_quotes, detect_layout
+from ncf.data.options import Format
 from ncf.errors import RatingsError, UsageError
 from ncf.progress import Reporter, report
 
 _MILLISECONDS_FROM = 10**11  # seconds reach this in the year 5138, milliseconds did in 1973
 _ABSURD_FROM = 10**14  # milliseconds reach this in the year 5138
+_TIMES = "give Unix seconds, or ISO 8601, throughout"
 _SEPARATOR = b"\x1f"  # stands in for '::', as Arrow's reader takes delimiters of one byte
 
 
@@ -85,6 +87,8 @@ def parse_block(block: Block, layout: Layout) -> pa.Table:
     RatingsError
         A row has too few or too many fields, or a quote is not closed.
     """
+    if layout.quoted:
+        check_quotes(block)
     data, delimiter = block.data, layout.delimiter
     if len(delimiter) > 1:
         data, delimiter = data.replace(delimiter, _SEPARATOR), _SEPARATOR
@@ -118,9 +122,6 @@ def parse_block(block: Block, layout: Layout) -> pa.Table:
         number = (row.number or 1) - 1
         problem = f"{row.actual_columns} fields where {row.expected_columns} belong"
         raise block.error(number, problem, f"expected '{layout.expected}'") from error
-    if layout.quoted and b'"' in data:
-        for column in table.columns:
-            _refuse_where(pc.match_substring(column, "\n"), block, "a quote is not closed")
     return table
 
 
@@ -169,65 +170,73 @@ class _Clock:
     """Reads timestamps of one file: Unix seconds, Unix milliseconds, or ISO 8601, not mixed."""
 
     def __init__(self) -> None:
-        self._seconds: str | None = None
-        self._milliseconds: str | None = None
+        self._first_lines: dict[str, int] = {}
 
     def milliseconds(self, column: pa.ChunkedArray, block: Block) -> npt.NDArray[np.int64]:
         try:
-            numbers = _cast(column, pa.float64())
+            _cast(column.slice(0, 1))
         except pa.ArrowInvalid:
             return self._iso(column, block)
-        bad = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers < _ABSURD_FROM))
-        _refuse_where(
-            pa.array(bad), block, "timestamp is not a plausible Unix time", "give seconds from 1970"
-        )
+        numbers = _numbers(column, block, Columns.TIMESTAMP, _TIMES)
+        bad = ~((numbers >= 0) & (numbers < _ABSURD_FROM))
+        _refuse_where(pa.array(bad), block, "timestamp is not a plausible Unix time", _TIMES)
         in_milliseconds = numbers >= _MILLISECONDS_FROM
-        self._refuse_mixed(in_milliseconds, numbers > 0, block)
-        return np.where(in_milliseconds, numbers, numbers * 1000).astype(np.int64)
+        # Zero is zero in both units.
+        self._note("seconds", ~in_milliseconds & (numbers > 0), block)
+        self._note("milliseconds", in_milliseconds, block)
+        return np.rint(np.where(in_milliseconds, numbers, numbers * 1000)).astype(np.int64)
 
     def _iso(self, column: pa.ChunkedArray, block: Block) -> npt.NDArray[np.int64]:
         try:
-            moments = pc.utf8_trim_whitespace(column).cast(pa.timestamp("ms"))
-        except pa.ArrowInvalid:
-            _numbers(column, block, Columns.TIMESTAMP, "give Unix seconds or ISO 8601 throughout")
-            raise  # pragma: no cover - one of the two names the line
-        times: npt.NDArray[np.int64] = moments.cast(pa.int64()).to_numpy()
+            times = _moments(column)
+        except pa.ArrowInvalid as error:
+            row = _first_failing(column, _moments)
+            text = column[row].as_py()
+            raise block.error(row, f"timestamp {text!r} is not understood", _TIMES) from error
         _refuse_where(pa.array(times < 0), block, "timestamp lies before 1970")
-        self._refuse_mixed(np.ones(len(times), np.bool_), np.ones(len(times), np.bool_), block)
+        self._note("ISO 8601", np.ones(times.size, np.bool_), block)
         return times
 
-    def _refuse_mixed(
-        self, in_milliseconds: npt.NDArray[np.bool_], told: npt.NDArray[np.bool_], block: Block
-    ) -> None:
-        def first(mask: npt.NDArray[np.bool_], before: str | None) -> str | None:
-            rows = np.flatnonzero(mask)
-            return before or (f"line {block.rows()[rows[0]][0]}" if rows.size else None)
-
-        self._seconds = first(~in_milliseconds & told, self._seconds)
-        self._milliseconds = first(in_milliseconds & told, self._milliseconds)
-        if self._seconds and self._milliseconds:
+    def _note(self, unit: str, rows: npt.NDArray[np.bool_], block: Block) -> None:
+        if not rows.any():
+            return
+        line = block.rows()[int(np.argmax(rows))][0]
+        self._first_lines.setdefault(unit, line)
+        if len(self._first_lines) > 1:
+            found = " and ".join(f"{unit} (line {n})" for unit, n in self._first_lines.items())
             raise RatingsError(
-                f"timestamps in seconds ({self._seconds}) and in milliseconds "
-                f"({self._milliseconds}) are mixed",
-                where=block.path,
+                f"timestamps in {found} are mixed",
+                where=f"{block.path}:{max(self._first_lines.values())}",
                 remedy="give all in one unit",
             )
+
+
+def _moments(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Milliseconds of ISO 8601 texts, all with a zone or all without (then UTC)."""
+    text = pc.utf8_trim_whitespace(column)
+    try:
+        moments = text.cast(pa.timestamp("ns", tz="UTC"))
+    except pa.ArrowInvalid:
+        moments = text.cast(pa.timestamp("ns"))
+    nanoseconds: npt.NDArray[np.int64] = moments.cast(pa.int64()).to_numpy()
+    return nanoseconds // 1_000_000
 
 
 def _numbers(
     column: pa.ChunkedArray, block: Block, name: str, remedy: str = ""
 ) -> npt.NDArray[np.float64]:
     try:
-        numbers = _cast(column, pa.float64())
+        numbers = _cast(column)
     except pa.ArrowInvalid as error:
-        row = _first_failing(column, lambda value: _cast(value, pa.float64()))
+        row = _first_failing(column, _cast)
         raise block.error(row, f"{name} {column[row].as_py()!r} is not a number", remedy) from error
     _refuse_where(pa.array(~np.isfinite(numbers)), block, f"{name} is not finite", remedy)
     return numbers
 
 
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> npt.NDArray[np.float64]:
-    numbers: npt.NDArray[np.float64] = pc.utf8_trim_whitespace(column).cast(kind).to_numpy()
+def _cast(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    text = pc.utf8_trim_whitespace(column)
+    numbers: npt.NDArray[np.float64] = text.cast(pa.float64()).to_numpy()
     return numbers
 
 

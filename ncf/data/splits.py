@@ -1,7 +1,6 @@
 """Splits of interactions into training, validation and test parts."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -9,13 +8,6 @@ import numpy.typing as npt
 from ncf.data.interactions import Interactions
 
 _VALIDATION_USERS = 10_000
-
-
-class SplitKind(StrEnum):
-    """How the test part is chosen."""
-
-    LEAVE_ONE_OUT = "leave-one-out"
-    RANDOM = "random"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def read_titles(path: Path) -> Titles:
     Raises
     ------
     RatingsError
-        The header or a row is malformed, an id is blank or stands twice.
+        The header or a row is malformed, an id is blank or has two titles.
     """
     titles: Titles = {}
     first = True
@@ -73,4 +73,5 @@ def recbole_titles(content: bytes) -> Titles:
 
 
 def _rows(content: bytes, encoding: str, delimiter: str) -> Iterator[list[str]]:
-    return (line.split(delimiter) for line in content.decode(encoding).splitlines() if line)
+    lines = content.decode(encoding).replace("\r\n", "\n").split("\n")
+    return (line.split(delimiter) for line in lines if line)

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ncf.data.blocks import Block, read_blocks
-from ncf.data.layouts import Format, Layout
+from ncf.data.layouts import Layout
+from ncf.data.options import Format
 from ncf.data.readers import Ratings, parse_block, read_ratings
 from ncf.errors import RatingsError
 

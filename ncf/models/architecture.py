@@ -1,20 +1,12 @@
 """Which of the three networks, how large, and building one."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from torch import nn
 
 from ncf.errors import ConfigError
+from ncf.models.kinds import Kind
 from ncf.models.networks import GMF, MLP, NeuMF
-
-
-class Kind(StrEnum):
-    """The networks of He et al., "Neural collaborative filtering", WWW 2017."""
-
-    GMF = "gmf"
-    MLP = "mlp"
-    NEUMF = "neumf"
 
 
 @dataclass(frozen=True)

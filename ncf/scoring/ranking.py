@@ -6,9 +6,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.sessions import Device, open_session
+from ncf.scoring.sessions import open_session
 
 _PAIRS_AT_ONCE = 1 << 18
 

@@ -1,11 +1,11 @@
 """ONNX Runtime sessions on the device that was asked for, and on no other."""
 
 import logging
-from enum import StrEnum
 from pathlib import Path
 
 import onnxruntime as ort
 
+from ncf.devices import Device
 from ncf.errors import CapabilityError
 
 logger = logging.getLogger(__name__)
@@ -15,14 +15,6 @@ CUDA = "CUDAExecutionProvider"
 
 _QUIET = 4
 _NO_CUDA = "its CUDA provider does not load here, or cannot run all of the graph"
-
-
-class Device(StrEnum):
-    """Where to compute."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 def open_session(model: Path | bytes, device: Device, threads: int = 0) -> ort.InferenceSession:

@@ -12,13 +12,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from ncf.artifacts import CHECKPOINT, Document, canonical_json, open_sealed, seal
+from ncf.artifacts import CHECKPOINT, Document, canonical_json, open_sealed, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.identifiers import IdMap
 from ncf.data.prepared import ITEMS_FILE, USERS_FILE, PreparedData
 from ncf.errors import ArtifactError, ConfigError
-from ncf.files import atomic_folder
-from ncf.models.architecture import Architecture, Kind, build
+from ncf.models.architecture import Architecture, build
+from ncf.models.kinds import Kind
 
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.json"
@@ -125,7 +125,7 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
         "architecture": asdict(trained.architecture),
         "data": {"digest": data.digest, "source": data.manifest["source"]},
     }
-    with atomic_folder(target) as folder:
+    with sealed_folder(target, CHECKPOINT) as folder:
         save_file(trained.weights, folder / WEIGHTS_FILE)
         data.users.write(folder / USERS_FILE, Columns.USER_ID)
         data.items.write(folder / ITEMS_FILE, Columns.ITEM_ID)

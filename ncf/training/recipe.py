@@ -1,28 +1,13 @@
 """How to train: the variants, their default recipes, and recipes from TOML files."""
 
 import tomllib
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ncf.errors import ConfigError
-from ncf.models.architecture import Kind
-
-
-class Variant(StrEnum):
-    """What ``ncf train --model`` makes."""
-
-    GMF = "gmf"
-    MLP = "mlp"
-    NEUMF_END = "neumf-end"
-    NEUMF_PRE = "neumf-pre"
-
-    @property
-    def kind(self) -> Kind:
-        """Network of the variant."""
-        return Kind(self.value.partition("-")[0])
+from ncf.models.kinds import Variant
 
 
 class Schedule(BaseModel):
@@ -36,6 +21,13 @@ class Schedule(BaseModel):
         Step size, above 0.
     batch_size : int
         Samples a step, positives and negatives together.
+    l2 : float
+        Weight of the squared norm of all parameters in the loss's gradient, at least 0.
+    averaging : float
+        Share of the past, in [0, 1), in a running average of the weights over epochs, which is
+        what validation and the checkpoint take; 0 takes the weights as they are. Source: Polyak
+        and Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control
+        and Optimization 30(4), 1992, with exponential weights.
     epochs : int
         At most so many.
     patience : int
@@ -46,6 +38,8 @@ class Schedule(BaseModel):
 
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
+    l2: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    averaging: float = Field(default=0.0, ge=0, lt=1)
     batch_size: int = Field(default=256, ge=1)
     epochs: int = Field(default=20, ge=1)
     patience: int = Field(default=5, ge=1)

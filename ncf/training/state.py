@@ -10,8 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ncf.artifacts import Kind, canonical_json, open_sealed, seal
-from ncf.files import atomic_folder
+from ncf.artifacts import Kind, canonical_json, open_sealed, seal, sealed_folder
 from ncf.training.checkpoint import Weights, weights_of
 
 STATE = Kind("training state", "state.json", 1, "train again without --resume")
@@ -55,15 +54,24 @@ class Progress:
             self.best = weights_of(model)
 
 
-def save_state(
-    folder: Path, progress: Progress, model: nn.Module, optimizer: Optimizer, identity: str
-) -> None:
+@dataclass(frozen=True)
+class Learning:
+    """What changes while a network learns: its weights, their average, the optimizer."""
+
+    model: nn.Module
+    average: nn.Module
+    optimizer: Optimizer
+
+
+def save_state(folder: Path, progress: Progress, learning: Learning, identity: str) -> None:
     """Write the state after a whole epoch; ``identity`` names the recipe and data it is for."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = {f"model.{name}": tensor for name, tensor in learning.model.state_dict().items()}
+    average = learning.average.state_dict().items()
+    tensors |= {f"average.{name}": tensor for name, tensor in average}
     tensors |= {f"best.{name}": torch.from_numpy(array) for name, array in progress.best.items()}
-    for position, entries in optimizer.state_dict()["state"].items():
+    for position, entries in learning.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{position}.{name}": tensor for name, tensor in entries.items()}
-    with atomic_folder(folder) as aside:
+    with sealed_folder(folder, STATE) as aside:
         contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
         save_file(contiguous, aside / _TENSORS)
         row = {"history": progress.history, "best_epoch": progress.best_epoch}
@@ -71,10 +79,8 @@ def save_state(
         seal(aside, STATE, {"identity": identity})
 
 
-def load_state(
-    folder: Path, model: nn.Module, optimizer: Optimizer, identity: str
-) -> Progress | None:
-    """Put model and optimizer back to the last whole epoch; None where there is no such state.
+def load_state(folder: Path, learning: Learning, identity: str) -> Progress | None:
+    """Put everything back to the last whole epoch; None where there is no such state.
 
     Raises
     ------
@@ -87,13 +93,14 @@ def load_state(
         return None
     tensors = load_file(folder / _TENSORS)
     row = json.loads((folder / _PROGRESS).read_bytes())
-    model.load_state_dict(_under(tensors, "model."))
+    learning.model.load_state_dict(_under(tensors, "model."))
+    learning.average.load_state_dict(_under(tensors, "average."))
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _under(tensors, "optimizer.").items():
         position, _, entry = name.partition(".")
         state.setdefault(int(position), {})[entry] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    groups = learning.optimizer.state_dict()["param_groups"]
+    learning.optimizer.load_state_dict({"state": state, "param_groups": groups})
     best = {name: tensor.numpy() for name, tensor in _under(tensors, "best.").items()}
     return Progress(row["history"], row["best_epoch"], best)
 

@@ -1,5 +1,6 @@
 """Train a variant: its parents where it has any, early stopping, resuming, the checkpoint."""
 
+import copy
 import logging
 import shutil
 import time
@@ -12,18 +13,19 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 
-from ncf.artifacts import CHECKPOINT, canonical_json, read_manifest
+from ncf.artifacts import CHECKPOINT, canonical_json, read_manifest, require_replaceable
 from ncf.data.prepared import PreparedData
-from ncf.errors import ArtifactError, ConfigError, UsageError
+from ncf.errors import ArtifactError, ConfigError, InterruptedTrainingError, UsageError
 from ncf.evaluation.protocols import sampled
 from ncf.files import sha256_bytes, writer_lock
 from ncf.models.architecture import Architecture, build
+from ncf.models.kinds import Variant
 from ncf.models.scorer import scorer
 from ncf.progress import report
 from ncf.training.checkpoint import Checkpoint, Trained, open_checkpoint, write_checkpoint
 from ncf.training.epoch import Samples, train_epoch
-from ncf.training.recipe import Recipe, Schedule, Variant
-from ncf.training.state import Progress, load_state, save_state
+from ncf.training.recipe import Recipe, Schedule
+from ncf.training.state import Learning, Progress, load_state, save_state
 
 if TYPE_CHECKING:
     from ncf.models.networks import GMF, MLP, NeuMF
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _K = 10
+_GO_ON = "go on with --resume"
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,6 @@ class Request:
     parents: Parents = Parents()
 
 
-class Interrupted(KeyboardInterrupt):
-    """Training was interrupted; the message says what was left behind."""
-
-
 def train(request: Request, data: PreparedData) -> dict[str, Any]:
     """Train, and leave a checkpoint of the best epoch by validation.
 
@@ -90,7 +89,7 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
 
     Raises
     ------
-    Interrupted
+    InterruptedTrainingError
         On Ctrl-C or SIGTERM, after the best epoch so far was written as a checkpoint.
     UsageError
         There is nothing to learn from, or nothing to validate on.
@@ -99,6 +98,7 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
         raise UsageError(
             "no validation case: no user has three interactions", remedy="prepare more of them"
         )
+    require_replaceable(request.out, CHECKPOINT)
     work = request.out.with_name(f".{request.out.name}.work")
     with writer_lock(request.out):
         if not request.resume:
@@ -131,24 +131,27 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
     try:
         stage.run(state)
     except KeyboardInterrupt:
-        raise Interrupted(_interrupted(stage, request.out)) from None
+        raise _interrupted(stage, request.out) from None
     return stage.publish(request.out)
 
 
-def _interrupted(stage: "_Stage", out: Path) -> str:
-    if stage.progress.epoch == 0:
-        return f"{out}: interrupted before the first epoch ended; go on with --resume"
-    stage.publish(out)
-    return (
-        f"{out}: interrupted; holds the best of {stage.progress.epoch} epochs "
-        f"({stage.progress.best_epoch}); go on with --resume"
-    )
+def _interrupted(stage: "_Stage", out: Path) -> InterruptedTrainingError:
+    problem = "interrupted before the first epoch ended"
+    if stage.progress.epoch:
+        stage.publish(out)
+        best, epochs = stage.progress.best_epoch, stage.progress.epoch
+        problem = f"interrupted; holds the best epoch ({best}) of {epochs}"
+    return InterruptedTrainingError(problem, where=out, remedy=_GO_ON)
 
 
 def _train_parent(variant: Variant, out: Path, request: Request, data: PreparedData) -> Path:
     recipe = request.recipe.model_copy(update={"schedule": request.recipe.parents})
     logger.info("training the %s parent", variant.value)
-    train(Request(variant, recipe, out, request.resume, request.device), data)
+    try:
+        train(Request(variant, recipe, out, request.resume, request.device), data)
+    except InterruptedTrainingError:
+        problem = f"interrupted while its {variant.value} parent was training"
+        raise InterruptedTrainingError(problem, where=request.out, remedy=_GO_ON) from None
     return out
 
 
@@ -217,10 +220,11 @@ class _Stage:
         torch.manual_seed(request.recipe.seed)
         self.model: nn.Module = build(self._architecture).to(request.device)
         self._optimizer = _optimizer(self.model, self._schedule)
+        self._average = copy.deepcopy(self.model)
         self.progress = Progress()
 
     def restore(self, state: Path) -> None:
-        restored = load_state(state, self.model, self._optimizer, self._identity)
+        restored = load_state(state, self._learning(), self._identity)
         if restored is not None:
             self.progress = restored
             logger.info("going on after epoch %d", restored.epoch)
@@ -234,6 +238,7 @@ class _Stage:
     def run(self, state: Path) -> None:
         if self._parents and self.progress.epoch == 0:
             # The parents' mix counts as an epoch, so that training cannot make it worse.
+            self._average.load_state_dict(self.model.state_dict())
             self._validate(loss=None, started=time.monotonic())
         total = self._schedule.epochs + bool(self._parents)
         label = self._request.variant.value
@@ -242,8 +247,9 @@ class _Stage:
                 started = time.monotonic()
                 rng = np.random.default_rng([self._request.recipe.seed, self.progress.epoch])
                 loss = train_epoch(self.model, self._optimizer, self._samples, rng, bar)
+                self._take_into_average()
                 row = self._validate(loss, started)
-                save_state(state, self.progress, self.model, self._optimizer, self._identity)
+                save_state(state, self.progress, self._learning(), self._identity)
                 note = f"loss {loss:.4f}  HR {row['hr']:.4f}  NDCG {row['ndcg']:.4f}"
                 bar.advance(0, note)
                 logger.info("%s epoch %d: %s", label, self.progress.epoch, note)
@@ -264,8 +270,19 @@ class _Stage:
         digest = write_checkpoint(out, trained, self._data)
         return {**validation, "digest": digest}
 
+    def _learning(self) -> Learning:
+        return Learning(self.model, self._average, self._optimizer)
+
+    @torch.no_grad()
+    def _take_into_average(self) -> None:
+        # The first epoch's weights start the average: the initial ones are noise.
+        past = self._schedule.averaging if self.progress.epoch else 0.0
+        pairs = zip(self._average.parameters(), self.model.parameters(), strict=True)
+        for average, parameter in pairs:
+            average.lerp_(parameter, 1 - past)
+
     def _validate(self, loss: float | None, started: float) -> dict[str, Any]:
-        metrics = sampled(scorer(self.model), self._data.validation, _K)
+        metrics = sampled(scorer(self._average), self._data.validation, _K)
         row = {
             "epoch": self.progress.epoch + 1,
             "loss": loss,
@@ -273,7 +290,7 @@ class _Stage:
             "ndcg": metrics.ndcg,
             "seconds": round(time.monotonic() - started, 3),
         }
-        self.progress.record(row, self.model)
+        self.progress.record(row, self._average)
         return row
 
     def _out_of_patience(self) -> bool:
@@ -281,6 +298,7 @@ class _Stage:
 
 
 def _optimizer(model: nn.Module, schedule: Schedule) -> Optimizer:
+    parameters, rate = model.parameters(), schedule.learning_rate
     if schedule.optimizer == "sgd":
-        return SGD(model.parameters(), lr=schedule.learning_rate, fused=True)
-    return Adam(model.parameters(), lr=schedule.learning_rate, fused=True)
+        return SGD(parameters, lr=rate, weight_decay=schedule.l2, fused=True)
+    return Adam(parameters, lr=rate, weight_decay=schedule.l2, fused=True)

@@ -1,0 +1,1 @@
+"""The toolkit against its peers, each comparison in one run."""

@@ -1,0 +1,1 @@
+"""The TorchServe handler: HTTP rows in, scoring, HTTP rows out."""

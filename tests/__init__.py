@@ -1,0 +1,1 @@
+"""Tests mirror the source; contract/ runs the commands themselves."""

@@ -1,0 +1,215 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch.run import Job, latest_run, read_latest, run
+from batch.shards import SCHEMA, plan
+from ncf.artifacts import RUN, open_sealed
+from ncf.data.prepared import PreparedData
+from ncf.devices import Device
+from ncf.errors import ArtifactError, LockedError, UsageError
+from ncf.files import writer_lock
+from ncf.scoring.bundle import Bundle
+from ncf.scoring.ranking import PairRanker
+from ncf.scoring.recommend import Recommender
+from ncf.training.checkpoint import Checkpoint
+from tests.oracles import best_unseen, numpy_logit
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+
+
+def _run(bundle: Bundle, out: Path, *, k: int = 10, shard_users: int = 50_000) -> Path:
+    job = Job(bundle.path, out, k, Device.CPU, shard_users)
+    return out / str(run(job, NOW)["run"])
+
+
+def test_the_table_is_every_users_best_unseen_items_by_raw_id(
+    bundle: Bundle, checkpoint: Checkpoint, data: PreparedData, tmp_path: Path
+) -> None:
+    _run(bundle, tmp_path, k=5, shard_users=7)
+    table = read_latest(tmp_path)
+    known = data.known()
+    for user, raw in enumerate(data.users.raw):
+        seen = set(known.items[known.users == user].tolist())
+        scores = {i: numpy_logit(checkpoint.weights, user, i) for i in range(len(data.items))}
+        rows = table[table.user_id == raw].sort_values("rank")
+        assert rows["rank"].tolist() == [1, 2, 3, 4, 5]
+        expected = best_unseen(scores, seen, 5)
+        assert rows.item_id.tolist() == [data.items.raw[item] for item in expected]
+        np.testing.assert_allclose(rows.score, [scores[item] for item in expected], atol=1e-5)
+    assert set(table.policy) == {"model"}
+    assert len(table) == 5 * len(data.users)
+
+
+def test_k_above_what_is_unseen_gives_fewer_rows_and_never_a_seen_item(
+    bundle: Bundle, data: PreparedData, tmp_path: Path
+) -> None:
+    _run(bundle, tmp_path, k=1000)
+    table = read_latest(tmp_path)
+    known = data.known()
+    seen = {
+        (data.users.raw[user], data.items.raw[item])
+        for user, item in zip(known.users, known.items, strict=True)
+    }
+    pairs = set(zip(table.user_id, table.item_id, strict=True))
+    assert not pairs & seen
+    assert len(pairs) == len(table) == len(data.users) * len(data.items) - len(seen)
+
+
+def test_the_run_folder_is_what_the_contract_says(bundle: Bundle, tmp_path: Path) -> None:
+    folder = _run(bundle, tmp_path, shard_users=15)
+    parts = [f"part-0000{number}.parquet" for number in range(3)]
+    assert sorted(p.name for p in folder.iterdir()) == ["_SUCCESS", "manifest.json", *parts]
+    assert (tmp_path / "LATEST").read_text() == f"{folder.name}\n"
+    manifest = open_sealed(folder, RUN)
+    assert manifest["inputs"] == {"bundle": bundle.digest}
+    assert (manifest["users"], manifest["rows"]) == (40, 400)
+    for part in parts:
+        assert pq.read_schema(folder / part).equals(SCHEMA)
+
+
+@settings(max_examples=20, deadline=None)
+@given(users=st.integers(0, 50), size=st.integers(1, 60))
+def test_shards_hold_every_user_once_in_order(users: int, size: int) -> None:
+    shards = list(plan(users, size))
+    assert [user for shard in shards for user in range(shard.start, shard.stop)] == list(
+        range(users)
+    )
+    assert [shard.number for shard in shards] == list(range(len(shards)))
+
+
+def test_the_rows_do_not_depend_on_the_shards(bundle: Bundle, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    _run(bundle, whole)
+    _run(bundle, cut, shard_users=3)
+    pd.testing.assert_frame_equal(
+        read_latest(whole).astype({"user_id": str, "item_id": str, "policy": str}),
+        read_latest(cut).astype({"user_id": str, "item_id": str, "policy": str}),
+    )
+
+
+def test_the_same_inputs_give_the_same_bytes(bundle: Bundle, tmp_path: Path) -> None:
+    first, second = _run(bundle, tmp_path), _run(bundle, tmp_path)
+    assert first != second
+    name = "part-00000.parquet"
+    assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_batch_and_recommend_give_the_same_answer(bundle: Bundle, tmp_path: Path) -> None:
+    _run(bundle, tmp_path, k=4)
+    table = read_latest(tmp_path)
+    recommender = Recommender(bundle, PairRanker(bundle))
+    for raw in bundle.users.raw[:10]:
+        rows = table[table.user_id == raw]
+        found = [(item.item, item.score) for item in recommender.recommend(raw, 4).items]
+        assert found == list(zip(rows.item_id, rows.score.astype(float), strict=True))
+
+
+def test_latest_follows_the_newest_publish_even_when_the_clock_went_back(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    job = Job(bundle.path, tmp_path, 3, Device.CPU)
+    run(job, NOW)
+    second = run(job, NOW - timedelta(days=400))
+    assert latest_run(tmp_path).name == second["run"]
+
+
+def test_a_second_batch_is_refused_with_the_pid(bundle: Bundle, tmp_path: Path) -> None:
+    holder = "import sys, time, pathlib, ncf.files as f\n"
+    holder += (
+        "with f.writer_lock(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", holder, str(tmp_path / "runs")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(LockedError, match=f"pid {process.pid}"):
+            _run(bundle, tmp_path)
+        process.kill()
+    _run(bundle, tmp_path)
+
+
+def test_a_bundle_that_changes_during_the_run_is_refused_at_publish(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _run(bundle, tmp_path)
+    copy = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
+    rank = PairRanker.rank
+
+    def change(self: PairRanker, users: object, k: int) -> object:
+        (copy / "bundle.json").write_text("{}")
+        return rank(self, users, k)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PairRanker, "rank", change)
+    with pytest.raises(ArtifactError):
+        run(Job(copy, tmp_path, 3, Device.CPU), NOW)
+    assert latest_run(tmp_path) == first
+    assert [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
+
+
+def test_a_killed_batch_leaves_the_last_run_and_the_next_one_succeeds(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    first = _run(bundle, tmp_path)
+    slow = (
+        "import sys, time; from pathlib import Path; from datetime import datetime, UTC\n"
+        "import batch.run as b\n"
+        "write = b.write_part\n"
+        "def slowly(*a):\n    rows = write(*a); print('part', flush=True); time.sleep(60)\n"
+        "b.write_part = slowly\n"
+        "b.run(b.Job(Path(sys.argv[1]), Path(sys.argv[2]), shard_users=5), datetime.now(UTC))"
+    )
+    command = [sys.executable, "-c", slow, str(bundle.path), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.kill(process.pid, signal.SIGKILL)
+    assert latest_run(tmp_path) == first
+    open_sealed(first, RUN)
+    second = _run(bundle, tmp_path)
+    assert latest_run(tmp_path) == second
+    leftovers = {path.name for path in tmp_path.iterdir()} - {first.name, second.name}
+    assert leftovers == {".runs.lock", "LATEST"}
+
+
+@pytest.mark.parametrize("k", [0, -3, 40_000])
+def test_k_out_of_range_is_refused(k: int, bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        _run(bundle, tmp_path, k=k)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_published_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no run"):
+        latest_run(tmp_path)
+
+
+def test_a_damaged_bundle_publishes_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
+    document = json.loads((copy / "bundle.json").read_bytes())
+    assert document["files"]
+    (copy / "seen.npz").write_bytes(b"")
+    with pytest.raises(ArtifactError, match=r"seen\.npz"):
+        run(Job(copy, tmp_path / "topk"), NOW)
+    with pytest.raises(ArtifactError, match="no run"):
+        latest_run(tmp_path / "topk")
+
+
+def test_the_lock_is_free_after_a_failed_run(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError):
+        run(Job(tmp_path / "none", tmp_path), NOW)
+    with writer_lock(tmp_path / "runs"):
+        pass
+    _run(bundle, tmp_path)

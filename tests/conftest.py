@@ -1,0 +1,95 @@
+"""A small world with a known taste: users and items fall into two camps that keep to themselves."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from export.bundle import export_bundle
+from ncf.data.options import Format, Options
+from ncf.data.prepare import prepare
+from ncf.data.prepared import PreparedData, open_data
+from ncf.models.architecture import Architecture, build
+from ncf.models.kinds import Kind
+from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.training.checkpoint import (
+    Checkpoint,
+    Trained,
+    open_checkpoint,
+    weights_of,
+    write_checkpoint,
+)
+
+torch.set_num_threads(1)
+
+N_USERS, N_ITEMS = 40, 30
+
+
+@pytest.fixture(scope="session")
+def ratings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CSV of 40 users and 30 items; even users like even items, odd users odd ones."""
+    rng = np.random.default_rng(7)
+    rows = ["user_id,item_id,rating,timestamp"]
+    for user in range(N_USERS):
+        camp = np.arange(user % 2, N_ITEMS, 2)
+        liked = rng.permutation(camp)[: 8 + user % 5]
+        rows += [f"u{user},film {item},{3 + item % 3},{1000 + n}" for n, item in enumerate(liked)]
+    path = tmp_path_factory.mktemp("ratings") / "ratings.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def data_folder(ratings_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small world, prepared with few negatives, as each user has some twenty unseen items."""
+    folder = tmp_path_factory.mktemp("data") / "small"
+    titles = {f"film {item}": f"Film №{item}" for item in range(0, N_ITEMS, 3)}
+    prepare(ratings_file, Format.CSV, folder, Options(negatives=12), titles)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(data_folder: Path) -> PreparedData:
+    """The small world, opened."""
+    return open_data(data_folder)
+
+
+def random_checkpoint(
+    folder: Path, data: PreparedData, kind: Kind, *, layers: int = 3, factors: int = 8
+) -> Checkpoint:
+    """A checkpoint of random weights, large enough that logits spread over several units."""
+    architecture = Architecture(kind, len(data.users), len(data.items), factors, layers)
+    torch.manual_seed(layers)
+    model = build(architecture)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".user." in name or ".item." in name:
+                parameter.mul_(200)
+            elif name.endswith("bias"):
+                parameter.normal_(std=0.3)
+    document: dict[str, Any] = {
+        "variant": kind.value,
+        "recipe": {},
+        "validation": {},
+        "parents": {},
+    }
+    write_checkpoint(folder, Trained(architecture, weights_of(model), [], document), data)
+    return open_checkpoint(folder)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A NeuMF of random weights."""
+    return random_checkpoint(tmp_path_factory.mktemp("checkpoint") / "neumf", data, Kind.NEUMF)
+
+
+@pytest.fixture(scope="session")
+def bundle(
+    checkpoint: Checkpoint, data: PreparedData, tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """The exported NeuMF; never write into it."""
+    folder = tmp_path_factory.mktemp("store") / "ncf"
+    export_bundle(checkpoint, data, folder)
+    return open_bundle(folder)

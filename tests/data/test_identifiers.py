@@ -1,0 +1,66 @@
+"""Raw ids and their dense indices."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ncf.columns import Columns
+from ncf.data.identifiers import IdMap
+
+
+def test_an_id_has_its_position_as_index() -> None:
+    ids = IdMap(["007", "7", "NA"])
+    assert len(ids) == 3
+    assert [ids.index(raw) for raw in ("007", "7", "NA")] == [0, 1, 2]
+
+
+def test_an_unknown_id_has_no_index() -> None:
+    ids = IdMap(["007", "NA"])
+    assert ids.index("7") is None
+    assert ids.index("na") is None
+
+
+def test_many_ids_give_an_array_with_minus_one_for_the_unknown() -> None:
+    found = IdMap(["a", "b"]).indices(["b", "x", "a", "b"])
+    assert found.dtype == np.int32
+    assert found.tolist() == [1, -1, 0, 1]
+
+
+def test_no_ids_give_an_empty_array() -> None:
+    assert IdMap(["a"]).indices([]).shape == (0,)
+    assert IdMap([]).indices(["a"]).tolist() == [-1]
+
+
+def test_a_title_is_none_where_there_is_none() -> None:
+    assert IdMap(["a"]).title(0) is None
+    assert IdMap(["a", "b"], [None, "Up"]).title(0) is None
+    assert IdMap(["a", "b"], [None, "Up"]).title(1) == "Up"
+
+
+ids = st.text(st.characters(codec="utf-8"), max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(raw=st.lists(ids, unique=True, max_size=8), data=st.data())
+def test_a_written_map_is_read_as_it_was(raw: list[str], data: st.DataObject) -> None:
+    titled = data.draw(st.booleans())
+    titles = data.draw(st.lists(st.none() | ids, min_size=len(raw), max_size=len(raw)))
+    written = IdMap(raw, titles if titled else ())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "items.parquet"
+        written.write(path, Columns.ITEM_ID)
+        found = IdMap.read(path, Columns.ITEM_ID)
+    assert found.raw == raw
+    assert [found.title(index) for index in range(len(raw))] == (
+        titles if titled else [None] * len(raw)
+    )
+
+
+def test_the_same_map_gives_the_same_bytes(tmp_path: Path) -> None:
+    paths = [tmp_path / "first", tmp_path / "second"]
+    for path in paths:
+        IdMap(["1", "2"], ["Up", None]).write(path, Columns.ITEM_ID)
+    assert paths[0].read_bytes() == paths[1].read_bytes()

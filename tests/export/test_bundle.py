@@ -1,0 +1,192 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from scipy import sparse
+
+from export.bundle import export_bundle
+from export.graphs import score_graph
+from export.parity import TOLERANCE, require_parity
+from ncf.artifacts import BUNDLE, seal
+from ncf.data.prepared import PreparedData
+from ncf.errors import ArtifactError, ParityError
+from ncf.models.architecture import Architecture
+from ncf.models.kinds import Kind
+from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.training.checkpoint import Checkpoint, open_checkpoint
+from tests.conftest import random_checkpoint
+from tests.oracles import numpy_logit
+
+FILES = {"bundle.json", "items.parquet", "popular.npy", "score.onnx", "seen.npz", "users.parquet"}
+
+
+@pytest.mark.parametrize("layers", [1, 3, 5])
+@pytest.mark.parametrize("kind", list(Kind))
+def test_the_graph_equals_pytorch_and_plain_numpy_for_every_variant(
+    kind: Kind, layers: int, data: PreparedData, tmp_path: Path
+) -> None:
+    checkpoint = random_checkpoint(tmp_path / "c", data, kind, layers=layers)
+    graph = score_graph(checkpoint)
+    parity = require_parity(graph, checkpoint)
+    assert parity.pairs >= 20_000
+    assert parity.max_difference <= TOLERANCE
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    users, items = np.array([0, 39, 7, 39]), np.array([29, 0, 11, 29])
+    (found,) = session.run(["logit"], {"user": users, "item": items})
+    expected = [
+        numpy_logit(checkpoint.weights, user, item)
+        for user, item in zip(users.tolist(), items.tolist(), strict=True)
+    ]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_graph_takes_no_pair_at_all(bundle: Bundle) -> None:
+    session = ort.InferenceSession(str(bundle.score_graph), providers=["CPUExecutionProvider"])
+    nothing = np.empty(0, np.int64)
+    (found,) = session.run(None, {"user": nothing, "item": nothing})
+    assert (found.shape, found.dtype) == ((0,), np.float32)
+
+
+def _tampered(graph: bytes, name: str, change: float) -> bytes:
+    model = onnx.load_from_string(graph)
+    (tensor,) = (each for each in model.graph.initializer if each.name == name)
+    array = onnx.numpy_helper.to_array(tensor).copy()
+    array.flat[-1] += change
+    tensor.CopyFrom(onnx.numpy_helper.from_array(array, name))
+    content: bytes = model.SerializeToString()
+    return content
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("output.bias", 5e-5),
+        ("output.bias", np.nan),
+        ("gmf.item.weight", 0.5),  # of the last item alone
+        ("mlp.user.weight", 5.0),  # of the last user alone
+    ],
+)
+def test_a_graph_that_differs_anywhere_is_refused(
+    checkpoint: Checkpoint, name: str, change: float
+) -> None:
+    with pytest.raises(ParityError, match="nothing was published"):
+        require_parity(_tampered(score_graph(checkpoint), name, change), checkpoint)
+
+
+def test_a_graph_that_reads_one_input_twice_is_refused(checkpoint: Checkpoint) -> None:
+    model = onnx.load_from_string(score_graph(checkpoint))
+    for node in model.graph.node:
+        node.input[:] = ["user" if name == "item" else name for name in node.input]
+    with pytest.raises(Exception, match=r"ONNX says|indices element out of data bounds"):
+        require_parity(model.SerializeToString(), checkpoint)
+
+
+def test_the_bundle_holds_what_the_contract_lists(bundle: Bundle, data: PreparedData) -> None:
+    assert {path.name for path in bundle.path.iterdir()} == FILES
+    assert bundle.users.raw == data.users.raw
+    assert bundle.items.titles == data.items.titles
+    known = data.known()
+    pairs = set(zip(known.users.tolist(), known.items.tolist(), strict=True))
+    rows, columns = sparse.load_npz(bundle.path / "seen.npz").nonzero()
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == pairs
+    counts = np.bincount(known.items, minlength=len(data.items))
+    assert bundle.popular.tolist() == sorted(range(len(data.items)), key=lambda i: (-counts[i], i))
+
+
+_EXPORT = """
+import sys
+from pathlib import Path
+from export.bundle import export_bundle
+from ncf.data.prepared import open_data
+from ncf.training.checkpoint import open_checkpoint
+export_bundle(open_checkpoint(Path(sys.argv[1])), open_data(Path(sys.argv[2])), Path(sys.argv[3]))
+"""
+
+
+def test_another_process_in_another_folder_exports_the_same_bytes(
+    bundle: Bundle, checkpoint: Checkpoint, data_folder: Path, tmp_path: Path
+) -> None:
+    arguments = [str(checkpoint.path), str(data_folder), str(tmp_path / "again")]
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    command = [sys.executable, "-c", _EXPORT, *arguments]
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment)
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (bundle.path / name).read_bytes(), name
+
+
+def test_no_exported_byte_tells_where_it_was_made(bundle: Bundle, data_folder: Path) -> None:
+    content = b"".join(path.read_bytes() for path in bundle.path.iterdir())
+    for secret in (str(Path.cwd()), str(data_folder.parent), os.uname().nodename, "/tmp", "/home"):  # noqa: S108 - looked for, not written
+        assert secret.encode() not in content
+
+
+def test_a_failed_export_leaves_the_old_bundle(
+    bundle: Bundle,
+    checkpoint: Checkpoint,
+    data: PreparedData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
+    tampered = _tampered(score_graph(checkpoint), "output.bias", 1.0)
+    monkeypatch.setattr("export.bundle.score_graph", lambda _: tampered)
+    with pytest.raises(ParityError):
+        export_bundle(checkpoint, data, target)
+    assert open_bundle(target).digest == bundle.digest
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ncf.lock", "ncf"]
+
+
+def test_data_the_model_was_not_trained_on_is_refused(
+    checkpoint: Checkpoint, data: PreparedData, tmp_path: Path
+) -> None:
+    manifest = {**data.manifest, "digest": "0" * 64}
+    parts = (data.users, data.items, data.train, data.validation, data.test)
+    with pytest.raises(ArtifactError, match="000000000000"):
+        export_bundle(checkpoint, PreparedData(*parts, manifest), tmp_path / "ncf")
+    assert not (tmp_path / "ncf").exists()
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("harm", ["flip", "truncate", "empty", "remove"])
+def test_a_damaged_bundle_is_refused_naming_the_file(
+    name: str, harm: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
+    content = bytearray((folder / name).read_bytes())
+    if harm == "flip":
+        content[len(content) // 2] ^= 4
+    kept = {"flip": len(content), "truncate": len(content) - 1, "empty": 0, "remove": 0}[harm]
+    (folder / name).write_bytes(content[:kept])
+    if harm == "remove":
+        (folder / name).unlink()
+    with pytest.raises(ArtifactError, match=name):
+        open_bundle(folder)
+
+
+def test_files_that_do_not_fit_together_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
+    shutil.copy(folder / "items.parquet", folder / "users.parquet")
+    document = json.loads((folder / "bundle.json").read_bytes())
+    seal(folder, BUNDLE, {key: document[key] for key in ("model", "parity", "provenance")})
+    with pytest.raises((ArtifactError, KeyError)):
+        open_bundle(folder)
+
+
+def test_weights_over_two_gibibytes_are_refused_with_the_reason(checkpoint: Checkpoint) -> None:
+    huge = np.broadcast_to(np.float32(0), (2**20, 600))
+    architecture = Architecture(Kind.GMF, 2**20, 1, 600, 3)
+    weights = {**checkpoint.weights, "gmf.user.weight": huge}
+    big = Checkpoint(checkpoint.path, architecture, weights, checkpoint.users, checkpoint.items, {})
+    with pytest.raises(ArtifactError, match="do not fit into one ONNX file"):
+        score_graph(big)
+
+
+def test_the_checkpoint_stays_readable_after_export(checkpoint: Checkpoint) -> None:
+    assert open_checkpoint(checkpoint.path).digest == checkpoint.digest

@@ -1,0 +1,30 @@
+import subprocess
+import sys
+
+import pytest
+
+_BLOCKED = """
+import sys
+sys.modules["torch"] = None
+import {module}
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "ncf.scoring.bundle",
+        "ncf.scoring.ranking",
+        "ncf.scoring.recommend",
+        "batch.run",
+        "batch.shards",
+    ],
+)
+def test_scoring_and_batch_import_with_torch_blocked(module: str) -> None:
+    subprocess.run([sys.executable, "-c", _BLOCKED.format(module=module)], check=True)
+
+
+def test_help_needs_neither_torch_nor_onnx_runtime() -> None:
+    code = "import sys, ncf.cli.app; print([m for m in ('torch', 'pandas') if m in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ended.stdout.strip() == "[]"

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from ncf.errors import ConfigError
+from ncf.models.kinds import Variant
+from ncf.training.recipe import default_recipe, load_recipe
+
+
+def _load(tmp_path: Path, text: str, variant: Variant = Variant.GMF) -> object:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    return load_recipe(path, variant)
+
+
+def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    found = _load(tmp_path, "factors = 8\n[schedule]\nepochs = 2\n", Variant.NEUMF_PRE)
+    default = default_recipe(Variant.NEUMF_PRE)
+    schedule = default.schedule.model_copy(update={"epochs": 2})
+    assert found == default.model_copy(update={"factors": 8, "schedule": schedule})
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("factor = 8", "'factor'; known: factors"),
+        ("[schedule]\nepoch = 3", "'schedule.epoch'; known: optimizer"),
+        ("factors = 0", "factors = 0"),
+        ("factors = '8'", "factors = '8'"),
+        ("layers = 6", "layers = 6"),
+        ("dropout = 1.0", "dropout = 1.0"),
+        ("seed = -1", "seed = -1"),
+        ("[schedule]\nlearning_rate = nan", "schedule.learning_rate"),
+        ("[schedule]\noptimizer = 'adamw'", "schedule.optimizer"),
+        ("schedule = 3", "schedule = 3"),
+        ("factors = ", "not TOML"),
+    ],
+)
+def test_unknown_keys_and_bad_values_are_named(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _load(tmp_path, text)
+    assert named in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "recipe.toml"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_recipe(tmp_path / "none.toml", Variant.GMF)

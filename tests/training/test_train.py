@@ -1,0 +1,290 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ncf.data.interactions import Interactions
+from ncf.data.prepared import PreparedData
+from ncf.errors import ArtifactError, ConfigError, InterruptedTrainingError, UsageError
+from ncf.evaluation.protocols import sampled
+from ncf.models.kinds import Variant
+from ncf.models.scorer import scorer
+from ncf.training import train as training
+from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
+from ncf.training.epoch import Samples, train_epoch
+from ncf.training.recipe import Recipe, Schedule
+from ncf.training.train import Parents, Request, train
+
+_CPU = torch.device("cpu")
+QUICK = Recipe(
+    factors=4,
+    layers=2,
+    schedule=Schedule(learning_rate=0.02, batch_size=64, epochs=4, patience=4),
+    parents=Schedule(learning_rate=0.02, batch_size=64, epochs=3),
+)
+
+
+def _weights(folder: Path) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in open_checkpoint(folder).weights.items()}
+
+
+def _interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
+    """Let so many epochs pass, and press Ctrl-C in the middle of the next."""
+    passed = iter(range(10**6))
+
+    def epoch(*arguments: object) -> float:
+        loss = train_epoch(*arguments)  # type: ignore[arg-type]
+        if next(passed) >= epochs:
+            raise KeyboardInterrupt
+        return loss
+
+    monkeypatch.setattr(training, "train_epoch", epoch)
+
+
+@pytest.mark.parametrize("variant", list(Variant))
+def test_every_variant_learns_the_two_camps(
+    variant: Variant, data: PreparedData, tmp_path: Path
+) -> None:
+    recipe = QUICK.model_copy(
+        update={"schedule": QUICK.schedule.model_copy(update={"epochs": 40, "patience": 40})}
+    )
+    if variant is Variant.NEUMF_PRE:
+        recipe = recipe.model_copy(update={"parents": recipe.schedule})
+    train(Request(variant, recipe, tmp_path / "c"), data)
+    trained = open_checkpoint(tmp_path / "c")
+    score = scorer(trained.model())
+    users, items = np.repeat(np.arange(40), 30), np.tile(np.arange(30), 40)
+    own = np.array([int(raw[1:]) % 2 for raw in data.users.raw])[users]
+    film = np.array([int(raw[5:]) % 2 for raw in data.items.raw])[items]
+    logits = score(users, items)
+    assert logits[own == film].mean() > logits[own != film].mean() + 1
+    # A test positive has a dozen rivals, most of them of the other camp.
+    assert sampled(score, data.test, 5).hr > 0.8
+
+
+@pytest.mark.parametrize("variant", [Variant.NEUMF_END, Variant.NEUMF_PRE])
+@pytest.mark.parametrize("epochs", [0, 1, 2])
+def test_resuming_ends_with_the_weights_of_an_uninterrupted_training(
+    variant: Variant,
+    epochs: int,
+    data: PreparedData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    schedule = QUICK.schedule.model_copy(update={"averaging": 0.5, "l2": 1e-4})
+    recipe = QUICK.model_copy(update={"dropout": 0.2, "schedule": schedule})
+    train(Request(variant, recipe, tmp_path / "whole"), data)
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, epochs)
+        with pytest.raises(InterruptedTrainingError):
+            train(Request(variant, recipe, tmp_path / "broken"), data)
+    train(Request(variant, recipe, tmp_path / "broken", resume=True), data)
+    assert _weights(tmp_path / "whole") == _weights(tmp_path / "broken")
+    rows = [load_history(tmp_path / name) for name in ("whole", "broken")]
+    for row in rows[0] + rows[1]:
+        del row["seconds"]
+    assert rows[0] == rows[1]
+
+
+def test_ctrl_c_leaves_the_best_checkpoint_so_far(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _interrupt_after(monkeypatch, 2)
+    with pytest.raises(InterruptedTrainingError, match=r"best epoch .* of 2; go on with --resume"):
+        train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
+    history = load_history(tmp_path / "c")
+    assert len(history) == 2
+    best = max(history, key=lambda row: (row["ndcg"], -row["epoch"]))
+    assert open_checkpoint(tmp_path / "c").manifest["validation"]["best_epoch"] == best["epoch"]
+
+
+def test_ctrl_c_before_the_first_epoch_leaves_the_old_checkpoint(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
+    before = _weights(tmp_path / "c")
+    _interrupt_after(monkeypatch, 0)
+    other = QUICK.model_copy(update={"seed": 5})
+    with pytest.raises(InterruptedTrainingError, match="before the first epoch"):
+        train(Request(Variant.GMF, other, tmp_path / "c"), data)
+    assert _weights(tmp_path / "c") == before
+
+
+_ENDLESS = """
+import sys
+from pathlib import Path
+from ncf.data.prepared import open_data
+from ncf.models.kinds import Variant
+from ncf.training.recipe import Recipe, Schedule
+from ncf.training.train import Request, train
+import torch; torch.set_num_threads(1)
+schedule = Schedule(learning_rate=0.02, batch_size=64, epochs=int(sys.argv[3]), patience=10**6)
+recipe = Recipe(factors=4, layers=2, schedule=schedule)
+train(Request(Variant.MLP, recipe, Path(sys.argv[2]), True), open_data(Path(sys.argv[1])))
+"""
+
+
+def test_a_training_killed_at_any_moment_goes_on_to_the_same_weights(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    def command(out: str) -> list[str]:
+        return [sys.executable, "-c", _ENDLESS, str(data_folder), str(tmp_path / out), "60"]
+
+    subprocess.run(command("whole"), check=True)
+    state = tmp_path / ".broken.work" / "state" / "state.json"
+    for _ in range(3):
+        with subprocess.Popen(command("broken")) as process:
+            seen = state.stat().st_mtime_ns if state.exists() else 0
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and process.poll() is None:
+                if state.exists() and state.stat().st_mtime_ns > seen:
+                    break
+                time.sleep(0.001)
+            os.kill(process.pid, signal.SIGKILL)
+        assert not (tmp_path / "broken").exists()
+    subprocess.run(command("broken"), check=True)
+    assert _weights(tmp_path / "whole") == _weights(tmp_path / "broken")
+    assert [path.name for path in tmp_path.glob(".broken*")] == [".broken.lock"]
+
+
+def test_resuming_a_finished_training_trains_nothing(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
+    monkeypatch.setattr(training, "train_epoch", None)
+    assert train(Request(Variant.GMF, QUICK, tmp_path / "c", resume=True), data) == first
+
+
+def test_resuming_with_another_recipe_is_refused(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, 1)
+        with pytest.raises(InterruptedTrainingError):
+            train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
+    other = QUICK.model_copy(update={"negatives": 2})
+    with pytest.raises(ConfigError, match="another recipe"):
+        train(Request(Variant.GMF, other, tmp_path / "c", resume=True), data)
+
+
+def test_training_stops_when_validation_no_longer_improves(
+    data: PreparedData, tmp_path: Path
+) -> None:
+    schedule = Schedule(learning_rate=1e-9, epochs=50, patience=3)
+    recipe = QUICK.model_copy(update={"schedule": schedule})
+    train(Request(Variant.GMF, recipe, tmp_path / "c"), data)
+    assert len(load_history(tmp_path / "c")) < 50
+
+
+def test_neumf_pre_takes_given_parents_and_never_ends_below_their_mix(
+    data: PreparedData, tmp_path: Path
+) -> None:
+    parents = {}
+    for variant in (Variant.GMF, Variant.MLP):
+        train(Request(variant, QUICK, tmp_path / variant.value), data)
+        parents[variant.value] = tmp_path / variant.value
+    request = Request(Variant.NEUMF_PRE, QUICK, tmp_path / "pre", parents=Parents(**parents))
+    train(request, data)
+    manifest = open_checkpoint(tmp_path / "pre").manifest
+    for name, path in parents.items():
+        assert manifest["parents"][name] == open_checkpoint(path).digest
+    history = load_history(tmp_path / "pre")
+    assert history[0]["loss"] is None
+    assert manifest["validation"]["ndcg"] >= history[0]["ndcg"]
+
+
+def test_a_parent_of_other_sizes_or_data_is_refused(data: PreparedData, tmp_path: Path) -> None:
+    small = QUICK.model_copy(update={"factors": 3})
+    train(Request(Variant.GMF, small, tmp_path / "gmf"), data)
+    parents = Parents(gmf=tmp_path / "gmf")
+    with pytest.raises(ConfigError, match="3 factors"):
+        train(Request(Variant.NEUMF_PRE, QUICK, tmp_path / "pre", parents=parents), data)
+    manifest = {**data.manifest, "digest": "0" * 64}
+    parts = (data.users, data.items, data.train, data.validation, data.test)
+    with pytest.raises(ArtifactError, match="000000000000"):
+        train(
+            Request(Variant.NEUMF_PRE, small, tmp_path / "pre", parents=parents),
+            PreparedData(*parts, manifest),
+        )
+
+
+def test_averaging_gives_the_average_of_the_epochs_weights(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after: list[dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]] = []
+
+    def epoch(model: torch.nn.Module, *rest: object) -> float:
+        loss = train_epoch(model, *rest)  # type: ignore[arg-type]
+        after.append(weights_of(model))
+        return loss
+
+    monkeypatch.setattr(training, "train_epoch", epoch)
+    schedule = QUICK.schedule.model_copy(update={"averaging": 0.75, "epochs": 3})
+    recipe = QUICK.model_copy(update={"schedule": schedule})
+    train(Request(Variant.GMF, recipe, tmp_path / "c"), data)
+    trained = open_checkpoint(tmp_path / "c")
+    averages = [after[0]]
+    for weights in after[1:]:
+        past = averages[-1]
+        averages.append({name: 0.75 * past[name] + 0.25 * weights[name] for name in weights})
+    best = averages[trained.manifest["validation"]["best_epoch"] - 1]
+    for name, array in trained.weights.items():
+        np.testing.assert_allclose(array, best[name], atol=1e-6)
+
+
+def test_the_test_part_never_touches_the_weights(data: PreparedData, tmp_path: Path) -> None:
+    train(Request(Variant.GMF, QUICK, tmp_path / "with"), data)
+    nothing = data.test.positives.take(np.zeros(len(data.test.positives), np.bool_))
+    without = PreparedData(
+        data.users,
+        data.items,
+        data.train,
+        data.validation,
+        type(data.test)(nothing, data.test.negatives[:0]),
+        data.manifest,
+    )
+    train(Request(Variant.GMF, QUICK, tmp_path / "without"), without)
+    assert _weights(tmp_path / "with") == _weights(tmp_path / "without")
+
+
+def test_data_without_a_validation_case_is_refused(data: PreparedData, tmp_path: Path) -> None:
+    nothing = data.validation.positives.take(np.zeros(len(data.validation.positives), np.bool_))
+    cases = type(data.test)(nothing, data.test.negatives[:0])
+    broken = PreparedData(data.users, data.items, data.train, cases, data.test, data.manifest)
+    with pytest.raises(UsageError, match="validation"):
+        train(Request(Variant.GMF, QUICK, tmp_path / "c"), broken)
+
+
+def test_every_epoch_draws_fresh_negatives_and_no_known_positive() -> None:
+    pairs = Interactions(
+        np.array([0, 0, 1, 2, 2, 2], np.int32), np.array([0, 1, 2, 0, 1, 2], np.int32), 3, 3
+    )
+    samples = Samples(pairs, 4, 5)
+    known = set(zip(pairs.users.tolist(), pairs.items.tolist(), strict=True))
+    drawn = []
+    for epoch in range(3):
+        negatives: list[tuple[int, int]] = []
+        positives: list[tuple[int, int]] = []
+        for users, items, labels in samples.batches(np.random.default_rng(epoch), _CPU):
+            for user, item, label in zip(
+                users.tolist(), items.tolist(), labels.tolist(), strict=True
+            ):
+                (positives if label else negatives).append((user, item))
+        assert sorted(positives) == sorted(known)
+        assert not set(negatives) & known
+        # User 2 saw everything and gets no negative; the others four a positive.
+        assert [sum(u == user for u, _ in negatives) for user in range(3)] == [8, 4, 0]
+        drawn.append(negatives)
+    assert drawn[0] != drawn[1]
+
+
+def test_users_who_all_saw_everything_are_an_error_and_not_a_hang() -> None:
+    pairs = Interactions(np.zeros(2, np.int32), np.arange(2, dtype=np.int32), 1, 2)
+    with pytest.raises(UsageError, match="unseen item"):
+        Samples(pairs, 4, 256)
