@@ -22,6 +22,7 @@ from ncf.scoring.ranking import PairRanker, check_k
 
 LATEST_FILE = "LATEST"
 SUCCESS_FILE = "_SUCCESS"
+_RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
 _LARGEST_K = int(np.iinfo(np.int16).max)  # rank is an int16
 
 
@@ -83,7 +84,7 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
     bundle = open_bundle(job.bundle)
     ranker = PairRanker(bundle, job.device)
     with writer_lock(job.out / "runs"):
-        sweep(job.out)
+        sweep(job.out, f"{_RUN_NAME}|{LATEST_FILE}")
         folder = _new_folder(job.out, f"{now:%Y%m%dT%H%M%SZ}-{bundle.digest[:8]}")
         started = time.monotonic()
         with sealed_folder(folder, RUN) as aside:

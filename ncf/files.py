@@ -8,6 +8,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from ncf.errors import LockedError, StorageError
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
 
 
 def sha256(path: Path) -> str:
@@ -46,25 +47,28 @@ def fsync(path: Path) -> None:
 
 @contextmanager
 def storage_errors(target: Path) -> Iterator[None]:
-    """Turn a full or forbidden disk into one line that names the place and the space left.
+    """Turn a full disk, or a place that cannot be written, into one line that names it.
+
+    Errors about other files, such as an input that may not be read, pass as they are.
 
     Raises
     ------
     StorageError
-        The disk is full, or the folder may not be written.
+        The disk is full, or ``target`` cannot be written.
     """
+    if not target.name:
+        raise StorageError("not the name of a file or folder to write", where=target)
     try:
         yield
     except OSError as error:
-        # pyarrow and safetensors raise errors without errno: look at the disk as well.
-        full = error.errno in _FULL or "No space left" in str(error)
-        if full:
+        # pyarrow and safetensors raise errors without errno: look at the text as well.
+        if error.errno in _FULL or "No space left" in str(error):
             raise StorageError(
                 f"no space left on the disk ({_free_bytes(target):,} bytes free)",
                 where=target,
                 remedy="free some space and run the same command again",
             ) from error
-        if error.errno in _FORBIDDEN:
+        if error.errno in _FORBIDDEN and _concerns(error, target):
             raise StorageError(
                 f"cannot write here ({error.strerror})",
                 where=target,
@@ -75,10 +79,14 @@ def storage_errors(target: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
-    """Open a file aside; on success flush it and rename it to ``target``, on failure remove it."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    """Open a file aside; on success flush it and rename it to ``target``, on failure remove it.
+
+    The caller holds :func:`writer_lock`: leftovers of dead writers are swept here.
+    """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent, re.escape(target.name))
+        aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             with aside.open("wb") as file:
                 yield file
@@ -94,11 +102,11 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Fill a folder aside; on success swap it for ``target`` in one step, else remove it.
 
-    The caller holds :func:`writer_lock` on ``target``: leftovers of dead writers are swept here.
+    The caller holds :func:`writer_lock`: leftovers of dead writers are swept here.
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target.parent, target.name)
+        sweep(target.parent, re.escape(target.name))
         aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         aside.mkdir()
         try:
@@ -110,13 +118,25 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what dead writers of ``folder / name`` left; the caller holds the lock."""
-    for stale in folder.glob(f".{name}.*.tmp"):
-        if stale.is_dir():
+def sweep(folder: Path, names: str) -> None:
+    """Remove what dead writers left beside their targets; the caller holds their lock.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the targets lie.
+    names : str
+        Regular expression of the targets' names.
+    """
+    leftover = re.compile(rf"\.({names})\.\d+(\.old)?\.tmp")
+    for stale in sorted(folder.iterdir()) if folder.exists() else ():
+        found = leftover.fullmatch(stale.name)
+        if found and found[2] and not (folder / found[1]).exists():
+            stale.rename(folder / found[1])  # killed while the old version stood aside
+        elif found and stale.is_dir() and not stale.is_symlink():
             shutil.rmtree(stale)
-        else:
-            stale.unlink(missing_ok=True)
+        elif found:
+            stale.unlink()
 
 
 def flush_tree(folder: Path) -> None:
@@ -176,6 +196,15 @@ def _exchange(first: Path, second: Path) -> bool:
         return False
     arguments = (_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE)
     return bool(renameat2(*arguments) == 0)
+
+
+def _concerns(error: OSError, target: Path) -> bool:
+    """Whether an error is about the target, what lies aside for it, or a folder above it."""
+    if error.filename is None:
+        return True
+    path = Path(os.fsdecode(error.filename))
+    own = str(path).startswith((str(target), str(target.with_name(f".{target.name}."))))
+    return own or path in target.parents
 
 
 def _free_bytes(target: Path) -> int:

@@ -60,7 +60,7 @@ class Reporter:
     def _log(self, note: str, now: float) -> None:
         of_total = f"/{self._total:,}" if self._total else ""
         left = ""
-        if self._total and self._done:
+        if self._total and 0 < self._done <= self._total:
             seconds = (now - self._started) * (self._total - self._done) / self._done
             left = f", {seconds:.0f} s left"
         logger.info("%s: %s%s%s %s", self._task, f"{self._done:,}", of_total, left, note)
@@ -73,11 +73,11 @@ def report(task: str, total: int | None = None) -> Iterator[Reporter]:
         yield Reporter(task, total, None)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         yield Reporter(task, total, bar)

@@ -32,9 +32,19 @@ app.command("recommend")(serving.recommend)
 app.command("doctor")(serving.doctor)
 
 
+class _CurrentStderr:
+    """Standard error as it is now: a progress bar puts itself in between."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def main() -> None:
     """Run the command line; exits 0 done, 2 wrong usage or bad input, 1 a fault of ours."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_CurrentStderr())
     signal.signal(signal.SIGTERM, _terminate)
     try:
         # Typer turns Ctrl-C into this code, and says nothing.

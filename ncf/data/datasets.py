@@ -105,7 +105,7 @@ class TripleSource:
         for suffix, digest in self.digests.items():
             url = self.name + suffix
             name = url.rpartition("/")[2]
-            if not (parts / name).exists():
+            if not ((parts / name).exists() and digest.matches(parts / name)):
                 download(url, parts / name, digest)
         prefix = self.name.rpartition("/")[2]
         for suffix in self.digests:
@@ -225,6 +225,8 @@ def open_dataset(folder: Path) -> FetchedDataset:
     """Open what :func:`fetch` fetched; every digest is checked."""
     manifest = open_sealed(folder, DATASET)
     titles = folder / TITLES_FILE
+    if Path(manifest["ratings"]).name != manifest["ratings"]:
+        raise ArtifactError("names ratings outside its folder", where=folder)
     return FetchedDataset(
         name=manifest["name"],
         ratings=folder / manifest["ratings"],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
@@ -66,7 +67,7 @@ def download(url: str, target: Path, digest: Digest) -> None:
     part = target.with_name(f"{target.name}.part")
     try:
         _append_rest(url, part)
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise SourceError(_reason(error), where=url) from error
     if not digest.matches(part):
         part.unlink()
@@ -99,7 +100,8 @@ def download_wheel(requirement: str, sha256: str, folder: Path) -> Path:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words and our own pins
     if ended.returncode:
         lines = [line for line in ended.stderr.splitlines() if line.startswith("ERROR")]
-        raise SourceError((lines or ["pip failed"])[-1], where=f"pip download {requirement}")
+        lines = lines or ended.stderr.splitlines() or ["pip failed"]
+        raise SourceError(lines[-1], where=f"pip download {requirement}")
     return next(folder.glob("*.whl"))
 
 
@@ -108,7 +110,7 @@ def _append_rest(url: str, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
     with requests.Session() as session:
         session.mount("https://", HTTPAdapter(max_retries=_RETRY))
-        headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {}
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
             if answer.status_code == requests.codes.requested_range_not_satisfiable:
                 return  # the part is whole already; its digest decides
@@ -116,14 +118,17 @@ def _append_rest(url: str, part: Path) -> None:
             resumed = answer.status_code == requests.codes.partial_content
             size = int(answer.headers.get("Content-Length", 0)) or None
             with part.open("ab" if resumed else "wb") as file, report(f"fetch {url}", size) as bar:
-                for chunk in answer.iter_content(_CHUNK_BYTES):
+                # Not iter_content: when a line breaks, that loses the chunk that was under way.
+                while chunk := answer.raw.read1(_CHUNK_BYTES):
                     file.write(chunk)
                     bar.advance(len(chunk))
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, requests.HTTPError):
         return f"the server answered {error.response.status_code}"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return "no answer in time"
+    if isinstance(error, urllib3.exceptions.HTTPError):
+        return "the connection broke; what came is kept, and the next try goes on from there"
     return "the server cannot be reached"
