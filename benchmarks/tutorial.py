@@ -41,7 +41,9 @@ def main() -> None:
         torch.manual_seed(arguments.seed)
         model = build(architecture)
         optimizer = Adam(model.parameters(), lr=0.001, fused=True)
-        samples = Samples(data.train, 4, 256)
+        # The tutorial has no validation part: it trains on all of the 80 %.
+        train = data.train.join(data.validation.positives)
+        samples = Samples(train, 4, 256)
         for epoch, printed in enumerate(PRINTED[kind]):
             started = time.monotonic()
             rng = np.random.default_rng([arguments.seed, epoch])

@@ -153,7 +153,7 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
         document: Document = json.loads(content)
         version, digest, files = document[_SCHEMA], document.pop(_DIGEST), document[_FILES]
         newer = version > kind.schema_version
-        names = [Path(name) for name in files.keys()]
+        names = [name for name, _ in files.items()]
         # Comparing the bytes too leaves no byte of the file, not even white space, unchecked.
         intact = sha256_bytes(canonical_json(document)) == digest
         intact = intact and canonical_json({**document, _DIGEST: digest}) == content
@@ -168,9 +168,9 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
     if not intact:
         raise _damaged(path, "content differs from its own digest", kind)
     for name in names:
-        if name.is_absolute() or ".." in name.parts or "\\" in str(name):
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
             raise ArtifactError(
-                f"names a file outside its folder: '{name}'", where=path, remedy=kind.remedy
+                f"names a file outside its folder: {name!r}", where=path, remedy=kind.remedy
             )
     return {**document, _DIGEST: digest}
 
