@@ -15,10 +15,11 @@ from batch.shards import plan, write_part
 from ncf.artifacts import BUNDLE, RUN, read_manifest, seal, sealed_folder
 from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
-from ncf.files import atomic_file, sweep, writer_lock
+from ncf.files import atomic_file, sweep
+from ncf.locks import writer_lock
 from ncf.progress import report
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.scoring.ranking import PairRanker, check_k
+from ncf.scoring.ranking import GraphRanker, check_k
 
 LATEST_FILE = "LATEST"
 SUCCESS_FILE = "_SUCCESS"
@@ -82,7 +83,7 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
         Another batch writes here.
     """
     bundle = open_bundle(job.bundle)
-    ranker = PairRanker(bundle, job.device)
+    ranker = GraphRanker.open(bundle, job.device)
     with writer_lock(job.out / "runs"):
         sweep(job.out, f"{_RUN_NAME}|{LATEST_FILE}")
         folder = _new_folder(job.out, f"{now:%Y%m%dT%H%M%SZ}-{bundle.digest[:8]}")

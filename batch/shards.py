@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncf.columns import Columns
+from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import Ranker
-from ncf.scoring.recommend import Policy
+from ncf.scoring.ranking import GraphRanker
 
 SCHEMA = pa.schema(
     [
@@ -52,21 +52,21 @@ def plan(n_users: int, size: int) -> Iterator[Shard]:
         yield Shard(number, start, min(start + size, n_users))
 
 
-def write_part(bundle: Bundle, ranker: Ranker, shard: Shard, k: int, folder: Path) -> int:
+def write_part(bundle: Bundle, ranker: GraphRanker, shard: Shard, k: int, folder: Path) -> int:
     """Score one shard and write its part; returns the count of rows."""
     table = score(bundle, ranker, shard, k)
     pq.write_table(table, folder / shard.part, compression="zstd")
     return int(table.num_rows)
 
 
-def score(bundle: Bundle, ranker: Ranker, shard: Shard, k: int) -> pa.Table:
+def score(bundle: Bundle, ranker: GraphRanker, shard: Shard, k: int) -> pa.Table:
     """Top-K rows of one shard, users in order of index, ranks ascending.
 
     Parameters
     ----------
     bundle : Bundle
         Raw ids.
-    ranker : Ranker
+    ranker : GraphRanker
         Ranks user indices.
     shard : Shard
         Which users.

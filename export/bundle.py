@@ -1,24 +1,47 @@
 """Write a bundle: everything a consumer needs, and nothing that runs code."""
 
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
 from scipy import sparse
 
 from export.graphs import score_graph
-from export.parity import require_parity
-from ncf.artifacts import BUNDLE, seal, sealed_folder
+from export.model_card import model_card
+from export.parity import require_pair_parity, require_topk_parity, topk_graphs
+from export.topk import row_width, user_rows
+from ncf.artifacts import BUNDLE, Document, canonical_json, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Interactions
-from ncf.data.prepared import PreparedData
-from ncf.files import writer_lock
-from ncf.scoring.bundle import ITEMS_FILE, POPULAR_FILE, SCORE_GRAPH, SEEN_FILE, USERS_FILE
+from ncf.data.prepared import Cases, PreparedData
+from ncf.data.tables import write_id_table
+from ncf.errors import UsageError
+from ncf.evaluation.protocols import sampled
+from ncf.identifiers import write_id_maps
+from ncf.models.scorer import scorer
+from ncf.policies import ColdUser
+from ncf.scoring import bundle as files
+from ncf.scoring.golden import record
+from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.recommend import Recommender
 from ncf.training.checkpoint import Checkpoint
 
+_TEST_CASES = 10_000
+_GOLDEN_USERS = 8
+_GOLDEN_K = 10
+_STRANGER = "\N{BULLET} a user whom no data holds"
 
-def export_bundle(checkpoint: Checkpoint, data: PreparedData, target: Path) -> dict[str, Any]:
-    """Export a checkpoint; the old bundle stays until the new one is whole and proven equal.
+
+@dataclass(frozen=True)
+class Source:
+    """What a bundle is made from.
 
     Parameters
     ----------
@@ -26,53 +49,142 @@ def export_bundle(checkpoint: Checkpoint, data: PreparedData, target: Path) -> d
         The trained model.
     data : PreparedData
         What it was trained on: gives the seen items and their popularity.
-    target : Path
-        Bundle folder.
+    cold_user : ColdUser
+        What users get whom the model does not know.
+    """
+
+    checkpoint: Checkpoint
+    data: PreparedData
+    cold_user: ColdUser = ColdUser.POPULAR
+
+
+def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
+    """Fill an empty folder with a bundle and seal it.
+
+    Parameters
+    ----------
+    source : Source
+        Model and data.
+    folder : Path
+        Exists and is empty.
+    name : str
+        For the model card.
 
     Returns
     -------
     dict
-        The parity report and the bundle's ``digest``.
+        Largest difference from PyTorch by graph, and the bundle's ``digest``.
 
     Raises
     ------
     ArtifactError
         The checkpoint was trained on other data.
     ParityError
-        The graph and PyTorch disagree; nothing is published.
+        A graph and PyTorch disagree.
     """
+    checkpoint, data = source.checkpoint, source.data
     checkpoint.require_data(data)
-    with writer_lock(target), sealed_folder(target, BUNDLE) as folder:
-        graph = score_graph(checkpoint)
-        parity = require_parity(graph, checkpoint)
-        (folder / SCORE_GRAPH).write_bytes(graph)
-        checkpoint.users.write(folder / USERS_FILE, Columns.USER_ID)
-        checkpoint.items.write(folder / ITEMS_FILE, Columns.ITEM_ID)
-        known = data.known()
-        sparse.save_npz(folder / SEEN_FILE, known.csr())
-        np.save(folder / POPULAR_FILE, by_popularity(known))
-        architecture = checkpoint.architecture
-        document = {
-            "model": {
-                "kind": architecture.kind.value,
-                "n_users": architecture.n_users,
-                "n_items": architecture.n_items,
-                "factors": architecture.factors,
-                "layers": architecture.layers,
-            },
-            "parity": {SCORE_GRAPH: parity.document()},
-            "validation": checkpoint.manifest["validation"],
-            "provenance": {
-                "checkpoint": checkpoint.digest,
-                "data": data.digest,
-                "source": data.manifest["source"],
-            },
-        }
-        digest = seal(folder, BUNDLE, document)
-    return {**parity.document(), "digest": digest}
+    graph = score_graph(checkpoint)
+    parity = {files.SCORE_GRAPH: require_pair_parity(graph, checkpoint)}
+    (folder / files.SCORE_GRAPH).write_bytes(graph)
+    for graph_name, content in topk_graphs(checkpoint).items():
+        (folder / graph_name).write_bytes(content)
+    _write_user_rows(checkpoint, folder / files.USER_ROWS_FILE)
+    write_id_table(folder / files.USERS_FILE, checkpoint.users, Columns.USER_ID)
+    write_id_table(folder / files.ITEMS_FILE, checkpoint.items, Columns.ITEM_ID)
+    write_id_maps(folder / files.IDS_FILE, {"users": checkpoint.users, "items": checkpoint.items})
+    known = data.known()
+    # Not compressed: the bytes of zlib differ between its versions.
+    sparse.save_npz(folder / files.SEEN_FILE, known.csr(), compressed=False)
+    np.save(folder / files.POPULAR_FILE, by_popularity(known))
+    document = _document(source, len(known))
+    unsealed = files.Bundle(folder, document)
+    parity |= require_topk_parity(unsealed, checkpoint)
+    document["parity"] = {each: report.document() for each, report in parity.items()}
+    golden = _golden(unsealed)
+    (folder / files.GOLDEN_FILE).write_bytes(canonical_json(golden))
+    recipe = json.dumps(checkpoint.manifest["recipe"], indent=2, sort_keys=True)
+    (folder / files.CARD_FILE).write_text(model_card(name, document, recipe), encoding="utf-8")
+    digest = seal(folder, BUNDLE, document)
+    return {**{each: report.max_difference for each, report in parity.items()}, "digest": digest}
 
 
-def by_popularity(known: Interactions) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """Item indices from the most to the least interacted with; ties by ascending index."""
+def by_popularity(known: Interactions) -> npt.NDArray[np.int32]:
+    """Order item indices from the most to the least interacted with; ties by ascending index."""
     counts = np.bincount(known.items, minlength=known.n_items)
     return np.argsort(-counts, kind="stable").astype(np.int32)
+
+
+def _write_user_rows(checkpoint: Checkpoint, path: Path) -> None:
+    shape = (checkpoint.architecture.n_users, row_width(checkpoint.weights))
+    rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    start = 0
+    for part in user_rows(checkpoint.weights):
+        rows[start : start + len(part)] = part
+        start += len(part)
+    rows.flush()
+
+
+def _document(source: Source, interactions: int) -> Document:
+    checkpoint, architecture = source.checkpoint, source.checkpoint.architecture
+    return {
+        "model": {
+            "kind": architecture.kind.value,
+            "n_users": architecture.n_users,
+            "n_items": architecture.n_items,
+            "factors": architecture.factors,
+            "layers": architecture.layers,
+            "row_width": row_width(checkpoint.weights),
+            "interactions": interactions,
+        },
+        "cold_user": source.cold_user.value,
+        "metrics": {
+            "validation": checkpoint.manifest["validation"],
+            "test": _test_metrics(source),
+        },
+        "provenance": {
+            "checkpoint": checkpoint.digest,
+            "checkpoint_files": checkpoint.manifest["files"],
+            "variant": checkpoint.manifest["variant"],
+            "data": source.data.digest,
+            "data_files": source.data.manifest["files"],
+            "source": source.data.manifest["source"],
+            "versions": _versions(),
+            "created": _created(),
+        },
+    }
+
+
+def _test_metrics(source: Source) -> Document | None:
+    """Figures of up to 10,000 test cases, by the sampled protocol; None where there is none."""
+    test = source.data.test
+    rows = np.random.default_rng(0).permutation(len(test.positives))[:_TEST_CASES]
+    if not rows.size:
+        return None
+    rows.sort()
+    cases = Cases(test.positives.take(rows), test.negatives[rows])
+    return asdict(sampled(scorer(source.checkpoint.model()), cases, 10))
+
+
+def _golden(bundle: files.Bundle) -> Document:
+    chosen = np.linspace(0, bundle.n_users - 1, min(_GOLDEN_USERS, bundle.n_users))
+    users = [bundle.users.raw[index] for index in chosen.astype(np.int64).tolist()]
+    if bundle.manifest["cold_user"] == ColdUser.POPULAR:
+        users.append(_STRANGER)
+    return record(Recommender(bundle, GraphRanker.open(bundle)), users, _GOLDEN_K)
+
+
+def _versions() -> dict[str, str]:
+    versions = {name: metadata.version(name) for name in ("ncf", "torch", "onnx", "numpy")}
+    return {**versions, "onnxruntime": ort.__version__}
+
+
+def _created() -> str | None:
+    """Time of SOURCE_DATE_EPOCH where it is set; no other time, so that bytes repeat."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        return None
+    try:
+        return datetime.fromtimestamp(int(given), UTC).isoformat()
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f"SOURCE_DATE_EPOCH={given!r} is not Unix seconds") from error

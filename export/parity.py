@@ -1,82 +1,75 @@
-"""Parity: the exported graph must equal the PyTorch model before anything is published."""
-
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+"""Parity: every exported graph must equal the PyTorch model before anything is published."""
 
 import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
 
+from export.topk import Form, topk_graph
 from ncf.devices import Device
-from ncf.errors import ParityError
 from ncf.models.scorer import scorer
-from ncf.scoring.sessions import open_session
+from ncf.scoring.bundle import SCORE_GRAPH, TOPK_CUDA_GRAPH, TOPK_GRAPH, Bundle
+from ncf.scoring.parity import PairScorer, Parity, compare, compare_topk
+from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Checkpoint
 
-TOLERANCE = 1e-5
 _PAIRS = 20_000
 
 
-@dataclass(frozen=True)
-class Parity:
-    """How far a graph and PyTorch are apart.
+def graph_scorer(session: ort.InferenceSession) -> PairScorer:
+    """Make a function of pairs from an open ``score.onnx``."""
 
-    Parameters
-    ----------
-    pairs : int
-        Pairs compared.
-    max_difference, mean_difference : float
-        Absolute, in logits. Logits near zero make relative differences useless.
-    tolerance : float
-        Largest difference that is let through.
-    """
+    def score(
+        users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        (logits,) = session.run(["logit"], {"user": users, "item": items})
+        found: npt.NDArray[np.float32] = logits
+        return found
 
-    pairs: int
-    max_difference: float
-    mean_difference: float
-    tolerance: float = TOLERANCE
-
-    def document(self) -> Mapping[str, Any]:
-        """As JSON values."""
-        return asdict(self)
+    return score
 
 
-def require_parity(graph: bytes, checkpoint: Checkpoint, *, seed: int = 0) -> Parity:
-    """Compare a scoring graph with PyTorch on independent random pairs.
+def require_pair_parity(graph: bytes, checkpoint: Checkpoint, *, seed: int = 0) -> Parity:
+    """Hold the pair graph against PyTorch on independent random pairs.
 
     Users and items are drawn apart from each other: a graph that reads one of its inputs twice
     would pass on equal ones. The first and the last user and item are always among them.
 
-    Parameters
-    ----------
-    graph : bytes
-        ``user, item -> logit`` as ONNX.
-    checkpoint : Checkpoint
-        The reference.
-    seed : int
-        Of the draw.
-
     Raises
     ------
     ParityError
-        A logit is not finite, or differs by more than ``TOLERANCE``.
+        A logit is not finite, or differs by more than the tolerance.
     """
     rng = np.random.default_rng(seed)
     sizes = (checkpoint.architecture.n_users, checkpoint.architecture.n_items)
     users, items = (rng.integers(0, size, _PAIRS) for size in sizes)
     corners = np.array([[0, 0, -1, -1], [0, -1, 0, -1]]) % np.array(sizes)[:, None]
     users, items = np.append(users, corners[0]), np.append(items, corners[1])
-    session = open_session(graph, Device.CPU)
-    (found,) = session.run(["logit"], {"user": users, "item": items})
-    expected = scorer(checkpoint.model())(users, items)
-    differences = np.abs(found.astype(np.float64) - expected)
-    parity = Parity(users.size, float(differences.max()), float(differences.mean()))
-    # Written so that NaN fails too.
-    if not parity.max_difference <= TOLERANCE:
-        worst = int(np.argmax(np.nan_to_num(differences, nan=np.inf)))
-        user, item = checkpoint.users.raw[users[worst]], checkpoint.items.raw[items[worst]]
-        raise ParityError(
-            f"ONNX says {found[worst]} and PyTorch {expected[worst]} for {user!r}, {item!r}",
-            where=checkpoint.path,
-            remedy="nothing was published; please report this",
-        )
-    return parity
+    found = graph_scorer(open_cpu(graph))(users, items)
+    return compare(SCORE_GRAPH, found, scorer(checkpoint.model())(users, items))
+
+
+def require_topk_parity(bundle: Bundle, checkpoint: Checkpoint) -> dict[str, Parity]:
+    """Hold both forms of the top-K graph against PyTorch, by name of the graph.
+
+    The form for CUDA is held against it on the CPU: the graph is the same everywhere.
+
+    Raises
+    ------
+    ParityError
+        Logits, ranking or masking differ.
+    """
+    score = scorer(checkpoint.model())
+    report = {}
+    for name, device in ((TOPK_GRAPH, Device.CPU), (TOPK_CUDA_GRAPH, Device.CUDA)):
+        ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)))
+        report[name] = compare_topk(name, bundle, ranker, score)
+    return report
+
+
+def topk_graphs(checkpoint: Checkpoint) -> dict[str, bytes]:
+    """Both forms of the top-K graph, by name."""
+    return {
+        TOPK_GRAPH: topk_graph(checkpoint.weights, Form.LOOP),
+        TOPK_CUDA_GRAPH: topk_graph(checkpoint.weights, Form.BLOCK),
+    }

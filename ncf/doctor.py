@@ -112,14 +112,14 @@ def _torch_cuda() -> Finding:
 
 def _providers() -> Iterator[Finding]:
     try:
-        from ncf.scoring.sessions import open_session  # noqa: PLC0415 - as above
+        from ncf.scoring.sessions import open_cpu, open_cuda  # noqa: PLC0415 - as above
     except ImportError as error:
         yield Finding("ONNX Runtime", str(error), ok=False, remedy="run 'make setup'")
         return
-    for device in (Device.CPU, Device.CUDA):
+    for device, open_on in ((Device.CPU, open_cpu), (Device.CUDA, open_cuda)):
         subject = f"ONNX Runtime on {device.value}"
         try:
-            session = open_session(_identity_graph(), device)
+            session = open_on(_identity_graph())
             session.run(None, {"x": [1.0]})
         except CapabilityError as error:
             yield Finding(subject, str(error), ok=False, optional=True)

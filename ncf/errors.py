@@ -19,6 +19,7 @@ class NcfError(Exception):
 
     exit_code = 2
     http_status = 400
+    code = "bad_request"
 
     def __init__(self, problem: str, *, where: object = None, remedy: str = "") -> None:
         prefix = "" if where is None else f"{where}: "
@@ -44,6 +45,29 @@ class SourceError(NcfError):
 
 class ArtifactError(NcfError):
     """A folder that the toolkit wrote is missing, damaged, too new or of another origin."""
+
+
+class RequestError(NcfError):
+    """A request to a served model asks for something that cannot be answered.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong.
+    remedy : str, optional
+        What to send instead.
+    code : str
+        Word for programs.
+    http_status : int
+        400, or 404 for what is not known.
+    """
+
+    def __init__(
+        self, problem: str, *, remedy: str = "", code: str = "bad_request", http_status: int = 400
+    ) -> None:
+        super().__init__(problem, remedy=remedy)
+        self.code = code
+        self.http_status = http_status
 
 
 class ParityError(NcfError):

@@ -15,9 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
-from ncf.errors import LockedError, StorageError
+from ncf.errors import StorageError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -81,7 +79,7 @@ def storage_errors(target: Path) -> Iterator[None]:
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
     """Open a file aside; on success flush it and rename it to ``target``, on failure remove it.
 
-    The caller holds :func:`writer_lock`: leftovers of dead writers are swept here.
+    The caller holds :func:`ncf.locks.writer_lock`: leftovers of dead writers are swept here.
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +100,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Fill a folder aside; on success swap it for ``target`` in one step, else remove it.
 
-    The caller holds :func:`writer_lock`: leftovers of dead writers are swept here.
+    The caller holds :func:`ncf.locks.writer_lock`: leftovers of dead writers are swept here.
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +116,18 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(aside, ignore_errors=True)
 
 
+@contextmanager
+def scratch_folder(target: Path) -> Iterator[Path]:
+    """Give a folder beside ``target`` that is removed in the end; the caller holds its lock."""
+    with storage_errors(target):
+        folder = target.with_name(f".{target.name}.{os.getpid()}.scratch.tmp")
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def sweep(folder: Path, names: str) -> None:
     """Remove what dead writers left beside their targets; the caller holds their lock.
 
@@ -128,10 +138,10 @@ def sweep(folder: Path, names: str) -> None:
     names : str
         Regular expression of the targets' names.
     """
-    leftover = re.compile(rf"\.({names})\.\d+(\.old)?\.tmp")
+    leftover = re.compile(rf"\.({names})\.\d+(\.old|\.scratch)?\.tmp")
     for stale in sorted(folder.iterdir()) if folder.exists() else ():
         found = leftover.fullmatch(stale.name)
-        if found and found[2] and not (folder / found[1]).exists():
+        if found and found[2] == ".old" and not (folder / found[1]).exists():
             stale.rename(folder / found[1])  # killed while the old version stood aside
         elif found and stale.is_dir() and not stale.is_symlink():
             shutil.rmtree(stale)
@@ -144,37 +154,6 @@ def flush_tree(folder: Path) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
         fsync(path)
     fsync(folder)
-
-
-@contextmanager
-def writer_lock(target: Path) -> Iterator[None]:
-    """Hold the right to write ``target``; the lock dies with its process.
-
-    Raises
-    ------
-    LockedError
-        Another process holds it; the message gives its pid.
-    """
-    with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.with_name(f".{target.name}.lock"))
-        # filelock empties the lock file whenever it opens it, so the pid lies in a file beside it.
-        holder = target.with_name(f".{target.name}.lock.pid")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            pid = holder.read_text().strip() if holder.exists() else "unknown"
-            raise LockedError(
-                f"another process (pid {pid}) is writing this",
-                where=target,
-                remedy="wait for it to end, or choose another output folder",
-            ) from None
-        holder.write_text(f"{os.getpid()}\n")
-    try:
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
 
 def _swap_folder(new: Path, target: Path) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from export.bundle import export_bundle
+from export.bundle import Source
+from export.publish import publish
 from ncf.data.options import Format, Options
 from ncf.data.prepare import prepare
 from ncf.data.prepared import PreparedData, open_data
@@ -90,6 +91,6 @@ def bundle(
     checkpoint: Checkpoint, data: PreparedData, tmp_path_factory: pytest.TempPathFactory
 ) -> Bundle:
     """The exported NeuMF; never write into it."""
-    folder = tmp_path_factory.mktemp("store") / "ncf"
-    export_bundle(checkpoint, data, folder)
-    return open_bundle(folder)
+    store = tmp_path_factory.mktemp("store")
+    publish(Source(checkpoint, data), store, "ncf")
+    return open_bundle(store / "ncf")

@@ -14,7 +14,8 @@ from subprocess import PIPE
 import pytest
 
 from ncf.errors import LockedError, NcfError
-from ncf.files import atomic_file, atomic_folder, writer_lock
+from ncf.files import atomic_file, atomic_folder
+from ncf.locks import writer_lock
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux calls and signals")
 SmallDisk = tuple[Path, tuple[str, ...]]
@@ -24,13 +25,13 @@ both = pytest.mark.parametrize("kind", ["file", "folder"])
 _PRELUDE = """
 import contextlib, json, os, resource, signal, subprocess, sys
 from pathlib import Path
-from ncf import files
+from ncf import files, locks
 from ncf.errors import StorageError
 
 target, kind = Path(sys.argv[1]), sys.argv[2]
 
 place = target / "a" if kind == "folder" else target
-writer = {"lock": files.writer_lock, "file": files.atomic_file, "folder": files.atomic_folder}[kind]
+writer = {"lock": locks.writer_lock, "file": files.atomic_file, "folder": files.atomic_folder}[kind]
 
 def write(data, then=lambda: None):
     with writer(target) as aside:

@@ -29,6 +29,7 @@ app.command("evaluate")(model.evaluate)
 app.command("export")(model.export)
 app.command("batch")(serving.batch)
 app.command("recommend")(serving.recommend)
+app.command("verify")(serving.verify)
 app.command("doctor")(serving.doctor)
 
 

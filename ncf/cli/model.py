@@ -11,6 +11,7 @@ from ncf.cli.output import show
 from ncf.devices import Device
 from ncf.errors import CapabilityError, UsageError
 from ncf.models.kinds import Variant
+from ncf.policies import ColdUser
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
 Data = Annotated[Path, typer.Option(help="Folder that 'ncf data prepare' made.")]
@@ -22,6 +23,13 @@ class Protocol(StrEnum):
 
     SAMPLED = "sampled"
     FULL = "full"
+
+
+class Target(StrEnum):
+    """What ``ncf export`` writes."""
+
+    TORCHSERVE = "torchserve"
+    TRITON = "triton"
 
 
 def train(
@@ -86,21 +94,34 @@ def export(
     checkpoint: CheckpointFolder,
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of exported models.")] = Path("model_store"),
-    name: Annotated[str, typer.Option(help="Name of the bundle.")] = "ncf",
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "ncf",
+    target: Annotated[
+        Target, typer.Option(help="A bundle and its .mar, or a Triton model repository.")
+    ] = Target.TORCHSERVE,
+    version: Annotated[str, typer.Option(help="Of the model in TorchServe.")] = "1.0",
+    cold_user: Annotated[
+        ColdUser, typer.Option(help="What users get whom the model does not know.")
+    ] = ColdUser.POPULAR,
+    k: Annotated[int, typer.Option("-k", help="Length of Triton's answers.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Export a bundle: an ONNX graph proven equal to the checkpoint, ids, seen items, digests.
+    """Export a bundle and a .mar: ONNX graphs proven equal to the checkpoint, ids, digests.
 
     Example: ncf export --checkpoint checkpoints/neumf-pre --data data/ml-100k --out model_store
     """
-    from export.bundle import export_bundle
+    from export.bundle import Source
+    from export.publish import publish
+    from export.triton import write_repository
     from ncf.data.prepared import open_data
     from ncf.training.checkpoint import open_checkpoint
 
-    if not name.replace("-", "").replace("_", "").isalnum():
-        raise UsageError(f"--name {name!r} is not letters, digits, - and _")
-    report = export_bundle(open_checkpoint(checkpoint), open_data(data), out / name)
-    show({"bundle": str(out / name), **report}, as_json=as_json)
+    source = Source(open_checkpoint(checkpoint), open_data(data), cold_user)
+    if target is Target.TRITON:
+        report = write_repository(source, out, name, k)
+    else:
+        places = {"bundle": str(out / name), "archive": str(out / f"{name}.mar")}
+        report = {**places, **publish(source, out, name, version)}
+    show(report, as_json=as_json)
 
 
 def _torch_device(device: Device) -> str:

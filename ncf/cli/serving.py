@@ -1,4 +1,4 @@
-"""``ncf batch``, ``ncf recommend``, ``ncf doctor``: what a bundle answers, and the machine."""
+"""``ncf batch``, ``recommend``, ``verify``, ``doctor``: what a bundle answers, and the machine."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -47,12 +47,12 @@ def recommend(
     Example: ncf recommend --bundle model_store/ncf --user 196 -k 10
     """
     from ncf.scoring.bundle import open_bundle
-    from ncf.scoring.ranking import PairRanker
-    from ncf.scoring.recommend import Recommender
+    from ncf.scoring.ranking import GraphRanker
+    from ncf.scoring.recommend import Recommender, Wishes
 
     opened = open_bundle(bundle)
-    recommender = Recommender(opened, PairRanker(opened))
-    found = recommender.recommend(user, k)
+    recommender = Recommender(opened, GraphRanker.open(opened))
+    found = recommender.recommend(user, Wishes(k))
     known = recommender.history(user)
     if as_json:
         items = [{k: v for k, v in asdict(item).items() if v is not None} for item in found.items]
@@ -73,6 +73,16 @@ def recommend(
         score = "" if item.score is None else f"{item.score:.4f}"
         table.add_row(str(rank), item.item, item.title or "", score)
     Console().print(table)
+
+
+def verify(bundle: BundleFolder, as_json: AsJson = False) -> None:
+    """Check a bundle: digests, graphs, golden requests, and parity of its graphs.
+
+    Example: ncf verify --bundle model_store/ncf
+    """
+    from export.verify import verify_bundle
+
+    show(verify_bundle(bundle), as_json=as_json)
 
 
 def doctor(as_json: AsJson = False) -> None:

@@ -13,7 +13,7 @@ from ncf.data.downloads import GitBlob, Sha256, download, download_wheel
 from ncf.data.options import Format
 from ncf.data.titles import Titles, grouplens_titles, recbole_titles, titles_csv
 from ncf.errors import ArtifactError, SourceError, UsageError
-from ncf.files import writer_lock
+from ncf.locks import writer_lock
 
 TITLES_FILE = "titles.csv"
 

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from scipy import sparse
 
 from ncf.artifacts import DATA, sealed_folder
-from ncf.data.identifiers import IdMap
 from ncf.data.interactions import Interactions, latest_by_user
 from ncf.data.negatives import UnseenItems
 from ncf.data.options import Exclude, Format, Options, SplitKind
@@ -19,7 +18,9 @@ from ncf.data.splits import Split, leave_one_out, one_of_each_user, random_split
 from ncf.data.titles import Titles
 from ncf.data.triple import Triple, read_triple, triple_paths
 from ncf.errors import UsageError
-from ncf.files import sha256, writer_lock
+from ncf.files import sha256
+from ncf.identifiers import IdMap
+from ncf.locks import writer_lock
 from ncf.progress import Reporter, report
 
 _CASES_AT_ONCE = 1 << 14

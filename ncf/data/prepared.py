@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 
 from ncf.artifacts import DATA, Document, open_sealed, seal
 from ncf.columns import Columns
-from ncf.data.identifiers import IdMap
 from ncf.data.interactions import Interactions
+from ncf.data.tables import read_id_table, write_id_table
+from ncf.identifiers import IdMap
 
 USERS_FILE = "users.parquet"
 ITEMS_FILE = "items.parquet"
@@ -82,8 +83,8 @@ def negatives_path(folder: Path, part: str) -> Path:
 
 def seal_data(folder: Path, users: IdMap, items: IdMap, document: Mapping[str, Any]) -> str:
     """Write the id maps and the manifest; returns the data's digest."""
-    users.write(folder / USERS_FILE, Columns.USER_ID)
-    items.write(folder / ITEMS_FILE, Columns.ITEM_ID)
+    write_id_table(folder / USERS_FILE, users, Columns.USER_ID)
+    write_id_table(folder / ITEMS_FILE, items, Columns.ITEM_ID)
     return seal(folder, DATA, {**document, "n_users": len(users), "n_items": len(items)})
 
 
@@ -96,8 +97,8 @@ def open_data(folder: Path) -> PreparedData:
         Something is missing or damaged.
     """
     manifest = open_sealed(folder, DATA)
-    users = IdMap.read(folder / USERS_FILE, Columns.USER_ID)
-    items = IdMap.read(folder / ITEMS_FILE, Columns.ITEM_ID)
+    users = read_id_table(folder / USERS_FILE, Columns.USER_ID)
+    items = read_id_table(folder / ITEMS_FILE, Columns.ITEM_ID)
 
     def pairs(part: str) -> Interactions:
         table = pq.read_table(folder / f"{part}.parquet")

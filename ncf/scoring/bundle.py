@@ -6,18 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from ncf.artifacts import BUNDLE, Document, open_sealed
-from ncf.columns import Columns
-from ncf.data.identifiers import IdMap
+from ncf.devices import Device
 from ncf.errors import ArtifactError
+from ncf.identifiers import IdMap, read_id_maps
+from ncf.scoring.seen import Seen
 
 SCORE_GRAPH = "score.onnx"
+TOPK_GRAPH = "topk.onnx"
+TOPK_CUDA_GRAPH = "topk.cuda.onnx"
+USER_ROWS_FILE = "users.npy"
+IDS_FILE = "ids.npz"
 USERS_FILE = "users.parquet"
 ITEMS_FILE = "items.parquet"
 SEEN_FILE = "seen.npz"
 POPULAR_FILE = "popular.npy"
+GOLDEN_FILE = "golden.json"
+CARD_FILE = "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
@@ -42,24 +48,56 @@ class Bundle:
         return digest
 
     @property
+    def n_users(self) -> int:
+        """Count of users the model knows."""
+        count: int = self.manifest["model"]["n_users"]
+        return count
+
+    @property
+    def n_items(self) -> int:
+        """Size of the catalogue."""
+        count: int = self.manifest["model"]["n_items"]
+        return count
+
+    @property
     def score_graph(self) -> Path:
         """``user[n] int64, item[n] int64 -> logit[n] float32``."""
         return self.path / SCORE_GRAPH
 
+    def topk_graph(self, device: Device) -> Path:
+        """User rows, seen pairs and k to item indices and logits, in the form for a device.
+
+        On a CPU a loop over users keeps the tower in the cache; on CUDA that would be thousands
+        of small kernels, so that its form takes a block of users at once.
+        """
+        return self.path / (TOPK_CUDA_GRAPH if device is Device.CUDA else TOPK_GRAPH)
+
     @cached_property
+    def user_rows(self) -> npt.NDArray[np.float32]:
+        """One row a user, as the top-K graph takes them; mapped, not read."""
+        rows: npt.NDArray[np.float32] = np.load(self.path / USER_ROWS_FILE, mmap_mode="r")
+        return rows
+
+    @cached_property
+    def ids(self) -> tuple[IdMap, IdMap]:
+        """Raw ids of users and items, and titles where known, by index."""
+        users, items = read_id_maps(self.path / IDS_FILE, ("users", "items"))
+        return users, items
+
+    @property
     def users(self) -> IdMap:
         """Raw user ids by index."""
-        return IdMap.read(self.path / USERS_FILE, Columns.USER_ID)
+        return self.ids[0]
 
-    @cached_property
+    @property
     def items(self) -> IdMap:
         """Raw item ids, and titles where known, by index."""
-        return IdMap.read(self.path / ITEMS_FILE, Columns.ITEM_ID)
+        return self.ids[1]
 
     @cached_property
-    def seen(self) -> sparse.csr_array:
-        """Users by items; stored entries are known interactions, ascending within a user."""
-        return sparse.csr_array(sparse.load_npz(self.path / SEEN_FILE))
+    def seen(self) -> Seen:
+        """Each user's known interactions."""
+        return Seen.read(self.path / SEEN_FILE)
 
     @cached_property
     def popular(self) -> npt.NDArray[np.int32]:
@@ -77,8 +115,18 @@ def open_bundle(path: Path) -> Bundle:
         A file is missing, extra or damaged, the schema is newer, or sizes do not fit together.
     """
     bundle = Bundle(path, open_sealed(path, BUNDLE))
-    model = bundle.manifest["model"]
-    sizes = (model["n_users"], model["n_items"])
-    if bundle.seen.shape != sizes or (len(bundle.users), len(bundle.items)) != sizes:
+    try:
+        sizes = (bundle.n_users, bundle.n_items)
+        fits = (
+            bundle.seen.shape == sizes
+            and (len(bundle.users), len(bundle.items)) == sizes
+            and bundle.user_rows.shape == (sizes[0], bundle.manifest["model"]["row_width"])
+            and bundle.popular.shape == (sizes[1],)
+        )
+    except (KeyError, ValueError, OSError) as error:
+        raise ArtifactError(
+            f"a part is missing or unreadable ({error})", where=path, remedy=BUNDLE.remedy
+        ) from error
+    if not fits:
         raise ArtifactError("its files differ in size", where=path, remedy="export it again")
     return bundle

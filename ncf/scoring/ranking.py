@@ -1,17 +1,20 @@
-"""Top-K of users over the whole catalogue, seen items masked."""
+"""Top-K of users over the whole catalogue, unwanted items masked, by the exact graph."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime as ort
 
 from ncf.devices import Device
-from ncf.errors import UsageError
+from ncf.errors import ArtifactError, UsageError
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.sessions import open_session
 
-_PAIRS_AT_ONCE = 1 << 18
+_LOGITS_AT_ONCE = 1 << 21  # users times items of a block; 8 MiB of logits
+_USERS_AT_ONCE = 256
+
+Pairs = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -20,49 +23,48 @@ class TopK:
 
     Parameters
     ----------
-    items : int32 array of shape (n, width)
+    items : int64 array of shape (n, width)
         Item indices from the best; ``width`` is K, or the catalogue's size where K is larger.
     scores : float32 array of shape (n, width)
-        Logits, descending; ties stand by ascending index.
-    counts : int32 array of shape (n,)
-        How many of each row count: fewer than ``width`` for a user with fewer unseen items.
+        Logits, descending; ties stand by ascending index. Minus infinity where a user has no
+        further wanted item; those entries do not count.
     """
 
-    items: npt.NDArray[np.int32]
+    items: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
-    counts: npt.NDArray[np.int32]
 
     def valid(self) -> npt.NDArray[np.bool_]:
-        """Tell which entries count, bool of shape ``(n, width)``."""
-        valid: npt.NDArray[np.bool_] = np.arange(self.items.shape[1]) < self.counts[:, None]
+        """Tell which entries count, bool of shape ``(n, width)``; they stand first in a row."""
+        valid: npt.NDArray[np.bool_] = np.isfinite(self.scores)
         return valid
 
 
-class Ranker(Protocol):
-    """Anything that ranks the unseen items of users."""
-
-    def rank(self, users: npt.NDArray[np.int64], k: int) -> TopK:
-        """Top-K unseen items of each user index, int64 of shape ``(n,)``."""
-        ...
-
-
-class PairRanker:
-    """Scores every pair of a user and an item with the plain graph: exact, and not fast.
+class GraphRanker:
+    """Ranks with the bundle's top-K graph.
 
     Parameters
     ----------
     bundle : Bundle
-        Gives the graph and the seen items.
-    device : Device
-        Where to compute.
-    threads : int
-        Of the session; 0 takes every core.
+        Gives the graph, the user rows and the seen items.
+    session : onnxruntime.InferenceSession
+        A form of its top-K graph, open.
     """
 
-    def __init__(self, bundle: Bundle, device: Device = Device.CPU, threads: int = 0) -> None:
-        self._session = open_session(bundle.score_graph, device, threads)
-        self._seen = bundle.seen
-        self._n_items = bundle.seen.shape[1]
+    def __init__(self, bundle: Bundle, session: ort.InferenceSession) -> None:
+        self._bundle = bundle
+        self._session = session
+        self._step = max(1, min(_USERS_AT_ONCE, _LOGITS_AT_ONCE // bundle.n_items))
+
+    @classmethod
+    def open(cls, bundle: Bundle, device: Device = Device.CPU, threads: int = 0) -> "GraphRanker":
+        """Open the graph on a device, with so many threads; 0 takes every core.
+
+        Raises
+        ------
+        CapabilityError
+            CUDA was asked for and cannot be had.
+        """
+        return cls(bundle, open_session(bundle.topk_graph, device, threads))
 
     def rank(self, users: npt.NDArray[np.int64], k: int) -> TopK:
         """Top-K unseen items of each user.
@@ -80,38 +82,50 @@ class PairRanker:
             ``k`` is less than 1.
         IndexError
             A user index is out of range.
+        ArtifactError
+            A score is NaN.
         """
-        check_k(k)
-        n_users = self._seen.shape[0]
-        # ONNX Runtime takes -1 for the last user on the CPU, and reads zeros past the end on CUDA.
-        if users.size and not (users.min() >= 0 and users.max() < n_users):
-            raise IndexError(f"user index outside [0, {n_users})")
-        width = min(k, self._n_items)
-        items = np.empty((users.size, width), np.int32)
-        scores = np.empty((users.size, width), np.float32)
-        step = max(1, _PAIRS_AT_ONCE // self._n_items)
-        for start in range(0, users.size, step):
-            part = slice(start, start + step)
-            items[part], scores[part] = self._rank_block(users[part], width)
-        seen_counts = np.diff(self._seen.indptr)[users]
-        counts = np.minimum(width, self._n_items - seen_counts).astype(np.int32)
-        return TopK(items, scores, counts)
+        self._check(users, k)
+        blocks = [users[start : start + self._step] for start in range(0, users.size, self._step)]
+        parts = [self.rank_masked(block, self._bundle.seen.pairs(block), k) for block in blocks]
+        parts = parts or [self._nobody(k)]
+        items, scores = ([getattr(part, name) for part in parts] for name in ("items", "scores"))
+        return TopK(np.concatenate(items), np.concatenate(scores))
 
-    def _rank_block(
-        self, users: npt.NDArray[np.int64], width: int
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        catalogue = np.arange(self._n_items, dtype=np.int64)
-        pairs = {
-            "user": np.repeat(users, self._n_items),
-            "item": np.tile(catalogue, users.size),
+    def rank_masked(self, users: npt.NDArray[np.int64], unwanted: Pairs, k: int) -> TopK:
+        """Top-K of each user but for given items, in one call of the graph.
+
+        Parameters
+        ----------
+        users : int64 array of shape (n,)
+            User indices.
+        unwanted : int64 array of shape (m, 2)
+            Position in ``users`` and item index; repeats are allowed.
+        k : int
+            At least 1.
+        """
+        self._check(users, k)
+        if not users.size:  # a loop over no user is an error to ONNX Runtime
+            return self._nobody(k)
+        feeds = {
+            "rows": np.ascontiguousarray(self._bundle.user_rows[users]),
+            "seen": unwanted,
+            "k": np.array([k], np.int64),
         }
-        (flat,) = self._session.run(["logit"], pairs)
-        logits: npt.NDArray[np.float32] = flat.reshape(users.size, self._n_items)
-        rows, seen_items = self._seen[users].nonzero()
-        logits[rows, seen_items] = -np.inf
-        # A stable sort keeps ties in ascending order of index.
-        items = np.argsort(-logits, axis=1, kind="stable")[:, :width]
-        return items.astype(np.int32), np.take_along_axis(logits, items, axis=1)
+        items, scores = self._session.run(["item", "logit"], feeds)
+        if np.isnan(scores).any():
+            raise ArtifactError("the model scores NaN", where=self._bundle.path)
+        return TopK(items, scores)
+
+    def _nobody(self, k: int) -> TopK:
+        shape = (0, min(k, self._bundle.n_items))
+        return TopK(np.empty(shape, np.int64), np.empty(shape, np.float32))
+
+    def _check(self, users: npt.NDArray[np.int64], k: int) -> None:
+        check_k(k)
+        # The graph knows no users, but NumPy would take -1 for the last row.
+        if users.size and not (users.min() >= 0 and users.max() < self._bundle.n_users):
+            raise IndexError(f"user index outside [0, {self._bundle.n_users})")
 
 
 def check_k(k: int) -> None:

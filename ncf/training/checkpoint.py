@@ -14,9 +14,10 @@ from torch import nn
 
 from ncf.artifacts import CHECKPOINT, Document, canonical_json, open_sealed, seal, sealed_folder
 from ncf.columns import Columns
-from ncf.data.identifiers import IdMap
 from ncf.data.prepared import ITEMS_FILE, USERS_FILE, PreparedData
+from ncf.data.tables import read_id_table, write_id_table
 from ncf.errors import ArtifactError, ConfigError
+from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 
@@ -127,8 +128,8 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
     }
     with sealed_folder(target, CHECKPOINT) as folder:
         save_file(trained.weights, folder / WEIGHTS_FILE)
-        data.users.write(folder / USERS_FILE, Columns.USER_ID)
-        data.items.write(folder / ITEMS_FILE, Columns.ITEM_ID)
+        write_id_table(folder / USERS_FILE, data.users, Columns.USER_ID)
+        write_id_table(folder / ITEMS_FILE, data.items, Columns.ITEM_ID)
         (folder / HISTORY_FILE).write_bytes(canonical_json({"epochs": trained.history}))
         return seal(folder, CHECKPOINT, described)
 
@@ -156,8 +157,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
         raise ArtifactError(f"cannot be understood ({error})", where=path) from error
     _check_shapes(weights, architecture, path)
     _check_finite(weights, path)
-    users = IdMap.read(path / USERS_FILE, Columns.USER_ID)
-    items = IdMap.read(path / ITEMS_FILE, Columns.ITEM_ID)
+    users = read_id_table(path / USERS_FILE, Columns.USER_ID)
+    items = read_id_table(path / ITEMS_FILE, Columns.ITEM_ID)
     if (len(users), len(items)) != (architecture.n_users, architecture.n_items):
         raise ArtifactError("id maps and weights differ in size", where=path)
     return Checkpoint(path, architecture, weights, users, items, manifest)

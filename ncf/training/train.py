@@ -17,7 +17,8 @@ from ncf.artifacts import CHECKPOINT, canonical_json, read_manifest, require_rep
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ConfigError, InterruptedTrainingError, UsageError
 from ncf.evaluation.protocols import sampled
-from ncf.files import sha256_bytes, writer_lock
+from ncf.files import sha256_bytes
+from ncf.locks import writer_lock
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Variant
 from ncf.models.scorer import scorer

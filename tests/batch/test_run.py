@@ -20,10 +20,10 @@ from ncf.artifacts import RUN, open_sealed
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
 from ncf.errors import ArtifactError, LockedError, UsageError
-from ncf.files import writer_lock
+from ncf.locks import writer_lock
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import PairRanker
-from ncf.scoring.recommend import Recommender
+from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.recommend import Recommender, Wishes
 from ncf.training.checkpoint import Checkpoint
 from tests.oracles import best_unseen, numpy_logit
 
@@ -110,10 +110,10 @@ def test_the_same_inputs_give_the_same_bytes(bundle: Bundle, tmp_path: Path) -> 
 def test_batch_and_recommend_give_the_same_answer(bundle: Bundle, tmp_path: Path) -> None:
     _run(bundle, tmp_path, k=4)
     table = read_latest(tmp_path)
-    recommender = Recommender(bundle, PairRanker(bundle))
+    recommender = Recommender(bundle, GraphRanker.open(bundle))
     for raw in bundle.users.raw[:10]:
         rows = table[table.user_id == raw]
-        found = [(item.item, item.score) for item in recommender.recommend(raw, 4).items]
+        found = [(item.item, item.score) for item in recommender.recommend(raw, Wishes(4)).items]
         assert found == list(zip(rows.item_id, rows.score.astype(float), strict=True))
 
 
@@ -127,7 +127,7 @@ def test_latest_follows_the_newest_publish_even_when_the_clock_went_back(
 
 
 def test_a_second_batch_is_refused_with_the_pid(bundle: Bundle, tmp_path: Path) -> None:
-    holder = "import sys, time, pathlib, ncf.files as f\n"
+    holder = "import sys, time, pathlib, ncf.locks as f\n"
     holder += (
         "with f.writer_lock(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
@@ -146,13 +146,13 @@ def test_a_bundle_that_changes_during_the_run_is_refused_at_publish(
 ) -> None:
     first = _run(bundle, tmp_path)
     copy = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
-    rank = PairRanker.rank
+    rank = GraphRanker.rank
 
-    def change(self: PairRanker, users: object, k: int) -> object:
+    def change(self: GraphRanker, users: object, k: int) -> object:
         (copy / "bundle.json").write_text("{}")
         return rank(self, users, k)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(PairRanker, "rank", change)
+    monkeypatch.setattr(GraphRanker, "rank", change)
     with pytest.raises(ArtifactError):
         run(Job(copy, tmp_path, 3, Device.CPU), NOW)
     assert latest_run(tmp_path) == first

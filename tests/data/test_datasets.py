@@ -27,7 +27,7 @@ from ncf.data.downloads import GitBlob, Sha256
 from ncf.data.options import Format
 from ncf.data.titles import grouplens_titles, read_titles, recbole_titles
 from ncf.errors import ArtifactError, LockedError, SourceError, StorageError, UsageError
-from ncf.files import writer_lock
+from ncf.locks import writer_lock
 
 RATINGS = b"196\t242\t3\t881250949\n"
 TRIPLE = {".train.rating": b"0\t1\t1\t2\n", ".test.rating": b"0\t2\t1\t3\n", ".test.negative": b"x"}

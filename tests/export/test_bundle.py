@@ -3,6 +3,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +14,37 @@ import onnxruntime as ort
 import pytest
 from scipy import sparse
 
-from export.bundle import export_bundle
+from export.bundle import Source
 from export.graphs import score_graph
-from export.parity import TOLERANCE, require_parity
+from export.parity import require_pair_parity, topk_graphs
+from export.publish import publish
+from export.verify import verify_bundle
 from ncf.artifacts import BUNDLE, seal
 from ncf.data.prepared import PreparedData
-from ncf.errors import ArtifactError, ParityError
+from ncf.errors import ArtifactError, NcfError, ParityError, StorageError, UsageError
 from ncf.models.architecture import Architecture
 from ncf.models.kinds import Kind
+from ncf.policies import ColdUser
 from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.parity import TOLERANCE
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
 from tests.conftest import random_checkpoint
 from tests.oracles import numpy_logit
 
-FILES = {"bundle.json", "items.parquet", "popular.npy", "score.onnx", "seen.npz", "users.parquet"}
+FILES = {
+    "MODEL_CARD.md",
+    "bundle.json",
+    "golden.json",
+    "ids.npz",
+    "items.parquet",
+    "popular.npy",
+    "score.onnx",
+    "seen.npz",
+    "topk.cuda.onnx",
+    "topk.onnx",
+    "users.npy",
+    "users.parquet",
+}
 
 
 @pytest.mark.parametrize("layers", [1, 3, 5])
@@ -34,8 +54,8 @@ def test_the_graph_equals_pytorch_and_plain_numpy_for_every_variant(
 ) -> None:
     checkpoint = random_checkpoint(tmp_path / "c", data, kind, layers=layers)
     graph = score_graph(checkpoint)
-    parity = require_parity(graph, checkpoint)
-    assert parity.pairs >= 20_000
+    parity = require_pair_parity(graph, checkpoint)
+    assert parity.compared >= 20_000
     assert parity.max_difference <= TOLERANCE
     session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
     users, items = np.array([0, 39, 7, 39]), np.array([29, 0, 11, 29])
@@ -77,7 +97,7 @@ def test_a_graph_that_differs_anywhere_is_refused(
     checkpoint: Checkpoint, name: str, change: float
 ) -> None:
     with pytest.raises(ParityError, match="nothing was published"):
-        require_parity(_tampered(score_graph(checkpoint), name, change), checkpoint)
+        require_pair_parity(_tampered(score_graph(checkpoint), name, change), checkpoint)
 
 
 def test_a_graph_that_reads_one_input_twice_is_refused(checkpoint: Checkpoint) -> None:
@@ -85,7 +105,7 @@ def test_a_graph_that_reads_one_input_twice_is_refused(checkpoint: Checkpoint) -
     for node in model.graph.node:
         node.input[:] = ["user" if name == "item" else name for name in node.input]
     with pytest.raises(Exception, match=r"ONNX says|indices element out of data bounds"):
-        require_parity(model.SerializeToString(), checkpoint)
+        require_pair_parity(model.SerializeToString(), checkpoint)
 
 
 def test_the_bundle_holds_what_the_contract_lists(bundle: Bundle, data: PreparedData) -> None:
@@ -103,44 +123,130 @@ def test_the_bundle_holds_what_the_contract_lists(bundle: Bundle, data: Prepared
 _EXPORT = """
 import sys
 from pathlib import Path
-from export.bundle import export_bundle
+from export.bundle import Source
+from export.publish import publish
 from ncf.data.prepared import open_data
 from ncf.training.checkpoint import open_checkpoint
-export_bundle(open_checkpoint(Path(sys.argv[1])), open_data(Path(sys.argv[2])), Path(sys.argv[3]))
+source = Source(open_checkpoint(Path(sys.argv[1])), open_data(Path(sys.argv[2])))
+publish(source, Path(sys.argv[3]), "ncf")
 """
 
 
-def test_another_process_in_another_folder_exports_the_same_bytes(
+def test_another_checkout_and_process_export_the_same_bytes(
     bundle: Bundle, checkpoint: Checkpoint, data_folder: Path, tmp_path: Path
 ) -> None:
+    root = Path(__file__).parents[2]
+    for package in ("ncf", "export", "handlers"):
+        shutil.copytree(root / package, tmp_path / "elsewhere" / package)
     arguments = [str(checkpoint.path), str(data_folder), str(tmp_path / "again")]
-    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "1",
+        "PYTHONPATH": "elsewhere",
+        "TZ": "Asia/Tokyo",
+    }
     command = [sys.executable, "-c", _EXPORT, *arguments]
     subprocess.run(command, check=True, cwd=tmp_path, env=environment)
     for name in FILES:
-        assert (tmp_path / "again" / name).read_bytes() == (bundle.path / name).read_bytes(), name
+        assert (tmp_path / "again/ncf" / name).read_bytes() == (bundle.path / name).read_bytes()
+    again, first = tmp_path / "again" / "ncf.mar", bundle.path.with_suffix(".mar")
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_the_time_is_that_of_source_date_epoch_and_no_other(
+    checkpoint: Checkpoint, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    publish(Source(checkpoint, data), tmp_path, "ncf")
+    manifest = open_bundle(tmp_path / "ncf").manifest
+    assert manifest["provenance"]["created"] == "2023-11-14T22:13:20+00:00"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
+        publish(Source(checkpoint, data), tmp_path, "ncf")
 
 
 def test_no_exported_byte_tells_where_it_was_made(bundle: Bundle, data_folder: Path) -> None:
-    content = b"".join(path.read_bytes() for path in bundle.path.iterdir())
+    paths = [*bundle.path.iterdir(), bundle.path.with_suffix(".mar")]
+    content = b"".join(path.read_bytes() for path in paths)
     for secret in (str(Path.cwd()), str(data_folder.parent), os.uname().nodename, "/tmp", "/home"):  # noqa: S108 - looked for, not written
         assert secret.encode() not in content
 
 
-def test_a_failed_export_leaves_the_old_bundle(
-    bundle: Bundle,
+def _fail_pair_parity(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
+    tampered = _tampered(score_graph(checkpoint), "output.bias", 1.0)
+    patch.setattr("export.bundle.score_graph", lambda _: tampered)
+
+
+def _fail_topk_parity(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
+    graphs = topk_graphs(checkpoint)
+    graphs["topk.onnx"] = _tampered(graphs["topk.onnx"], "output_bias", 5e-5)
+    patch.setattr("export.bundle.topk_graphs", lambda _: graphs)
+
+
+def _fail_cuda_parity(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
+    graphs = topk_graphs(checkpoint)
+    # Another item's worth of ranking: swap the catalogue's items.
+    model = onnx.load_from_string(graphs["topk.cuda.onnx"])
+    (tensor,) = (each for each in model.graph.initializer if each.name == "mlp_items")
+    flipped = onnx.numpy_helper.to_array(tensor)[::-1].copy()
+    tensor.CopyFrom(onnx.numpy_helper.from_array(flipped, "mlp_items"))
+    graphs["topk.cuda.onnx"] = model.SerializeToString()
+    patch.setattr("export.bundle.topk_graphs", lambda _: graphs)
+
+
+def _fail_archive(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
+    assert checkpoint.path.exists()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    patch.setattr("export.publish.write_archive", full)
+
+
+@pytest.mark.parametrize(
+    ("fail", "error"),
+    [
+        (_fail_pair_parity, ParityError),
+        (_fail_topk_parity, ParityError),
+        (_fail_cuda_parity, ParityError),
+        (_fail_archive, StorageError),
+    ],
+)
+def test_a_failed_export_leaves_the_old_bundle_and_archive(
+    fail: Callable[[Checkpoint, pytest.MonkeyPatch], None],
+    error: type[NcfError],
     checkpoint: Checkpoint,
     data: PreparedData,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    target = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
-    tampered = _tampered(score_graph(checkpoint), "output.bias", 1.0)
-    monkeypatch.setattr("export.bundle.score_graph", lambda _: tampered)
-    with pytest.raises(ParityError):
-        export_bundle(checkpoint, data, target)
-    assert open_bundle(target).digest == bundle.digest
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".ncf.lock", "ncf"]
+    publish(Source(checkpoint, data), tmp_path, "ncf")
+    before = open_bundle(tmp_path / "ncf").digest, (tmp_path / "ncf.mar").read_bytes()
+    fail(checkpoint, monkeypatch)
+    with pytest.raises(error):
+        publish(Source(checkpoint, data, ColdUser.ERROR), tmp_path, "ncf")
+    assert (open_bundle(tmp_path / "ncf").digest, (tmp_path / "ncf.mar").read_bytes()) == before
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".ncf.lock", "ncf", "ncf.mar"]
+
+
+def test_an_export_killed_at_any_moment_leaves_whole_files_and_the_next_one_succeeds(
+    checkpoint: Checkpoint, data_folder: Path, data: PreparedData, tmp_path: Path
+) -> None:
+    publish(Source(checkpoint, data), tmp_path, "ncf")
+    command = [sys.executable, "-c", _EXPORT, str(checkpoint.path), str(data_folder), str(tmp_path)]
+    for moment in (0.0, 0.05, 0.15):
+        with subprocess.Popen(command) as process:
+            deadline = time.monotonic() + 60
+            while not any(tmp_path.glob(".ncf.*.tmp")) and time.monotonic() < deadline:
+                time.sleep(0.001)
+            time.sleep(moment)
+            process.kill()
+        verify_bundle(tmp_path / "ncf")
+        assert zipfile.ZipFile(tmp_path / "ncf.mar").testzip() is None
+    publish(Source(checkpoint, data), tmp_path, "ncf")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".ncf.lock", "ncf", "ncf.mar"]
 
 
 def test_data_the_model_was_not_trained_on_is_refused(
@@ -149,7 +255,7 @@ def test_data_the_model_was_not_trained_on_is_refused(
     manifest = {**data.manifest, "digest": "0" * 64}
     parts = (data.users, data.items, data.train, data.validation, data.test)
     with pytest.raises(ArtifactError, match="000000000000"):
-        export_bundle(checkpoint, PreparedData(*parts, manifest), tmp_path / "ncf")
+        publish(Source(checkpoint, PreparedData(*parts, manifest)), tmp_path, "ncf")
     assert not (tmp_path / "ncf").exists()
 
 
@@ -170,13 +276,18 @@ def test_a_damaged_bundle_is_refused_naming_the_file(
         open_bundle(folder)
 
 
-def test_files_that_do_not_fit_together_are_refused(bundle: Bundle, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
-    shutil.copy(folder / "items.parquet", folder / "users.parquet")
+def _reseal(folder: Path) -> None:
     document = json.loads((folder / "bundle.json").read_bytes())
-    seal(folder, BUNDLE, {key: document[key] for key in ("model", "parity", "provenance")})
-    with pytest.raises((ArtifactError, KeyError)):
-        open_bundle(folder)
+    seal(folder, BUNDLE, document)
+
+
+def test_files_that_do_not_fit_together_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    for name in ("users.npy", "popular.npy"):
+        folder = Path(shutil.copytree(bundle.path, tmp_path / name))
+        np.save(folder / name, np.load(folder / name)[:-1])
+        _reseal(folder)
+        with pytest.raises(ArtifactError, match="differ in size"):
+            open_bundle(folder)
 
 
 def test_weights_over_two_gibibytes_are_refused_with_the_reason(checkpoint: Checkpoint) -> None:

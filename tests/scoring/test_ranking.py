@@ -1,18 +1,30 @@
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from export.topk import Form, topk_graph, user_rows
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
 from ncf.errors import CapabilityError, UsageError
+from ncf.models.kinds import Kind
 from ncf.models.scorer import scorer
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import PairRanker
-from ncf.scoring.sessions import open_session
+from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.seen import Seen
+from ncf.scoring.sessions import open_cpu, open_cuda
 from ncf.training.checkpoint import Checkpoint
+from tests.conftest import random_checkpoint
 from tests.oracles import best_unseen, numpy_logit
+
+
+def _seen(matrix: npt.NDArray[np.bool_]) -> Seen:
+    csr = sparse.csr_array(matrix.astype(np.int8))
+    return Seen(csr.indptr, csr.indices, matrix.shape[1])
 
 
 @settings(max_examples=40, deadline=None)
@@ -29,15 +41,16 @@ def test_top_k_equals_brute_force_for_any_users_k_and_seen_items(
     # From users who saw nothing to users who saw everything.
     seen = rng.random((n_users, n_items)) < rng.choice([0, 0.3, 0.9, 1], (n_users, 1))
     other = Bundle(bundle.path, bundle.manifest)
-    other.__dict__["seen"] = sparse.csr_array(seen.astype(np.int8))
-    top = PairRanker(other, Device.CPU, threads=1).rank(np.array(users, np.int64), k)
+    other.__dict__["seen"] = _seen(seen)
+    top = GraphRanker.open(other, Device.CPU, threads=1).rank(np.array(users, np.int64), k)
     assert top.items.shape == (len(users), min(k, n_items))
     score = scorer(checkpoint.model())
     for row, user in enumerate(users):
         logits = score(np.full(n_items, user), np.arange(n_items))
         table = dict(enumerate(logits.tolist()))
         expected = best_unseen(table, set(np.flatnonzero(seen[user]).tolist()), k)
-        count = int(top.counts[row])
+        count = int(np.count_nonzero(top.valid()[row]))
+        assert top.valid()[row, :count].all()
         assert count == len(expected)
         found = top.items[row, :count].tolist()
         assert sorted(found) == sorted(set(found))
@@ -50,44 +63,59 @@ def test_top_k_equals_brute_force_for_any_users_k_and_seen_items(
 def test_scores_are_the_logits_of_the_safetensors_file(
     bundle: Bundle, checkpoint: Checkpoint
 ) -> None:
-    top = PairRanker(bundle).rank(np.arange(5), 3)
+    top = GraphRanker.open(bundle).rank(np.arange(5), 3)
     for user in range(5):
         for item, score in zip(top.items[user], top.scores[user], strict=True):
             assert score == pytest.approx(numpy_logit(checkpoint.weights, user, item), abs=1e-5)
 
 
-def test_ties_stand_by_ascending_index(bundle: Bundle) -> None:
-    ranker = PairRanker(bundle)
-    constant = type("Constant", (), {"run": lambda *_: [np.zeros(30, np.float32)]})()
-    ranker._session = constant
-    ranker._seen = sparse.csr_array(np.zeros((40, 30), np.int8))
-    assert ranker.rank(np.array([3]), 5).items.tolist() == [[0, 1, 2, 3, 4]]
+def test_ties_stand_by_ascending_index(data: PreparedData, tmp_path: Path) -> None:
+    flat = random_checkpoint(tmp_path / "c", data, Kind.NEUMF)
+    for name, array in flat.weights.items():
+        if name.endswith("item.weight"):
+            array[:] = array[0]
+    graph = topk_graph(flat.weights, Form.LOOP)
+    session = open_cpu(graph)
+    feeds = {
+        "rows": next(user_rows(flat.weights))[:3],
+        "seen": np.array([[0, 0], [2, 1]]),
+        "k": np.array([4]),
+    }
+    (items,) = session.run(["item"], feeds)
+    assert items.tolist() == [[1, 2, 3, 4], [0, 1, 2, 3], [0, 2, 3, 4]]
 
 
 def test_no_seen_item_is_ever_ranked(bundle: Bundle, data: PreparedData) -> None:
-    top = PairRanker(bundle).rank(np.arange(len(data.users)), len(data.items))
+    top = GraphRanker.open(bundle).rank(np.arange(len(data.users)), len(data.items))
     known = data.known()
     seen = set(zip(known.users.tolist(), known.items.tolist(), strict=True))
     rows, columns = np.nonzero(top.valid())
     assert not seen & set(zip(rows.tolist(), top.items[rows, columns].tolist(), strict=True))
-    assert top.counts.sum() == len(data.users) * len(data.items) - len(seen)
+    assert np.count_nonzero(top.valid()) == len(data.users) * len(data.items) - len(seen)
 
 
 def test_a_user_index_out_of_range_is_refused_and_not_the_last_user(bundle: Bundle) -> None:
     for user in (-1, 40):
         with pytest.raises(IndexError):
-            PairRanker(bundle).rank(np.array([user]), 3)
+            GraphRanker.open(bundle).rank(np.array([user]), 3)
+
+
+def test_no_user_at_all_gives_no_row(bundle: Bundle) -> None:
+    ranker = GraphRanker.open(bundle)
+    nobody, nothing = np.empty(0, np.int64), np.empty((0, 2), np.int64)
+    assert ranker.rank(nobody, 4).items.shape == (0, 4)
+    assert ranker.rank_masked(nobody, nothing, 40).scores.shape == (0, 30)
 
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_k_under_one_is_refused(k: int, bundle: Bundle) -> None:
     with pytest.raises(UsageError):
-        PairRanker(bundle).rank(np.array([0]), k)
+        GraphRanker.open(bundle).rank(np.array([0]), k)
 
 
 def _cuda_loads(bundle: Bundle) -> bool:
     try:
-        open_session(bundle.score_graph, Device.CUDA)
+        open_cuda(bundle.score_graph)
     except CapabilityError:
         return False
     return True
@@ -97,7 +125,7 @@ def test_cuda_is_refused_with_the_remedy_where_it_is_missing(bundle: Bundle) -> 
     if _cuda_loads(bundle):
         pytest.skip("CUDA loads here")
     with pytest.raises(CapabilityError, match="--device cpu"):
-        open_session(bundle.score_graph, Device.CUDA)
+        GraphRanker.open(bundle, Device.CUDA)
 
 
 def test_auto_falls_back_to_the_cpu_and_says_so(
@@ -106,8 +134,8 @@ def test_auto_falls_back_to_the_cpu_and_says_so(
     if _cuda_loads(bundle):
         pytest.skip("CUDA loads here")
     with caplog.at_level("INFO"):
-        session = open_session(bundle.score_graph, Device.AUTO)
-    assert session.get_providers() == ["CPUExecutionProvider"]
+        ranker = GraphRanker.open(bundle, Device.AUTO)
+    assert ranker.rank(np.array([0]), 2).items.shape == (1, 2)
     assert "computing on the CPU" in caplog.text
 
 
@@ -115,6 +143,6 @@ def test_cuda_ranks_as_the_cpu_does(bundle: Bundle) -> None:
     if not _cuda_loads(bundle):
         pytest.skip("ONNX Runtime cannot load CUDA on this machine")
     users = np.arange(40)
-    on_gpu = PairRanker(bundle, Device.CUDA).rank(users, 10)
-    on_cpu = PairRanker(bundle, Device.CPU).rank(users, 10)
+    on_gpu = GraphRanker.open(bundle, Device.CUDA).rank(users, 10)
+    on_cpu = GraphRanker.open(bundle, Device.CPU).rank(users, 10)
     np.testing.assert_allclose(on_gpu.scores, on_cpu.scores, atol=1e-4)

@@ -3,20 +3,21 @@ import pytest
 
 from ncf.data.prepared import PreparedData
 from ncf.errors import UsageError
+from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import PairRanker
-from ncf.scoring.recommend import Policy, Recommender
+from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.recommend import Recommender, Wishes
 
 
 @pytest.fixture(scope="module")
 def recommender(bundle: Bundle) -> Recommender:
-    return Recommender(bundle, PairRanker(bundle))
+    return Recommender(bundle, GraphRanker.open(bundle))
 
 
 def test_a_known_user_gets_unseen_items_by_raw_id_with_titles(
     recommender: Recommender, data: PreparedData
 ) -> None:
-    found = recommender.recommend("u3", 30)
+    found = recommender.recommend("u3", Wishes(30))
     known = {item.item for item in recommender.history("u3")}
     assert found.policy is Policy.MODEL
     assert {item.item for item in found.items} == set(data.items.raw) - known
@@ -41,7 +42,7 @@ def test_the_history_is_every_known_interaction(
 def test_an_unknown_user_gets_the_popular_items(
     recommender: Recommender, data: PreparedData
 ) -> None:
-    found = recommender.recommend("nobody", 30)
+    found = recommender.recommend("nobody", Wishes(30))
     counts = np.bincount(data.known().items, minlength=len(data.items))
     listed = [counts[data.items.index(item.item)] for item in found.items]
     assert found.policy is Policy.POPULAR
@@ -54,4 +55,4 @@ def test_an_unknown_user_gets_the_popular_items(
 @pytest.mark.parametrize("user", ["u3", "nobody"])
 def test_k_under_one_is_refused(user: str, recommender: Recommender) -> None:
     with pytest.raises(UsageError):
-        recommender.recommend(user, 0)
+        recommender.recommend(user, Wishes(0))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncf.columns import Columns
-from ncf.data.identifiers import IdMap
+from ncf.data.tables import read_id_table, write_id_table
+from ncf.identifiers import IdMap, read_id_maps, write_id_maps
 
 
 def test_an_id_has_its_position_as_index() -> None:
@@ -25,7 +26,7 @@ def test_an_unknown_id_has_no_index() -> None:
 
 def test_many_ids_give_an_array_with_minus_one_for_the_unknown() -> None:
     found = IdMap(["a", "b"]).indices(["b", "x", "a", "b"])
-    assert found.dtype == np.int32
+    assert found.dtype == np.int64
     assert found.tolist() == [1, -1, 0, 1]
 
 
@@ -50,17 +51,20 @@ def test_a_written_map_is_read_as_it_was(raw: list[str], data: st.DataObject) ->
     titles = data.draw(st.lists(st.none() | ids, min_size=len(raw), max_size=len(raw)))
     written = IdMap(raw, titles if titled else ())
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "items.parquet"
-        written.write(path, Columns.ITEM_ID)
-        found = IdMap.read(path, Columns.ITEM_ID)
-    assert found.raw == raw
-    assert [found.title(index) for index in range(len(raw))] == (
-        titles if titled else [None] * len(raw)
-    )
+        write_id_table(Path(folder, "items.parquet"), written, Columns.ITEM_ID)
+        write_id_maps(Path(folder, "ids.npz"), {"users": IdMap(["x"]), "items": written})
+        for found in (
+            read_id_table(Path(folder, "items.parquet"), Columns.ITEM_ID),
+            read_id_maps(Path(folder, "ids.npz"), ["items"])[0],
+        ):
+            assert found.raw == raw
+            assert [found.title(index) for index in range(len(raw))] == (
+                [title or None for title in titles] if titled else [None] * len(raw)
+            )
 
 
 def test_the_same_map_gives_the_same_bytes(tmp_path: Path) -> None:
     paths = [tmp_path / "first", tmp_path / "second"]
     for path in paths:
-        IdMap(["1", "2"], ["Up", None]).write(path, Columns.ITEM_ID)
+        write_id_table(path, IdMap(["1", "2"], ["Up", None]), Columns.ITEM_ID)
     assert paths[0].read_bytes() == paths[1].read_bytes()

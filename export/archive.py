@@ -1,0 +1,112 @@
+"""The TorchServe archive: bundle, handler, scoring code and settings in one file.
+
+Made with torch-model-archiver's own manifest and packing, and then written again with fixed
+times and order, so that the same inputs give the same bytes.
+"""
+
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+from model_archiver.model_archiver_config import ModelArchiverConfig
+from model_archiver.model_packaging_utils import ModelExportUtils
+
+import handlers
+import ncf
+
+HANDLER = "ncf_handler.py"
+CONFIG = "model-config.yaml"
+
+# What the handler imports: nothing but NumPy and ONNX Runtime beyond the standard library.
+CODE = (
+    "ncf/__init__.py",
+    "ncf/artifacts.py",
+    "ncf/devices.py",
+    "ncf/errors.py",
+    "ncf/files.py",
+    "ncf/identifiers.py",
+    "ncf/policies.py",
+    "ncf/scoring/__init__.py",
+    "ncf/scoring/bundle.py",
+    "ncf/scoring/golden.py",
+    "ncf/scoring/ranking.py",
+    "ncf/scoring/recommend.py",
+    "ncf/scoring/seen.py",
+    "ncf/scoring/sessions.py",
+    "handlers/__init__.py",
+    "handlers/requests.py",
+    "handlers/service.py",
+)
+
+# A short retry: a worker that cannot load says so, and does not try for the default five minutes.
+_SETTINGS = """\
+minWorkers: 1
+maxWorkers: 4
+batchSize: 16
+maxBatchDelay: 5
+responseTimeout: 20
+startupTimeout: 120
+maxRetryTimeoutInSec: 10
+"""
+
+_MANIFEST = "MAR-INF/MANIFEST.json"
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)
+_READABLE = 0o100644 << 16
+_CHUNK_BYTES = 1 << 20
+
+
+def write_archive(bundle: Path, name: str, version: str, scratch: Path, target: BinaryIO) -> None:
+    """Pack a bundle.
+
+    Parameters
+    ----------
+    bundle : Path
+        A sealed bundle.
+    name, version : str
+        Of the model in TorchServe.
+    scratch : Path
+        An empty folder on the bundle's disk.
+    target : binary file
+        Receives the archive.
+    """
+    content = scratch / "content"
+    shutil.copytree(bundle, content / "bundle", copy_function=os.link)
+    root = Path(next(iter(ncf.__path__))).parent
+    for relative in CODE:
+        (content / relative).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / relative, content / relative)
+    shutil.copyfile(Path(next(iter(handlers.__path__)), HANDLER), content / HANDLER)
+    (content / CONFIG).write_text(_SETTINGS)
+    manifest = ModelExportUtils.generate_manifest_json(_config(name, version))
+    ModelExportUtils.archive(str(scratch), name, str(content), manifest, "zip-store")
+    _normalise(scratch / f"{name}.mar", target)
+
+
+def _config(name: str, version: str) -> ModelArchiverConfig:
+    return ModelArchiverConfig(
+        model_name=name,
+        version=version,
+        handler=HANDLER,
+        config_file=CONFIG,
+        runtime="python",
+        export_path=None,
+        archive_format="zip-store",
+    )
+
+
+def _normalise(archive: Path, target: BinaryIO) -> None:
+    """Write an archive again: sorted, stored, with one fixed time, and no time of creation."""
+    with zipfile.ZipFile(archive) as before, zipfile.ZipFile(target, "w") as after:
+        for name in sorted(before.namelist()):
+            entry = zipfile.ZipInfo(name, _LONG_AGO)
+            entry.external_attr = _READABLE
+            if name == _MANIFEST:
+                described = json.loads(before.read(name))
+                described["createdOn"] = "01/01/1980 00:00:00"
+                after.writestr(entry, json.dumps(described, indent=2, sort_keys=True))
+                continue
+            with before.open(name) as source, after.open(entry, "w", force_zip64=True) as sink:
+                shutil.copyfileobj(source, sink, _CHUNK_BYTES)

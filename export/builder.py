@@ -1,0 +1,83 @@
+"""A small writer of ONNX graphs: nodes in order, constants by name, one model at the end."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17
+IR_VERSION = 8
+
+Shape = Sequence[int | str]
+
+
+class GraphBuilder:
+    """Collects the nodes of one graph.
+
+    Parameters
+    ----------
+    prefix : str
+        Starts the names of values, so that a body's differ from those of the graph around it.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401 - ints, strings and graphs
+        """Add a node with one output; returns the output's name."""
+        name = f"{self._prefix}{operator.lower()}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def outputs(self, operator: str, *inputs: str, names: Sequence[str], **attributes: Any) -> None:  # noqa: ANN401 - as above
+        """Add a node whose outputs are named."""
+        self._nodes.append(helper.make_node(operator, inputs, names, **attributes))
+
+    def constant(self, name: str, array: npt.ArrayLike) -> str:
+        """Add a constant, float32 or int64; a second one of the same name must be the same."""
+        self._constants[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
+        return name
+
+    def integers(self, *values: int) -> str:
+        """Add a constant list of int64, named after its values."""
+        return self.constant("int_" + "_".join(map(str, values)), np.array(values, np.int64))
+
+    def body(
+        self, name: str, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]
+    ) -> onnx.GraphProto:
+        """Make the nodes the body of a loop, over float32 values."""
+        return helper.make_graph(
+            self._nodes,
+            name,
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
+        )
+
+    def model(
+        self,
+        name: str,
+        inputs: Mapping[str, tuple[int, Shape]],
+        outputs: Mapping[str, tuple[int, Shape]],
+    ) -> bytes:
+        """Make the whole a checked ONNX model; the same graph gives the same bytes."""
+        graph = helper.make_graph(
+            self._nodes,
+            name,
+            [helper.make_tensor_value_info(n, *spec) for n, spec in inputs.items()],
+            [helper.make_tensor_value_info(n, *spec) for n, spec in outputs.items()],
+            [self._constants[key] for key in sorted(self._constants)],
+        )
+        model = helper.make_model(
+            graph,
+            producer_name="ncf",
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+        )
+        onnx.checker.check_model(model, full_check=True)
+        content: bytes = model.SerializeToString(deterministic=True)
+        return content

@@ -1,0 +1,85 @@
+"""A short model card, written from what the bundle's manifest knows."""
+
+from ncf.artifacts import Document
+
+_CARD = """\
+# Model card: {name}
+
+A {kind} recommender ({factors} factors, {layers} tower layers) after He et al., "Neural
+collaborative filtering", WWW 2017, exported as ONNX.
+
+| | |
+| --- | --- |
+| users | {n_users:,} |
+| items | {n_items:,} |
+| known interactions | {interactions:,} |
+| source | {source} |
+| data digest | `{data}` |
+| checkpoint digest | `{checkpoint}` |
+| created | {created} |
+
+## Metrics
+
+{metrics}
+
+Sampled figures rank each held-out item against sampled unseen items; they are not comparable
+with figures over the whole catalogue. The validation part chose the epoch, never the test part.
+
+## Recipe
+
+```json
+{recipe}
+```
+
+## Intended use
+
+Ranking the items of this catalogue for the users listed in `users.parquet`, items they have
+interacted with left out. Users who are not listed get {cold}.
+
+## Limits
+
+- It knows no user or item that the training data did not hold, and nothing that happened since.
+- Scores are logits of one model: they order items for one user, and are not probabilities.
+- It learns from who interacted with what: popular items are favoured, biases of the data remain.
+"""
+
+
+def model_card(name: str, document: Document, recipe: str) -> str:
+    """Write the card as Markdown.
+
+    Parameters
+    ----------
+    name : str
+        Of the bundle.
+    document : dict
+        The bundle's manifest, not sealed yet.
+    recipe : str
+        The checkpoint's recipe as JSON.
+    """
+    provenance, model = document["provenance"], document["model"]
+    cold = {"popular": "the most popular items", "error": "an error"}[document["cold_user"]]
+    return _CARD.format(
+        name=name,
+        **{key: model[key] for key in ("kind", "factors", "layers", "n_users", "n_items")},
+        interactions=model["interactions"],
+        source=", ".join(sorted(provenance["source"])),
+        data=provenance["data"],
+        checkpoint=provenance["checkpoint"],
+        created=provenance["created"] or "not recorded (SOURCE_DATE_EPOCH was not set)",
+        metrics=_metrics(document["metrics"]),
+        recipe=recipe,
+        cold=cold,
+    )
+
+
+def _metrics(metrics: Document) -> str:
+    lines = []
+    validation, test = metrics["validation"], metrics["test"]
+    if validation:
+        figures = f"HR@10 {validation['hr']:.4f}, NDCG@10 {validation['ndcg']:.4f}"
+        lines.append(f"- validation, sampled: {figures}")
+    if test:
+        hr = f"HR@10 {test['hr']:.4f} ± {test['hr_se']:.4f}"
+        ndcg = f"NDCG@10 {test['ndcg']:.4f} ± {test['ndcg_se']:.4f}"
+        lines.append(f"- test, sampled, {test['cases']:,} cases: {hr}, {ndcg} (standard errors)")
+    return "\n".join(lines) or "None recorded."

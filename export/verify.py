@@ -1,0 +1,64 @@
+"""Check a bundle as a stranger would: digests, graphs, golden requests, and parity again."""
+
+from pathlib import Path
+from typing import Any
+
+from export.parity import graph_scorer
+from ncf.columns import Columns
+from ncf.data.tables import read_id_table
+from ncf.devices import Device
+from ncf.errors import ArtifactError, ParityError
+from ncf.identifiers import IdMap
+from ncf.scoring import bundle as files
+from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.golden import replay
+from ncf.scoring.parity import compare_topk
+from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.recommend import Recommender
+from ncf.scoring.sessions import open_cpu
+
+
+def verify_bundle(path: Path) -> dict[str, Any]:
+    """Check everything that can be checked without the checkpoint.
+
+    Returns
+    -------
+    dict
+        ``files`` checked, golden ``requests`` replayed, largest difference of each top-K graph
+        from the pair graph, and the bundle's ``digest``.
+
+    Raises
+    ------
+    ArtifactError
+        A file is missing, extra or damaged, a graph does not open, the id maps differ, or a
+        golden request is answered otherwise than at export.
+    ParityError
+        The graphs disagree with each other.
+    """
+    bundle = open_bundle(path)
+    _require_same_ids(bundle.users, path / files.USERS_FILE, Columns.USER_ID)
+    _require_same_ids(bundle.items, path / files.ITEMS_FILE, Columns.ITEM_ID)
+    report: dict[str, Any] = {"files": len(bundle.manifest["files"]) + 1}
+    report["golden_requests"] = replay(bundle, Recommender(bundle, GraphRanker.open(bundle)))
+    report |= _compare_graphs(bundle)
+    return {**report, "digest": bundle.digest}
+
+
+def _compare_graphs(bundle: Bundle) -> dict[str, float]:
+    score = graph_scorer(open_cpu(bundle.score_graph))
+    report = {}
+    for name, device in ((files.TOPK_GRAPH, Device.CPU), (files.TOPK_CUDA_GRAPH, Device.CUDA)):
+        ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)))
+        try:
+            parity = compare_topk(name, bundle, ranker, score)
+        except ParityError as error:
+            raise ParityError(str(error), where=bundle.path) from error
+        report[name] = parity.max_difference
+    return report
+
+
+def _require_same_ids(ids: IdMap, table: Path, column: str) -> None:
+    found = read_id_table(table, column)
+    titles = found.titles if any(found.titles) else []
+    if found.raw != ids.raw or titles != ids.titles:
+        raise ArtifactError(f"its ids are not those of {files.IDS_FILE}", where=table)
