@@ -24,11 +24,8 @@ class Context(Protocol):
     def set_response_status(self, code: int, phrase: str, idx: int) -> None:
         """Set the HTTP status of one row."""
 
-    def set_response_content_type(self, request_id: str, value: str) -> None:
+    def set_response_content_type(self, idx: int, value: str) -> None:
         """Set the content type of one row."""
-
-    def get_request_id(self, idx: int) -> str:
-        """Id of one row."""
 
 
 class _Service:
@@ -48,8 +45,7 @@ def handle(data: Sequence[Mapping[str, object]] | None, context: Context) -> lis
         status, answer = _Service.loaded.answer(row)
         # Only ASCII: another phrase kills the worker.
         context.set_response_status(status, "OK" if status == 200 else "Refused", position)
-        request_id = context.get_request_id(position)
-        context.set_response_content_type(request_id, "application/json")
+        context.set_response_content_type(position, "application/json")
         answers.append(answer)
     return answers
 
