@@ -10,14 +10,15 @@ VENV       := .venv
 NCF        := $(VENV)/bin/ncf
 SETUP      := $(VENV)/.complete
 PREPARED   := data/$(DATASET)/data.json
-CHECKPOINT := checkpoints/$(MODEL)/config.json
+# Beside the checkpoint, and touched only when training ended: an interrupted one leaves a
+# checkpoint too.
+CHECKPOINT := checkpoints/.$(MODEL).done
 BUNDLE     := model_store/ncf/bundle.json
 TABLE      := topk/LATEST
 CHOICE     := .make/choice
 TOP        := .make/k
 
 .DEFAULT_GOAL := help
-.DELETE_ON_ERROR:
 .PHONY: help setup data train export batch serve test lint bench clean FORCE
 
 help: ## This list
@@ -42,7 +43,7 @@ $(SETUP): pyproject.toml constraints.txt
 $(PREPARED): | $(SETUP)
 	$(NCF) data prepare --dataset $(DATASET) --split leave-one-out --out data/$(DATASET)
 
-$(CHECKPOINT): $(PREPARED) $(CHOICE) | $(SETUP)
+$(CHECKPOINT): $(PREPARED) $(CHOICE) $(if $(wildcard checkpoints/$(MODEL)/config.json),,FORCE)
 	$(NCF) train --data data/$(DATASET) --model $(MODEL) --out checkpoints/$(MODEL) --resume
 	@touch $@
 
@@ -57,6 +58,13 @@ $(CHOICE): FORCE
 	@mkdir -p $(@D); echo '$(DATASET) $(MODEL)' | cmp -s - $@ || echo '$(DATASET) $(MODEL)' > $@
 $(TOP): FORCE
 	@mkdir -p $(@D); echo '$(K)' | cmp -s - $@ || echo '$(K)' > $@
+
+serve: $(BUNDLE) ## Serve model_store/ncf.mar with TorchServe on 127.0.0.1:8080, until Ctrl-C
+	@echo 'The token for the Authorization header is the inference key in key_file.json.'
+	java="$$($(VENV)/bin/python -c 'from ncf.doctor import find_java; print(find_java())')"; \
+	PATH="$(CURDIR)/$(VENV)/bin:$$(dirname "$$java"):$$PATH" \
+	JAVA_HOME="$$(dirname "$$(dirname "$$java")")" \
+	torchserve --start --foreground --ncs --model-store model_store --models ncf=ncf.mar
 
 lint: $(SETUP) ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.shards import plan, write_part
-from ncf.artifacts import BUNDLE, RUN, read_manifest, seal, sealed_folder
+from ncf.artifacts import BUNDLE, RUN, open_sealed, read_manifest, seal, sealed_folder
 from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
 from ncf.files import atomic_file, sweep
@@ -90,16 +90,25 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
         started = time.monotonic()
         with sealed_folder(folder, RUN) as aside:
             users = len(bundle.users)
-            rows = 0
+            parts = {}
             with report("score users", users) as progress:
                 for shard in plan(users, job.shard_users):
-                    rows += write_part(bundle, ranker, shard, job.k, aside)
+                    parts[shard.part] = write_part(bundle, ranker, shard, job.k, aside)
                     progress.advance(shard.stop - shard.start)
             seconds = time.monotonic() - started
             _require_unchanged(bundle)
             (aside / SUCCESS_FILE).touch()
+            rows = sum(parts.values())
             figures = {"users": users, "rows": rows, "seconds": round(seconds, 3)}
-            seal(aside, RUN, {**figures, "k": job.k, "inputs": {"bundle": bundle.digest}})
+            parameters = {"k": job.k, "shard_users": job.shard_users, "device": job.device.value}
+            inputs = {"bundle": bundle.digest}
+            document = {
+                **figures,
+                "parameters": parameters,
+                "inputs": inputs,
+                "rows_by_part": parts,
+            }
+            seal(aside, RUN, document)
         with atomic_file(job.out / LATEST_FILE) as latest:
             latest.write(f"{folder.name}\n".encode())
     return {"run": folder.name, **figures, "users_per_second": round(users / seconds, 1)}
@@ -126,9 +135,11 @@ def read_latest(out: Path) -> pd.DataFrame:
     Raises
     ------
     ArtifactError
-        Nothing was published here.
+        Nothing was published here, or a part is damaged.
     """
-    parts = sorted(latest_run(out).glob("part-*.parquet"))
+    run_folder = latest_run(out)
+    open_sealed(run_folder, RUN)
+    parts = sorted(run_folder.glob("part-*.parquet"))
     table: pd.DataFrame = pa.concat_tables([pq.read_table(part) for part in parts]).to_pandas()
     return table
 

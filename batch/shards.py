@@ -13,13 +13,14 @@ from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.ranking import GraphRanker
 
-SCHEMA = pa.schema(
+_TEXT = pa.dictionary(pa.int32(), pa.string())  # in memory; readers of a part see strings
+_SCHEMA = pa.schema(
     [
-        pa.field(Columns.USER_ID, pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field(Columns.USER_ID, _TEXT, nullable=False),
         pa.field(Columns.RANK, pa.int16(), nullable=False),
-        pa.field(Columns.ITEM_ID, pa.dictionary(pa.int32(), pa.string()), nullable=False),
-        pa.field(Columns.SCORE, pa.float32()),
-        pa.field(Columns.POLICY, pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field(Columns.ITEM_ID, _TEXT, nullable=False),
+        pa.field(Columns.SCORE, pa.float32(), nullable=False),
+        pa.field(Columns.POLICY, _TEXT, nullable=False),
     ]
 )
 
@@ -55,7 +56,7 @@ def plan(n_users: int, size: int) -> Iterator[Shard]:
 def write_part(bundle: Bundle, ranker: GraphRanker, shard: Shard, k: int, folder: Path) -> int:
     """Score one shard and write its part; returns the count of rows."""
     table = score(bundle, ranker, shard, k)
-    pq.write_table(table, folder / shard.part, compression="zstd")
+    pq.write_table(table, folder / shard.part, compression="zstd", store_schema=False)
     return int(table.num_rows)
 
 
@@ -89,5 +90,5 @@ def score(bundle: Bundle, ranker: GraphRanker, shard: Shard, k: int) -> pa.Table
             pa.array(top.scores[valid]),
             pa.DictionaryArray.from_arrays(policy, pa.array([Policy.MODEL.value])),
         ],
-        schema=SCHEMA,
+        schema=_SCHEMA,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ncf.errors import ArtifactError, StorageError
-from ncf.files import atomic_folder, sha256, sha256_bytes
+from ncf.files import atomic_folder, check_target, sha256, sha256_bytes
 
 Document = dict[str, Any]
 
@@ -73,6 +73,7 @@ def require_replaceable(target: Path, kind: Kind) -> None:
     StorageError
         ``target`` is a file, or holds files that no such folder has.
     """
+    check_target(target)
     if not target.exists() and not target.is_symlink():
         return
     foreign = "a file" if not target.is_dir() or target.is_symlink() else _foreign(target, kind)

@@ -54,12 +54,11 @@ def storage_errors(target: Path) -> Iterator[None]:
     StorageError
         The disk is full, or ``target`` cannot be written.
     """
-    if not target.name:
-        raise StorageError("not the name of a file or folder to write", where=target)
+    check_target(target)
     try:
         yield
     except OSError as error:
-        # pyarrow and safetensors raise errors without errno: look at the text as well.
+        # pyarrow raises errors without errno: look at the text as well.
         if error.errno in _FULL or "No space left" in str(error):
             raise StorageError(
                 f"no space left on the disk ({_free_bytes(target):,} bytes free)",
@@ -73,6 +72,18 @@ def storage_errors(target: Path) -> Iterator[None]:
                 remedy="choose another output folder or change its permissions",
             ) from error
         raise
+
+
+def check_target(target: Path) -> None:
+    """Refuse a path that names no file or folder, such as ``.``.
+
+    Raises
+    ------
+    StorageError
+        It has no name.
+    """
+    if not target.name or target.name == "..":
+        raise StorageError("not the name of a file or folder to write", where=target)
 
 
 @contextmanager
@@ -181,7 +192,7 @@ def _concerns(error: OSError, target: Path) -> bool:
     """Whether an error is about the target, what lies aside for it, or a folder above it."""
     if error.filename is None:
         return True
-    path = Path(os.fsdecode(error.filename))
+    path, target = Path(os.fsdecode(error.filename)).absolute(), target.absolute()
     own = str(path).startswith((str(target), str(target.with_name(f".{target.name}."))))
     return own or path in target.parents
 

@@ -28,7 +28,7 @@ def writer_lock(target: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            pid = holder.read_text().strip() if holder.exists() else "unknown"
+            pid = holder.read_text().strip() if holder.exists() else "unknown"  # or no locks here
             raise LockedError(
                 f"another process (pid {pid}) is writing this",
                 where=target,

@@ -1,5 +1,6 @@
 """The command tree, and how errors become one line and an exit code."""
 
+import io
 import logging
 import os
 import signal
@@ -18,7 +19,6 @@ _INTERRUPTED = 130
 app = typer.Typer(
     name="ncf",
     help="Neural collaborative filtering from a ratings file to production.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"max_content_width": 120},
@@ -47,6 +47,11 @@ def main() -> None:
     """Run the command line; exits 0 done, 2 wrong usage or bad input, 1 a fault of ours."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_CurrentStderr())
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if sys.argv[1:] in ([], ["data"]):
+        sys.argv.append("--help")
     try:
         # Typer turns Ctrl-C into this code, and says nothing.
         if (code := app(standalone_mode=False)) == _INTERRUPTED:
@@ -60,7 +65,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _FAULT
     except OSError as error:
-        code = _complain(f"{error.filename or 'input or output'}: {error.strerror}", _BAD_INPUT)
+        code = _complain(
+            f"{error.filename}: {error.strerror}" if error.filename else str(error), _BAD_INPUT
+        )
     sys.exit(code)
 
 

@@ -9,7 +9,7 @@ from ncf.cli.output import say, show
 from ncf.data.options import Exclude, Format, Options, SplitKind
 from ncf.errors import UsageError
 
-app = typer.Typer(help="Fetch public data sets and prepare ratings files.", no_args_is_help=True)
+app = typer.Typer(help="Fetch public data sets and prepare ratings files.")
 
 Cache = Annotated[Path, typer.Option(help="Folder of fetched data sets.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ncf.cli.output import print_json, say, show
 from ncf.devices import Device
@@ -39,7 +40,7 @@ def recommend(
     bundle: BundleFolder,
     user: Annotated[str, typer.Option(help="Raw user id.")],
     k: Length = 10,
-    history: Annotated[int, typer.Option(help="Known items shown at most.")] = 10,
+    history: Annotated[int, typer.Option(min=0, help="Known items shown at most.")] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Print a user's history and top-K; the popular items for an unknown user.
@@ -55,7 +56,10 @@ def recommend(
     found = recommender.recommend(user, Wishes(k))
     known = recommender.history(user)
     if as_json:
-        items = [{k: v for k, v in asdict(item).items() if v is not None} for item in found.items]
+        items = [
+            {name: value for name, value in asdict(item).items() if value is not None}
+            for item in found.items
+        ]
         print_json({"user": user, "policy": found.policy.value, "items": items})
         return
     if not known:
@@ -65,13 +69,13 @@ def recommend(
         say(f"{len(known)} known interactions of user {user}{shown}")
         table = Table("item", "title")
         for item in known[:history]:
-            table.add_row(item.item, item.title or "")
+            table.add_row(Text(item.item), Text(item.title or ""))
         Console().print(table)
     say(f"top {len(found.items)} ({found.policy.value})")
     table = Table("rank", "item", "title", "score")
     for rank, item in enumerate(found.items, 1):
         score = "" if item.score is None else f"{item.score:.4f}"
-        table.add_row(str(rank), item.item, item.title or "", score)
+        table.add_row(str(rank), Text(item.item), Text(item.title or ""), score)
     Console().print(table)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from torch import nn
 
 from ncf.artifacts import CHECKPOINT, Document, canonical_json, open_sealed, seal, sealed_folder
@@ -127,7 +127,8 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
         "data": {"digest": data.digest, "source": data.manifest["source"]},
     }
     with sealed_folder(target, CHECKPOINT) as folder:
-        save_file(trained.weights, folder / WEIGHTS_FILE)
+        # Not save_file: its files are private to the user, and its errors are not OSError.
+        (folder / WEIGHTS_FILE).write_bytes(save(trained.weights))
         write_id_table(folder / USERS_FILE, data.users, Columns.USER_ID)
         write_id_table(folder / ITEMS_FILE, data.items, Columns.ITEM_ID)
         (folder / HISTORY_FILE).write_bytes(canonical_json({"epochs": trained.history}))

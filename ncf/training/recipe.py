@@ -40,9 +40,9 @@ class Schedule(BaseModel):
     learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
     l2: float = Field(default=1e-6, ge=0, allow_inf_nan=False)
     averaging: float = Field(default=0.7, ge=0, lt=1)
-    batch_size: int = Field(default=256, ge=1)
-    epochs: int = Field(default=20, ge=1)
-    patience: int = Field(default=5, ge=1)
+    batch_size: int = Field(default=256, ge=1, le=2**24)
+    epochs: int = Field(default=20, ge=1, le=10**6)
+    patience: int = Field(default=5, ge=1, le=10**6)
 
 
 class Recipe(BaseModel):
@@ -68,10 +68,10 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    factors: int = Field(default=32, ge=1)
+    factors: int = Field(default=32, ge=1, le=4096)
     layers: int = Field(default=3, ge=1, le=5)
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    negatives: int = Field(default=4, ge=1)
+    negatives: int = Field(default=4, ge=1, le=1000)
     seed: int = Field(default=0, ge=0, lt=2**32)
     schedule: Schedule = Schedule()
     parents: Schedule = Schedule()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -73,7 +73,7 @@ def save_state(folder: Path, progress: Progress, learning: Learning, identity: s
         tensors |= {f"optimizer.{position}.{name}": tensor for name, tensor in entries.items()}
     with sealed_folder(folder, STATE) as aside:
         contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
-        save_file(contiguous, aside / _TENSORS)
+        (aside / _TENSORS).write_bytes(save(contiguous))
         row = {"history": progress.history, "best_epoch": progress.best_epoch}
         (aside / _PROGRESS).write_bytes(canonical_json(row))
         seal(aside, STATE, {"identity": identity})

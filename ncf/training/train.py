@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import shutil
 import time
 from dataclasses import dataclass
@@ -100,14 +101,25 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
             "no validation case: no user has three interactions", remedy="prepare more of them"
         )
     require_replaceable(request.out, CHECKPOINT)
+    if request.out.resolve() in {
+        path.resolve() for path in (request.parents.gmf, request.parents.mlp) if path
+    }:
+        raise UsageError("--out is one of the parents, which it would replace", where=request.out)
     work = request.out.with_name(f".{request.out.name}.work")
     with writer_lock(request.out):
         if not request.resume:
             shutil.rmtree(work, ignore_errors=True)
-        elif not work.exists() and (done := _finished(request, data)):
-            logger.info("%s: already trained, nothing to resume", request.out)
-            return done
-        summary = _train_in(work, request, data)
+        elif not work.exists():
+            if done := _finished(request, data):
+                logger.info("%s: already trained, nothing to resume", request.out)
+                return done
+            logger.info("%s: nothing to resume, training from the start", request.out)
+        try:
+            summary = _train_in(work, request, data)
+        except KeyboardInterrupt:
+            raise InterruptedTrainingError(
+                "interrupted between two trainings", where=request.out, remedy=_GO_ON
+            ) from None
         shutil.rmtree(work, ignore_errors=True)
     return summary
 
@@ -132,17 +144,21 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
     try:
         stage.run(state)
     except KeyboardInterrupt:
-        raise _interrupted(stage, request.out) from None
-    return stage.publish(request.out)
+        problem = f"interrupted{_left_behind(stage, request.out)}"
+        raise InterruptedTrainingError(problem, where=request.out, remedy=_GO_ON) from None
+    except _DivergedError as error:
+        problem = f"the loss became {error.args[0]}{_left_behind(stage, request.out)}"
+        raise ConfigError(problem, where=request.out, remedy="lower learning_rate") from None
+    return stage.publish(request.out, finished=True)
 
 
-def _interrupted(stage: "_Stage", out: Path) -> InterruptedTrainingError:
-    problem = "interrupted before the first epoch ended"
-    if stage.progress.epoch:
-        stage.publish(out)
-        best, epochs = stage.progress.best_epoch, stage.progress.epoch
-        problem = f"interrupted; holds the best epoch ({best}) of {epochs}"
-    return InterruptedTrainingError(problem, where=out, remedy=_GO_ON)
+def _left_behind(stage: "_Stage", out: Path) -> str:
+    """Publish the best epoch so far, if there is one, and say so."""
+    if not stage.progress.epoch:
+        return " before the first epoch ended"
+    stage.publish(out, finished=False)
+    best, epochs = stage.progress.best_epoch, stage.progress.epoch
+    return f"; holds the best epoch ({best}) of {epochs}"
 
 
 def _train_parent(variant: Variant, out: Path, request: Request, data: PreparedData) -> Path:
@@ -194,16 +210,29 @@ def _identity(request: Request, data: PreparedData, parents: dict[str, str]) -> 
 
 
 def _finished(request: Request, data: PreparedData) -> dict[str, Any] | None:
+    """Figures of the checkpoint, where it is whole and just what was asked for."""
     try:
-        manifest = read_manifest(request.out, CHECKPOINT)
+        manifest = open_checkpoint(request.out).manifest
     except ArtifactError:
         return None
+    given = {"gmf": request.parents.gmf, "mlp": request.parents.mlp}
+    same_parents = all(
+        read_manifest(path, CHECKPOINT)["digest"] == manifest["parents"].get(name)
+        for name, path in given.items()
+        if path
+    )
     same = (manifest["variant"], manifest["recipe"], manifest["data"]["digest"]) == (
         request.variant.value,
         request.recipe.model_dump(),
         data.digest,
     )
-    return {**manifest["validation"], "digest": manifest["digest"]} if same else None
+    if not (manifest["finished"] and same and same_parents):
+        return None
+    return {**manifest["validation"], "digest": manifest["digest"]}
+
+
+class _DivergedError(Exception):
+    """The loss is not a number any more."""
 
 
 class _Stage:
@@ -233,14 +262,14 @@ class _Stage:
             raise ConfigError(
                 "the interrupted training had another recipe, data or parents",
                 where=self._request.out,
-                remedy="give the same ones, or train without --resume",
+                remedy=f"give the same ones, train without --resume, or remove {state.parent}",
             )
 
     def run(self, state: Path) -> None:
         if self._parents and self.progress.epoch == 0:
             # The parents' mix counts as an epoch, so that training cannot make it worse.
             self._average.load_state_dict(self.model.state_dict())
-            self._validate(loss=None, started=time.monotonic())
+            self._validate(loss=None)
         total = self._schedule.epochs + bool(self._parents)
         label = self._request.variant.value
         with report(f"train {label}", (total - self.progress.epoch) * len(self._samples)) as bar:
@@ -248,14 +277,17 @@ class _Stage:
                 started = time.monotonic()
                 rng = np.random.default_rng([self._request.recipe.seed, self.progress.epoch])
                 loss = train_epoch(self.model, self._optimizer, self._samples, rng, bar)
+                if not math.isfinite(loss):
+                    raise _DivergedError(loss)
                 self._take_into_average()
-                row = self._validate(loss, started)
+                row = self._validate(loss)
                 save_state(state, self.progress, self._learning(), self._identity)
                 note = f"loss {loss:.4f}  HR {row['hr']:.4f}  NDCG {row['ndcg']:.4f}"
                 bar.advance(0, note)
-                logger.info("%s epoch %d: %s", label, self.progress.epoch, note)
+                seconds = time.monotonic() - started
+                logger.info("%s epoch %d: %s  %.1f s", label, self.progress.epoch, note, seconds)
 
-    def publish(self, out: Path) -> dict[str, Any]:
+    def publish(self, out: Path, *, finished: bool) -> dict[str, Any]:
         best = self.progress.best_row
         validation = {name: best[name] for name in ("hr", "ndcg")}
         validation["best_epoch"] = self.progress.best_epoch
@@ -264,6 +296,7 @@ class _Stage:
             "recipe": self._request.recipe.model_dump(),
             "validation": validation,
             "parents": self._parents,
+            "finished": finished,
         }
         history = self.progress.history
         weights = self.progress.best
@@ -282,14 +315,13 @@ class _Stage:
         for average, parameter in pairs:
             average.lerp_(parameter, 1 - past)
 
-    def _validate(self, loss: float | None, started: float) -> dict[str, Any]:
+    def _validate(self, loss: float | None) -> dict[str, Any]:
         metrics = sampled(scorer(self._average), self._data.validation, _K)
         row = {
             "epoch": self.progress.epoch + 1,
             "loss": loss,
             "hr": metrics.hr,
             "ndcg": metrics.ndcg,
-            "seconds": round(time.monotonic() - started, 3),
         }
         self.progress.record(row, self._average)
         return row

@@ -16,7 +16,8 @@ import pytest
 from batch.run import read_latest
 from ncf.artifacts import RUN, open_sealed
 
-NCF = [sys.executable, "-c", "from ncf.cli import main; main()"]
+# -P: as the installed command, which does not look for modules where it is run.
+NCF = [sys.executable, "-P", "-c", "from ncf.cli import main; main()"]
 QUICK = """
 factors = 4
 [schedule]
@@ -41,6 +42,7 @@ COMMANDS = [
     "export",
     "batch",
     "recommend",
+    "verify",
     "doctor",
 ]
 
@@ -109,6 +111,28 @@ def test_recommend_prints_history_and_titles_and_agrees_with_the_table(home: Pat
     assert "Kolya, again" in everyone.stdout
 
 
+def test_verify_reports_a_sound_bundle_and_names_a_damaged_file(home: Path, tmp_path: Path) -> None:
+    report = json.loads(ncf("verify", "--bundle", "model_store/ncf", "--json", cwd=home).stdout)
+    assert report["golden_requests"] == 9
+    broken = Path(shutil.copytree(home / "model_store" / "ncf", tmp_path / "ncf"))
+    (broken / "topk.onnx").write_bytes((broken / "topk.onnx").read_bytes()[:-1])
+    assert "topk.onnx: bytes differ" in refused("verify", "--bundle", broken, cwd=home)
+
+
+def test_export_writes_the_archive_and_a_triton_repository(home: Path) -> None:
+    assert (home / "model_store" / "ncf.mar").stat().st_size > 10_000
+    words = "export --checkpoint checkpoints/pre --data data/mine --target triton --out triton -k 5"
+    ncf(*words.split(), cwd=home)
+    assert (home / "triton" / "ncf" / "1" / "model.onnx").exists()
+
+
+def test_a_bundle_may_refuse_strangers(home: Path) -> None:
+    words = "export --checkpoint checkpoints/pre --data data/mine --name strict --cold-user error"
+    ncf(*words.split(), cwd=home)
+    line = refused("recommend", "--bundle", "model_store/strict", "--user", "x", cwd=home)
+    assert "unknown user 'x'" in line
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) -> None:
     text = ncf(*command.split(), "--help", cwd=tmp_path).stdout
@@ -137,10 +161,11 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         ("train --data d --model gmf --out c --config none.toml", "none.toml: no such file"),
         ("train --data d --model gmf --out c --gmf x", "--model neumf-pre"),
         ("evaluate --checkpoint none --data none", "none: not a checkpoint"),
-        ("export --checkpoint none --data none --name ../x", "--name '../x'"),
+        ("export --checkpoint none --data none --target x", "'x'"),
         ("batch --bundle none", "none: not a bundle"),
         ("batch --bundle none -k 0", "k = 0"),
         ("recommend --bundle none --user 3", "none: not a bundle"),
+        ("verify --bundle none", "none: not a bundle"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(words: str, named: str, tmp_path: Path) -> None:

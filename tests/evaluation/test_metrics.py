@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ncf.data.interactions import Interactions
 from ncf.data.prepared import Cases
 from ncf.errors import UsageError
+from ncf.evaluation import protocols
 from ncf.evaluation.metrics import pessimistic_ranks, summarise
 from ncf.evaluation.protocols import full, sampled
 from ncf.models.scorer import Indices
@@ -57,7 +58,15 @@ def test_both_protocols_agree_with_a_slow_oracle(seed: int, k: int) -> None:
         hits.append(hit)
         gains.append(gain)
     # Against all unseen items as the sampled ones, both protocols must say the same.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocols, "_SCORES_AT_ONCE", 2 * n_items)  # two users a block
+        patch.setattr(protocols, "_CASES_AT_ONCE", 3)
+        results = (
+            sampled(Table(logits), Cases(positives, negatives), k),
+            full(Table(logits), positives, known, k),
+        )
     for metrics in (
+        *results,
         sampled(Table(logits), Cases(positives, negatives), k),
         full(Table(logits), positives, known, k),
     ):

@@ -5,6 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import onnx
 import pytest
@@ -39,6 +40,21 @@ def test_a_sound_bundle_passes_and_the_report_counts(bundle: Bundle) -> None:
     assert report["topk.onnx"] <= 1e-5
     assert report["topk.cuda.onnx"] <= 1e-5
     assert report["digest"] == bundle.digest
+
+
+_SCHEMA = Path(__file__).parents[2] / "docs" / "bundle.schema.json"
+
+
+def test_the_manifest_is_what_the_schema_document_says(bundle: Bundle) -> None:
+    schema = json.loads(_SCHEMA.read_bytes())
+    manifest = json.loads((bundle.path / "bundle.json").read_bytes())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(manifest, schema)
+    assert schema["properties"]["schema_version"]["const"] == BUNDLE.schema_version
+    for key in manifest:
+        lacking = {name: value for name, value in manifest.items() if name != key}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(lacking, schema)
 
 
 @settings(max_examples=400, deadline=None)

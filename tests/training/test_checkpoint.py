@@ -10,7 +10,9 @@ from safetensors.numpy import load_file, save_file
 
 from ncf.artifacts import CHECKPOINT, seal
 from ncf.data.prepared import PreparedData
+from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError
+from ncf.identifiers import IdMap
 from ncf.models.kinds import Kind
 from ncf.training.checkpoint import (
     WEIGHTS_FILE,
@@ -81,6 +83,13 @@ def test_weights_of_another_shape_are_refused(folder: Path) -> None:
     save_file(weights, folder / WEIGHTS_FILE)
     _reseal(folder)
     with pytest.raises(ArtifactError, match=r"gmf\.item\.weight"):
+        open_checkpoint(folder)
+
+
+def test_id_maps_of_another_size_are_refused(folder: Path) -> None:
+    write_id_table(folder / "users.parquet", IdMap(["only one"]), "user_id")
+    _reseal(folder)
+    with pytest.raises(ArtifactError, match="differ in size"):
         open_checkpoint(folder)
 
 
