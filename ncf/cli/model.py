@@ -59,7 +59,17 @@ def train(
     request = training.Request(
         model, recipe, out, resume, _torch_device(device), training.Parents(gmf, mlp)
     )
-    show({"checkpoint": str(out), **training.train(request, open_data(data))}, as_json=as_json)
+    found = training.train(request, open_data(data))
+    show(
+        {
+            "checkpoint": str(out),
+            "validation_HR@10": found["hr"],
+            "validation_NDCG@10": found["ndcg"],
+            "best_epoch": found["best_epoch"],
+            "digest": found["digest"],
+        },
+        as_json=as_json,
+    )
 
 
 def evaluate(

@@ -113,7 +113,8 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
             if done := _finished(request, data):
                 logger.info("%s: already trained, nothing to resume", request.out)
                 return done
-            logger.info("%s: nothing to resume, training from the start", request.out)
+            if request.out.exists():
+                logger.info("%s: is another or damaged, training from the start", request.out)
         try:
             summary = _train_in(work, request, data)
         except KeyboardInterrupt:

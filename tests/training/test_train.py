@@ -301,9 +301,8 @@ def test_data_without_a_validation_case_is_refused(data: PreparedData, tmp_path:
 
 
 def test_every_epoch_draws_fresh_negatives_and_no_known_positive() -> None:
-    users = np.array([0, 0, 1, *[2] * 12], np.int32)
-    items = np.array([0, 1, 2, *range(12)], np.int32)
-    pairs = Interactions(users, items, 3, 12)
+    owners = np.array([0, 0, 1, *[2] * 12], np.int32)
+    pairs = Interactions(owners, np.array([0, 1, 2, *range(12)], np.int32), 3, 12)
     samples = Samples(pairs, 4, 5)
     known = set(zip(pairs.users.tolist(), pairs.items.tolist(), strict=True))
     drawn = []
