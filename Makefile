@@ -75,7 +75,7 @@ test: lint ## Lint, type-check, test
 	$(VENV)/bin/pytest -n auto
 
 bench: $(SETUP) ## Measure against the tutorial's loops
-	$(VENV)/bin/python benchmarks/batch.py
+	$(VENV)/bin/python -m benchmarks.batch
 
 clean: ## Remove .venv and everything that was made, but not fetched data
 	rm -rf $(VENV) .make checkpoints topk model_store/ncf *.egg-info

@@ -1,6 +1,7 @@
 """One batch run: score every shard aside, seal the run, publish it, then point LATEST at it."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.shards import plan, write_part
+from batch.shards import Scoring, plan, write_part
 from ncf.artifacts import BUNDLE, RUN, open_sealed, read_manifest, seal, sealed_folder
-from ncf.devices import Device
+from ncf.devices import Device, usable_cores
 from ncf.errors import ArtifactError, UsageError
 from ncf.files import atomic_file, sweep
 from ncf.locks import writer_lock
@@ -43,13 +44,16 @@ class Job:
         Where to compute.
     shard_users : int
         Users a part, at least 1.
+    workers : int
+        Threads that score; 0 takes every core this process may use.
     """
 
     bundle: Path
     out: Path
     k: int = 10
     device: Device = Device.AUTO
-    shard_users: int = 50_000
+    shard_users: int = 10_000
+    workers: int = 0
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -58,6 +62,8 @@ class Job:
             raise UsageError(f"k = {self.k} is above {_LARGEST_K}")
         if self.shard_users < 1:
             raise UsageError(f"--shard-users {self.shard_users} is less than 1")
+        if self.workers < 0:
+            raise UsageError(f"--workers {self.workers} is less than 0")
 
 
 def run(job: Job, now: datetime) -> dict[str, Any]:
@@ -83,7 +89,7 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
         Another batch writes here.
     """
     bundle = open_bundle(job.bundle)
-    ranker = GraphRanker.open(bundle, job.device)
+    ranker = GraphRanker.open(bundle, job.device, threads=1)
     with writer_lock(job.out / "runs"):
         sweep(job.out, f"{_RUN_NAME}|{LATEST_FILE}")
         folder = _new_folder(job.out, f"{now:%Y%m%dT%H%M%SZ}-{bundle.digest[:8]}")
@@ -91,9 +97,11 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
         with sealed_folder(folder, RUN) as aside:
             users = len(bundle.users)
             parts = {}
-            with report("score users", users) as progress:
+            workers = job.workers or usable_cores()
+            with report("score users", users) as progress, ThreadPoolExecutor(workers) as pool:
+                scoring = Scoring(bundle, ranker, job.k, pool)
                 for shard in plan(users, job.shard_users):
-                    parts[shard.part] = write_part(bundle, ranker, shard, job.k, aside)
+                    parts[shard.part] = write_part(scoring, shard, aside)
                     progress.advance(shard.stop - shard.start)
             seconds = time.monotonic() - started
             _require_unchanged(bundle)

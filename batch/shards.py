@@ -1,6 +1,7 @@
 """Shards: contiguous ranges of users, each scored on its own and written as one part."""
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,15 +54,9 @@ def plan(n_users: int, size: int) -> Iterator[Shard]:
         yield Shard(number, start, min(start + size, n_users))
 
 
-def write_part(bundle: Bundle, ranker: GraphRanker, shard: Shard, k: int, folder: Path) -> int:
-    """Score one shard and write its part; returns the count of rows."""
-    table = score(bundle, ranker, shard, k)
-    pq.write_table(table, folder / shard.part, compression="zstd", store_schema=False)
-    return int(table.num_rows)
-
-
-def score(bundle: Bundle, ranker: GraphRanker, shard: Shard, k: int) -> pa.Table:
-    """Top-K rows of one shard, users in order of index, ranks ascending.
+@dataclass(frozen=True)
+class Scoring:
+    """What scores shards.
 
     Parameters
     ----------
@@ -69,22 +64,40 @@ def score(bundle: Bundle, ranker: GraphRanker, shard: Shard, k: int) -> pa.Table
         Raw ids.
     ranker : GraphRanker
         Ranks user indices.
-    shard : Shard
-        Which users.
     k : int
         Rows a user at most, at least 1.
+    pool : Executor or None
+        Threads for the blocks of a shard.
     """
-    top = ranker.rank(np.arange(shard.start, shard.stop, dtype=np.int64), k)
+
+    bundle: Bundle
+    ranker: GraphRanker
+    k: int
+    pool: Executor | None = None
+
+
+def write_part(scoring: Scoring, shard: Shard, folder: Path) -> int:
+    """Score one shard and write its part; returns the count of rows."""
+    table = score(scoring, shard)
+    pq.write_table(table, folder / shard.part, compression="zstd", store_schema=False)
+    return int(table.num_rows)
+
+
+def score(scoring: Scoring, shard: Shard) -> pa.Table:
+    """Top-K rows of one shard, users in order of index, ranks ascending."""
+    bundle = scoring.bundle
+    users = np.arange(shard.start, shard.stop, dtype=np.int64)
+    top = scoring.ranker.rank(users, scoring.k, scoring.pool)
     valid = top.valid()
     rows, columns = np.nonzero(valid)
-    users = pa.array(bundle.users.raw[shard.start : shard.stop], pa.string())
+    raw_users = pa.array(bundle.users.raw[shard.start : shard.stop], pa.string())
     # Only the items of this shard go into the part's dictionary.
     items, codes = np.unique(top.items[valid], return_inverse=True)
     raw_items = pa.array([bundle.items.raw[item] for item in items.tolist()], pa.string())
     policy = np.zeros(rows.size, np.int32)
     return pa.table(
         [
-            pa.DictionaryArray.from_arrays(rows.astype(np.int32), users),
+            pa.DictionaryArray.from_arrays(rows.astype(np.int32), raw_users),
             pa.array((columns + 1).astype(np.int16)),
             pa.DictionaryArray.from_arrays(codes.astype(np.int32), raw_items),
             pa.array(top.scores[valid]),

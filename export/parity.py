@@ -62,7 +62,7 @@ def require_topk_parity(bundle: Bundle, checkpoint: Checkpoint) -> dict[str, Par
     score = scorer(checkpoint.model())
     report = {}
     for name, device in ((TOPK_GRAPH, Device.CPU), (TOPK_CUDA_GRAPH, Device.CUDA)):
-        ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)))
+        ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
         report[name] = compare_topk(name, bundle, ranker, score)
     return report
 

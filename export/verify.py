@@ -48,7 +48,7 @@ def _compare_graphs(bundle: Bundle) -> dict[str, float]:
     score = graph_scorer(open_cpu(bundle.score_graph))
     report = {}
     for name, device in ((files.TOPK_GRAPH, Device.CPU), (files.TOPK_CUDA_GRAPH, Device.CUDA)):
-        ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)))
+        ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
         try:
             parity = compare_topk(name, bundle, ranker, score)
         except ParityError as error:

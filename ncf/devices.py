@@ -1,5 +1,6 @@
 """Where to compute: one choice for PyTorch and ONNX Runtime alike."""
 
+import os
 from enum import StrEnum
 
 
@@ -9,3 +10,10 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ncf.devices import Device
+from ncf.devices import Device, usable_cores
 from ncf.errors import CapabilityError
 
 _NEEDED_JAVA = 17
@@ -79,10 +79,11 @@ def _python() -> Finding:
 def _machine() -> Finding:
     import psutil  # noqa: PLC0415 - a finding of its own where it is missing
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = psutil.virtual_memory()
     gib = 1 << 30
-    detail = f"{usable} cores, {memory.available / gib:.1f} of {memory.total / gib:.1f} GiB free"
+    detail = (
+        f"{usable_cores()} cores, {memory.available / gib:.1f} of {memory.total / gib:.1f} GiB free"
+    )
     return Finding("machine", f"{platform.system()} {platform.machine()}, {detail}")
 
 

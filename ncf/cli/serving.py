@@ -23,7 +23,8 @@ def batch(
     out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("topk"),
     k: Length = 10,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
-    shard_users: Annotated[int, typer.Option(help="Users a part.")] = 50_000,
+    shard_users: Annotated[int, typer.Option(help="Users a part.")] = 10_000,
+    workers: Annotated[int, typer.Option(help="Threads that score; 0: all cores.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Score every user against every unseen item and publish one Parquet table.
@@ -32,7 +33,7 @@ def batch(
     """
     from batch.run import Job, run
 
-    figures = run(Job(bundle, out, k, device, shard_users), datetime.now(UTC))
+    figures = run(Job(bundle, out, k, device, shard_users, workers), datetime.now(UTC))
     show({**figures, "table": str(out / figures["run"])}, as_json=as_json)
 
 

@@ -1,5 +1,6 @@
 """Top-K of users over the whole catalogue, unwanted items masked, by the exact graph."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,12 @@ import onnxruntime as ort
 from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.sessions import open_session
+from ncf.scoring.sessions import CUDA, open_session
 
-_LOGITS_AT_ONCE = 1 << 21  # users times items of a block; 8 MiB of logits
-_USERS_AT_ONCE = 256
+# Users of one call, by the form of the graph. The loop holds a block's logits, 8 MiB here; the
+# other form holds its hidden layers too, 256 MiB here.
+_LOOP_USERS, _LOOP_LOGITS = 64, 1 << 21
+_BLOCK_USERS, _BLOCK_VALUES = 1024, 1 << 26
 
 Pairs = npt.NDArray[np.int64]
 
@@ -48,12 +51,20 @@ class GraphRanker:
         Gives the graph, the user rows and the seen items.
     session : onnxruntime.InferenceSession
         A form of its top-K graph, open.
+    form : Device
+        Which form: that for the CPU, or that for CUDA.
     """
 
-    def __init__(self, bundle: Bundle, session: ort.InferenceSession) -> None:
+    def __init__(
+        self, bundle: Bundle, session: ort.InferenceSession, form: Device = Device.CPU
+    ) -> None:
         self._bundle = bundle
         self._session = session
-        self._step = max(1, min(_USERS_AT_ONCE, _LOGITS_AT_ONCE // bundle.n_items))
+        if form is Device.CUDA:
+            values = bundle.n_items * bundle.manifest["model"]["row_width"]
+            self._step = max(1, min(_BLOCK_USERS, _BLOCK_VALUES // values))
+        else:
+            self._step = max(1, min(_LOOP_USERS, _LOOP_LOGITS // bundle.n_items))
 
     @classmethod
     def open(cls, bundle: Bundle, device: Device = Device.CPU, threads: int = 0) -> "GraphRanker":
@@ -64,9 +75,11 @@ class GraphRanker:
         CapabilityError
             CUDA was asked for and cannot be had.
         """
-        return cls(bundle, open_session(bundle.topk_graph, device, threads))
+        session = open_session(bundle.topk_graph, device, threads)
+        on_cuda = CUDA in session.get_providers()
+        return cls(bundle, session, Device.CUDA if on_cuda else Device.CPU)
 
-    def rank(self, users: npt.NDArray[np.int64], k: int) -> TopK:
+    def rank(self, users: npt.NDArray[np.int64], k: int, pool: Executor | None = None) -> TopK:
         """Top-K unseen items of each user.
 
         Parameters
@@ -75,6 +88,9 @@ class GraphRanker:
             User indices; repeats are allowed.
         k : int
             At least 1.
+        pool : Executor, optional
+            Threads that rank blocks of users side by side. With sessions of one thread this beats
+            one session of many threads, whose operators are too small to share out.
 
         Raises
         ------
@@ -87,8 +103,11 @@ class GraphRanker:
         """
         self._check(users, k)
         blocks = [users[start : start + self._step] for start in range(0, users.size, self._step)]
-        parts = [self.rank_masked(block, self._bundle.seen.pairs(block), k) for block in blocks]
-        parts = parts or [self._nobody(k)]
+
+        def rank_block(block: npt.NDArray[np.int64]) -> TopK:
+            return self.rank_masked(block, self._bundle.seen.pairs(block), k)
+
+        parts = list((pool.map if pool else map)(rank_block, blocks)) or [self._nobody(k)]
         items, scores = ([getattr(part, name) for part in parts] for name in ("items", "scores"))
         return TopK(np.concatenate(items), np.concatenate(scores))
 

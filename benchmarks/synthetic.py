@@ -1,0 +1,57 @@
+"""A world of any size with random weights: for timings, which do not depend on what was learnt."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from export.bundle import Source
+from export.publish import publish
+from ncf.data.interactions import Interactions
+from ncf.data.options import Options
+from ncf.data.prepared import (
+    PreparedData,
+    negatives_path,
+    open_data,
+    seal_data,
+    write_interactions,
+)
+from ncf.identifiers import IdMap
+from ncf.models.architecture import Architecture, build
+from ncf.models.kinds import Kind
+from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.training.checkpoint import Trained, open_checkpoint, weights_of, write_checkpoint
+
+
+def make_data(folder: Path, n_users: int, n_items: int, each: int) -> PreparedData:
+    """Write prepared data in which every user has about ``each`` interactions, and no test case."""
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(n_users, dtype=np.int32), each)
+    items = (n_items * rng.random(users.size) ** 2).astype(np.int32)
+    train = Interactions(users, items, n_users, n_items)
+    nothing = train.take(np.zeros(len(train), np.bool_))
+    folder.mkdir(parents=True)
+    write_interactions(folder, "train", train)
+    for part in ("validation", "test"):
+        write_interactions(folder, part, nothing)
+        np.save(negatives_path(folder, part), np.empty((0, Options.negatives), np.int32))
+    users_map, items_map = (IdMap([str(i) for i in range(size)]) for size in (n_users, n_items))
+    seal_data(folder, users_map, items_map, {"source": {"synthetic": "0" * 64}})
+    return open_data(folder)
+
+
+def make_bundle(folder: Path, data: PreparedData, kind: Kind, layers: int = 3) -> Bundle:
+    """Export a network of 32 factors with random weights."""
+    architecture = Architecture(kind, len(data.users), len(data.items), 32, layers)
+    torch.manual_seed(0)
+    document: dict[str, Any] = {
+        "variant": kind.value,
+        "recipe": {},
+        "validation": {},
+        "parents": {},
+    }
+    trained = Trained(architecture, weights_of(build(architecture)), [], document)
+    write_checkpoint(folder / "checkpoint", trained, data)
+    publish(Source(open_checkpoint(folder / "checkpoint"), data), folder, "ncf")
+    return open_bundle(folder / "ncf")
