@@ -8,7 +8,7 @@ from export.topk import Form, topk_graph
 from ncf.devices import Device
 from ncf.models.scorer import scorer
 from ncf.scoring.bundle import SCORE_GRAPH, TOPK_CUDA_GRAPH, TOPK_GRAPH, Bundle
-from ncf.scoring.parity import PairScorer, Parity, compare, compare_topk
+from ncf.scoring.parity import PairScorer, Parity, compare, compare_topk, reference
 from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Checkpoint
@@ -59,11 +59,11 @@ def require_topk_parity(bundle: Bundle, checkpoint: Checkpoint) -> dict[str, Par
     ParityError
         Logits, ranking or masking differ.
     """
-    score = scorer(checkpoint.model())
+    expected = reference(bundle, scorer(checkpoint.model()))
     report = {}
     for name, device in ((TOPK_GRAPH, Device.CPU), (TOPK_CUDA_GRAPH, Device.CUDA)):
         ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
-        report[name] = compare_topk(name, bundle, ranker, score)
+        report[name] = compare_topk(name, ranker, expected)
     return report
 
 

@@ -12,7 +12,7 @@ from ncf.identifiers import IdMap
 from ncf.scoring import bundle as files
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.golden import replay
-from ncf.scoring.parity import compare_topk
+from ncf.scoring.parity import compare_topk, reference
 from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.recommend import Recommender
 from ncf.scoring.sessions import open_cpu
@@ -45,12 +45,12 @@ def verify_bundle(path: Path) -> dict[str, Any]:
 
 
 def _compare_graphs(bundle: Bundle) -> dict[str, float]:
-    score = graph_scorer(open_cpu(bundle.score_graph))
+    expected = reference(bundle, graph_scorer(open_cpu(bundle.score_graph)))
     report = {}
     for name, device in ((files.TOPK_GRAPH, Device.CPU), (files.TOPK_CUDA_GRAPH, Device.CUDA)):
         ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
         try:
-            parity = compare_topk(name, bundle, ranker, score)
+            parity = compare_topk(name, ranker, expected)
         except ParityError as error:
             raise ParityError(str(error), where=bundle.path) from error
         report[name] = parity.max_difference

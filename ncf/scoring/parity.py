@@ -12,7 +12,7 @@ from ncf.scoring.bundle import Bundle
 from ncf.scoring.ranking import GraphRanker
 
 TOLERANCE = 1e-5  # logits, absolute: near zero, relative differences mean nothing
-_LARGEST_SAMPLE = 256
+_LARGEST_SAMPLE = 128
 _SCORES = 1 << 21
 
 PairScorer = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.float32]]
@@ -62,36 +62,53 @@ def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.
     return Parity(differences.size, largest, mean)
 
 
-def sample_users(bundle: Bundle) -> npt.NDArray[np.int64]:
-    """Choose users to compare: as many as a few million scores allow, the first and last too."""
-    size = min(bundle.n_users, max(4, min(_LARGEST_SAMPLE, _SCORES // bundle.n_items)))
-    users = np.random.default_rng(0).choice(bundle.n_users, size, replace=False)
-    return np.unique(np.append(users, [0, bundle.n_users - 1])).astype(np.int64)
+@dataclass(frozen=True)
+class Reference:
+    """What a top-K graph must answer for some users.
+
+    Parameters
+    ----------
+    users : int64 array of shape (n,)
+        User indices.
+    logits : float32 array of shape (n, items)
+        Minus infinity where an item is seen.
+    """
+
+    users: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float32]
 
 
-def compare_topk(name: str, bundle: Bundle, ranker: GraphRanker, score: PairScorer) -> Parity:
-    """Hold a top-K graph against pair scores, for sampled users, at K = 10 and at every item.
+def reference(bundle: Bundle, score: PairScorer) -> Reference:
+    """Score sampled users over the whole catalogue, the first and the last user among them."""
+    n_items = bundle.n_items
+    size = min(bundle.n_users, max(4, min(_LARGEST_SAMPLE, _SCORES // n_items)))
+    drawn = np.random.default_rng(0).choice(bundle.n_users, size, replace=False)
+    users = np.unique(np.append(drawn, [0, bundle.n_users - 1])).astype(np.int64)
+    catalogue = np.arange(n_items, dtype=np.int64)
+    logits = score(np.repeat(users, n_items), np.tile(catalogue, users.size))
+    table = logits.reshape(users.size, n_items).copy()
+    seen = bundle.seen.pairs(users)
+    table[seen[:, 0], seen[:, 1]] = -np.inf
+    return Reference(users, table)
+
+
+def compare_topk(name: str, ranker: GraphRanker, expected: Reference) -> Parity:
+    """Hold a top-K graph against a reference, at K = 10 and at every item.
 
     Raises
     ------
     ParityError
         A logit differs, a better item is left out, or an unwanted one is listed.
     """
-    users = sample_users(bundle)
-    n_items = bundle.n_items
-    catalogue = np.arange(n_items, dtype=np.int64)
-    logits = score(np.repeat(users, n_items), np.tile(catalogue, users.size))
-    table = logits.reshape(users.size, n_items).copy()
-    seen = bundle.seen.pairs(users)
-    table[seen[:, 0], seen[:, 1]] = -np.inf
-    best = -np.sort(-table, axis=1)
+    n_items = expected.logits.shape[1]
+    best = -np.sort(-expected.logits, axis=1)
     found = []
     for k in (min(10, n_items), n_items):
-        top = ranker.rank(users, k)
+        top = ranker.rank(expected.users, k)
         rows, columns = np.nonzero(top.valid())
         if not np.array_equal(np.isfinite(best[:, :k]), top.valid()):
             raise ParityError(f"{name} lists seen items or leaves unseen ones out")
-        own = table[rows, top.items[rows, columns]]
+        own = expected.logits[rows, top.items[rows, columns]]
         found.append(compare(name, top.scores[rows, columns], own))
         compare(f"rank by {name}", top.scores[rows, columns], best[rows, columns])
         if np.unique(rows * n_items + top.items[rows, columns]).size != rows.size:
