@@ -1,9 +1,14 @@
-"""One batch run: score every shard aside, seal the run, publish it, then point LATEST at it."""
+"""One batch run: finish every shard, seal the run, publish it, then point LATEST at it.
+
+The same command after any death goes on from the shards that are whole and ends in the same
+bytes; other inputs begin anew.
+"""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +17,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.shards import Scoring, plan, write_part
-from ncf.artifacts import BUNDLE, RUN, open_sealed, read_manifest, seal, sealed_folder
+from batch.shards import PARTS, Scoring, plan, score
+from batch.work import Work
+from ncf.artifacts import BUNDLE, RUN, open_sealed, read_manifest, seal
 from ncf.devices import Device, usable_cores
 from ncf.errors import ArtifactError, UsageError
 from ncf.files import atomic_file, sweep
@@ -79,7 +85,8 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``run``, its ``users``, ``rows``, ``seconds`` and ``users_per_second``.
+        ``run``, its ``users``, ``rows``, ``parts_reused``, ``seconds``, and
+        ``users_per_second`` where all of them were scored.
 
     Raises
     ------
@@ -92,34 +99,43 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
     ranker = GraphRanker.open(bundle, job.device, threads=1)
     with writer_lock(job.out / "runs"):
         sweep(job.out, f"{_RUN_NAME}|{LATEST_FILE}")
-        folder = _new_folder(job.out, f"{now:%Y%m%dT%H%M%SZ}-{bundle.digest[:8]}")
+        parameters = {"k": job.k, "shard_users": job.shard_users}
+        inputs = {"bundle": bundle.digest}
+        work = Work.open(job.out, {"parameters": parameters, "inputs": inputs})
         started = time.monotonic()
-        with sealed_folder(folder, RUN) as aside:
-            users = len(bundle.users)
-            parts = {}
-            workers = job.workers or usable_cores()
-            with report("score users", users) as progress, ThreadPoolExecutor(workers) as pool:
-                scoring = Scoring(bundle, ranker, job.k, pool)
-                for shard in plan(users, job.shard_users):
-                    parts[shard.part] = write_part(scoring, shard, aside)
-                    progress.advance(shard.stop - shard.start)
-            seconds = time.monotonic() - started
-            _require_unchanged(bundle)
-            (aside / SUCCESS_FILE).touch()
-            rows = sum(parts.values())
-            figures = {"users": users, "rows": rows, "seconds": round(seconds, 3)}
-            parameters = {"k": job.k, "shard_users": job.shard_users, "device": job.device.value}
-            inputs = {"bundle": bundle.digest}
-            document = {
-                **figures,
-                "parameters": parameters,
-                "inputs": inputs,
-                "rows_by_part": parts,
-            }
-            seal(aside, RUN, document)
+        parts, reused = _score(job, Scoring(bundle, ranker, job.k), work)
+        seconds = time.monotonic() - started
+        _require_unchanged(bundle)
+        figures = {
+            "users": bundle.n_users,
+            "rows": sum(parts.values()),
+            "parts_reused": reused,
+            "seconds": round(seconds, 3),
+        }
+        (work.parts / SUCCESS_FILE).touch()
+        document = {**figures, "parameters": parameters, "inputs": inputs, "rows_by_part": parts}
+        seal(work.parts, RUN, {**document, "device": job.device.value})
+        folder = _new_folder(job.out, f"{now:%Y%m%dT%H%M%SZ}-{bundle.digest[:8]}")
+        work.publish(folder)
         with atomic_file(job.out / LATEST_FILE) as latest:
             latest.write(f"{folder.name}\n".encode())
-    return {"run": folder.name, **figures, "users_per_second": round(users / seconds, 1)}
+    speed = {} if reused else {"users_per_second": round(bundle.n_users / seconds, 1)}
+    return {"run": folder.name, **figures, **speed}
+
+
+def _score(job: Job, scoring: Scoring, work: Work) -> tuple[dict[str, int], int]:
+    """Finish every shard; returns rows by part, and how many parts were here already."""
+    users = scoring.bundle.n_users
+    parts, reused = {}, 0
+    workers = job.workers or usable_cores()
+    with report("score users", users) as progress, ThreadPoolExecutor(workers) as pool:
+        pooled = replace(scoring, pool=pool)
+        for shard in plan(users, job.shard_users):
+            rows, was_here = work.finish(shard, partial(score, pooled, shard))
+            parts[shard.part] = rows
+            reused += was_here
+            progress.advance(shard.stop - shard.start)
+    return parts, reused
 
 
 def latest_run(out: Path) -> Path:
@@ -147,7 +163,7 @@ def read_latest(out: Path) -> pd.DataFrame:
     """
     run_folder = latest_run(out)
     open_sealed(run_folder, RUN)
-    parts = sorted(run_folder.glob("part-*.parquet"))
+    parts = sorted(run_folder.glob(PARTS))
     table: pd.DataFrame = pa.concat_tables([pq.read_table(part) for part in parts]).to_pandas()
     return table
 

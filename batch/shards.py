@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +14,23 @@ from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.ranking import GraphRanker
 
-_TEXT = pa.dictionary(pa.int32(), pa.string())  # in memory; readers of a part see strings
-_SCHEMA = pa.schema(
-    [
-        pa.field(Columns.USER_ID, _TEXT, nullable=False),
-        pa.field(Columns.RANK, pa.int16(), nullable=False),
-        pa.field(Columns.ITEM_ID, _TEXT, nullable=False),
-        pa.field(Columns.SCORE, pa.float32(), nullable=False),
-        pa.field(Columns.POLICY, _TEXT, nullable=False),
-    ]
-)
+PARTS = "part-*.parquet"
+
+
+def _schema(text: pa.DataType) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field(Columns.USER_ID, text, nullable=False),
+            pa.field(Columns.RANK, pa.int16(), nullable=False),
+            pa.field(Columns.ITEM_ID, text, nullable=False),
+            pa.field(Columns.SCORE, pa.float32(), nullable=False),
+            pa.field(Columns.POLICY, text, nullable=False),
+        ]
+    )
+
+
+SCHEMA = _schema(pa.string())  # as readers of a part see it
+_IN_MEMORY = _schema(pa.dictionary(pa.int32(), pa.string()))
 
 
 @dataclass(frozen=True)
@@ -76,11 +83,9 @@ class Scoring:
     pool: Executor | None = None
 
 
-def write_part(scoring: Scoring, shard: Shard, folder: Path) -> int:
-    """Score one shard and write its part; returns the count of rows."""
-    table = score(scoring, shard)
-    pq.write_table(table, folder / shard.part, compression="zstd", store_schema=False)
-    return int(table.num_rows)
+def write_table(table: pa.Table, file: BinaryIO) -> None:
+    """Write a part: string columns as dictionaries, zstd, the same bytes for the same rows."""
+    pq.write_table(table, file, compression="zstd", store_schema=False)
 
 
 def score(scoring: Scoring, shard: Shard) -> pa.Table:
@@ -103,5 +108,5 @@ def score(scoring: Scoring, shard: Shard) -> pa.Table:
             pa.array(top.scores[valid]),
             pa.DictionaryArray.from_arrays(policy, pa.array([Policy.MODEL.value])),
         ],
-        schema=_SCHEMA,
+        schema=_IN_MEMORY,
     )

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ncf.cli.output import print_json, say, show
 from ncf.devices import Device
+from ncf.errors import UsageError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
 BundleFolder = Annotated[Path, typer.Option(help="Folder that 'ncf export' made.")]
@@ -80,14 +81,24 @@ def recommend(
     Console().print(table)
 
 
-def verify(bundle: BundleFolder, as_json: AsJson = False) -> None:
-    """Check a bundle: digests, graphs, golden requests, and parity of its graphs.
+def verify(
+    bundle: Annotated[Path | None, typer.Option(help="Folder that 'ncf export' made.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of a run of 'ncf batch'.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a bundle, or a run (with its bundle: users and seen items too).
 
     Example: ncf verify --bundle model_store/ncf
     """
+    from batch.verify import verify_run
     from export.verify import verify_bundle
 
-    show(verify_bundle(bundle), as_json=as_json)
+    if run is None and bundle is None:
+        raise UsageError("give --bundle, --run, or both")
+    if run is not None:
+        show(verify_run(run, bundle), as_json=as_json)
+    elif bundle is not None:
+        show(verify_bundle(bundle), as_json=as_json)
 
 
 def doctor(as_json: AsJson = False) -> None:

@@ -1,9 +1,9 @@
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from batch.run import Job, latest_run, read_latest, run
 from batch.shards import plan
+from batch.verify import verify_run
 from ncf.artifacts import RUN, open_sealed
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
@@ -171,29 +172,91 @@ def test_a_bundle_that_changes_during_the_run_is_refused_at_publish(
     assert [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
 
 
-def test_a_killed_batch_leaves_the_last_run_and_the_next_one_succeeds(
+_RUN = """
+import sys, os
+from datetime import UTC, datetime
+from pathlib import Path
+import batch.work
+from batch.run import Job, run
+from ncf.devices import Device
+write, left = batch.work.write_table, int(sys.argv[3])
+def dying(*arguments):
+    global left
+    write(*arguments)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), 9)
+batch.work.write_table = dying
+run(Job(Path(sys.argv[1]), Path(sys.argv[2]), device=Device.CPU, shard_users=5), datetime.now(UTC))
+"""
+
+
+def _parts(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("part-*.parquet")}
+
+
+@pytest.mark.parametrize("shard", [1, 4, 8])
+def test_a_batch_killed_in_a_shard_goes_on_from_the_whole_ones_to_the_same_bytes(
+    shard: int, bundle: Bundle, tmp_path: Path
+) -> None:
+    undisturbed = _parts(_run(bundle, tmp_path / "whole", shard_users=5))
+    first = _run(bundle, tmp_path / "topk", shard_users=40)
+    command = [sys.executable, "-c", _RUN, str(bundle.path), str(tmp_path / "topk"), str(shard)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert latest_run(tmp_path / "topk") == first
+    open_sealed(first, RUN)
+    job = Job(bundle.path, tmp_path / "topk", 10, Device.CPU, 5)
+    report = run(job, NOW)
+    assert report["parts_reused"] == shard - 1
+    assert _parts(latest_run(tmp_path / "topk")) == undisturbed
+    names = {path.name for path in (tmp_path / "topk").iterdir()}
+    assert names == {".runs.lock", "LATEST", first.name, report["run"]}
+
+
+def test_a_batch_killed_at_any_moment_leaves_a_run_that_verifies_and_loses_no_bytes(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    first = _run(bundle, tmp_path)
-    slow = (
-        "import sys, time; from pathlib import Path; from datetime import datetime, UTC\n"
-        "import batch.run as b\n"
-        "write = b.write_part\n"
-        "def slowly(*a):\n    rows = write(*a); print('part', flush=True); time.sleep(60)\n"
-        "b.write_part = slowly\n"
-        "b.run(b.Job(Path(sys.argv[1]), Path(sys.argv[2]), shard_users=5), datetime.now(UTC))"
-    )
-    command = [sys.executable, "-c", slow, str(bundle.path), str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        os.kill(process.pid, signal.SIGKILL)
-    assert latest_run(tmp_path) == first
-    open_sealed(first, RUN)
-    second = _run(bundle, tmp_path)
-    assert latest_run(tmp_path) == second
-    leftovers = {path.name for path in tmp_path.iterdir()} - {first.name, second.name}
-    assert leftovers == {".runs.lock", "LATEST"}
+    undisturbed = _parts(_run(bundle, tmp_path / "whole", shard_users=5))
+    out = tmp_path / "topk"
+    _run(bundle, out, shard_users=5)
+    command = [sys.executable, "-c", _RUN, str(bundle.path), str(out), "0"]
+    for moment in np.linspace(0, 0.4, 8):
+        lock = out / ".runs.lock.pid"
+        with subprocess.Popen(command) as process:
+            deadline = time.monotonic() + 60
+            while process.poll() is None and time.monotonic() < deadline:
+                if lock.exists() and lock.read_text().strip() == str(process.pid):
+                    break
+                time.sleep(0.001)
+            time.sleep(moment)
+            process.kill()
+        verify_run(latest_run(out), bundle.path)
+    _run(bundle, out, shard_users=5)
+    verify_run(latest_run(out), bundle.path)
+    assert _parts(latest_run(out)) == undisturbed
+
+
+def test_other_inputs_begin_anew(bundle: Bundle, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _RUN, str(bundle.path), str(tmp_path), "4"]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    report = run(Job(bundle.path, tmp_path, 3, Device.CPU, 5), NOW)
+    assert report["parts_reused"] == 0
+    assert set(read_latest(tmp_path)["rank"]) == {1, 2, 3}
+
+
+def test_a_part_that_was_damaged_before_the_resume_is_made_again(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    undisturbed = _parts(_run(bundle, tmp_path / "whole", shard_users=5))
+    command = [sys.executable, "-c", _RUN, str(bundle.path), str(tmp_path / "topk"), "4"]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    part = tmp_path / "topk" / ".work" / "parts" / "part-00001.parquet"
+    content = bytearray(part.read_bytes())
+    content[50] ^= 1
+    part.write_bytes(content)
+    report = run(Job(bundle.path, tmp_path / "topk", 10, Device.CPU, 5), NOW)
+    assert report["parts_reused"] == 2
+    assert _parts(latest_run(tmp_path / "topk")) == undisturbed
 
 
 @pytest.mark.parametrize("k", [0, -3, 40_000])

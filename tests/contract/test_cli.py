@@ -119,6 +119,14 @@ def test_verify_reports_a_sound_bundle_and_names_a_damaged_file(home: Path, tmp_
     assert "topk.onnx: bytes differ" in refused("verify", "--bundle", broken, cwd=home)
 
 
+def test_verify_checks_a_run_against_its_bundle(home: Path) -> None:
+    run = Path("topk") / (home / "topk" / "LATEST").read_text().strip()
+    words = ["verify", "--run", run, "--bundle", "model_store/ncf", "--json"]
+    report = json.loads(ncf(*words, cwd=home).stdout)
+    assert (report["users"], report["rows"]) == (40, 400)
+    assert "--bundle, --run" in refused("verify", cwd=home)
+
+
 def test_export_writes_the_archive_and_a_triton_repository(home: Path) -> None:
     assert (home / "model_store" / "ncf.mar").stat().st_size > 10_000
     words = "export --checkpoint checkpoints/pre --data data/mine --target triton --out triton -k 5"
