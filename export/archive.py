@@ -73,7 +73,7 @@ def write_archive(bundle: Path, name: str, version: str, scratch: Path, target: 
         Receives the archive.
     """
     content = scratch / "content"
-    shutil.copytree(bundle, content / "bundle", copy_function=os.link)
+    shutil.copytree(bundle, content / "bundle", copy_function=_link)
     root = Path(next(iter(ncf.__path__))).parent
     for relative in CODE:
         (content / relative).parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +83,24 @@ def write_archive(bundle: Path, name: str, version: str, scratch: Path, target: 
     manifest = ModelExportUtils.generate_manifest_json(_config(name, version))
     ModelExportUtils.archive(str(scratch), name, str(content), manifest, "zip-store")
     _normalise(scratch / f"{name}.mar", target)
+
+
+def archived_digest(archive: Path) -> str | None:
+    """Digest of the bundle in an archive; None where it holds none."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            digest: str = json.loads(file.read("bundle/bundle.json"))["digest"]
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
+        return None
+    return digest
+
+
+def _link(source: str, target: str) -> None:
+    """Link a file, or copy it where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _config(name: str, version: str) -> ModelArchiverConfig:

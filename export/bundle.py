@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 from scipy import sparse
 
-from export.graphs import score_graph
+from export.graphs import write_score_graph
 from export.model_card import model_card
 from export.parity import require_pair_parity, require_topk_parity, topk_graphs
 from export.topk import row_width, user_rows
@@ -84,9 +84,9 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     """
     checkpoint, data = source.checkpoint, source.data
     checkpoint.require_data(data)
-    graph = score_graph(checkpoint)
-    parity = {files.SCORE_GRAPH: require_pair_parity(graph, checkpoint)}
-    (folder / files.SCORE_GRAPH).write_bytes(graph)
+    pair_graph = folder / files.SCORE_GRAPH
+    write_score_graph(checkpoint, pair_graph)
+    parity = {files.SCORE_GRAPH: require_pair_parity(pair_graph, checkpoint)}
     for graph_name, content in topk_graphs(checkpoint).items():
         (folder / graph_name).write_bytes(content)
     _write_user_rows(checkpoint, folder / files.USER_ROWS_FILE)

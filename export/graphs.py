@@ -4,44 +4,42 @@ The graph is built node by node and not traced, so that its bytes depend on noth
 weights, and so that parity compares two independent statements of the same maths.
 """
 
+from pathlib import Path
+from typing import BinaryIO
+
+import onnx
 from onnx import TensorProto
 
-from export.builder import GraphBuilder
-from ncf.errors import ArtifactError
+from export.builder import LARGEST_MODEL, GraphBuilder
 from ncf.training.checkpoint import Checkpoint, Weights
 
-_LARGEST = 2**31 - 2**20  # bytes; protobuf stops at 2 GiB
 
-
-def score_graph(checkpoint: Checkpoint) -> bytes:
-    """Build ``user[n] int64, item[n] int64 -> logit[n] float32``.
+def write_score_graph(checkpoint: Checkpoint, path: Path) -> None:
+    """Write ``user[n] int64, item[n] int64 -> logit[n] float32``, checked.
 
     Parameters
     ----------
     checkpoint : Checkpoint
         GMF, MLP or NeuMF; its weights go into the graph.
-
-    Returns
-    -------
-    bytes
-        A checked ONNX model.
-
-    Raises
-    ------
-    ArtifactError
-        The weights do not fit into one ONNX file.
+    path : Path
+        The ONNX file. Weights that do not fit into one (2 GiB) go to ``PATH.data`` beside it.
     """
-    weights = checkpoint.weights
-    size = sum(array.nbytes for array in weights.values())
-    if size > _LARGEST:
-        raise ArtifactError(
-            f"{size:,} bytes of weights do not fit into one ONNX file ({_LARGEST:,})",
-            where=checkpoint.path,
-            remedy="train with fewer factors or layers",
-        )
+    if sum(array.nbytes for array in checkpoint.weights.values()) <= LARGEST_MODEL:
+        path.write_bytes(score_graph(checkpoint.weights))
+        return
+    with path.with_name(f"{path.name}.data").open("wb") as file:
+        path.write_bytes(score_graph(checkpoint.weights, file))
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def score_graph(weights: Weights, data: BinaryIO | None = None) -> bytes:
+    """Build the graph; where ``data`` is given, the weights' bytes go to that open file."""
     graph = GraphBuilder()
     for name, array in weights.items():
-        graph.constant(name, array)
+        if data is None:
+            graph.constant(name, array)
+        else:
+            graph.external(name, array, data)
     features = []
     if "gmf.user.weight" in weights:
         features.append(graph.node("Mul", *_embeddings(graph, "gmf")))

@@ -5,7 +5,7 @@ from ncf.artifacts import Document
 _CARD = """\
 # Model card: {name}
 
-A {kind} recommender ({factors} factors, {layers} tower layers) after He et al., "Neural
+A {kind} recommender ({size}) after He et al., "Neural
 collaborative filtering", WWW 2017, exported as ONNX.
 
 | | |
@@ -57,10 +57,12 @@ def model_card(name: str, document: Document, recipe: str) -> str:
         The checkpoint's recipe as JSON.
     """
     provenance, model = document["provenance"], document["model"]
+    tower = "" if model["kind"] == "gmf" else f", {model['layers']} tower layers"
     cold = {"popular": "the most popular items", "error": "an error"}[document["cold_user"]]
     return _CARD.format(
         name=name,
-        **{key: model[key] for key in ("kind", "factors", "layers", "n_users", "n_items")},
+        **{key: model[key] for key in ("kind", "n_users", "n_items")},
+        size=f"{model['factors']} factors{tower}",
         interactions=model["interactions"],
         source=", ".join(sorted(provenance["source"])),
         data=provenance["data"],

@@ -1,14 +1,14 @@
 """Parity: every exported graph must equal the PyTorch model before anything is published."""
 
+from pathlib import Path
+
 import numpy as np
-import numpy.typing as npt
-import onnxruntime as ort
 
 from export.topk import Form, topk_graph
 from ncf.devices import Device
 from ncf.models.scorer import scorer
-from ncf.scoring.bundle import SCORE_GRAPH, TOPK_CUDA_GRAPH, TOPK_GRAPH, Bundle
-from ncf.scoring.parity import PairScorer, Parity, compare, compare_topk, reference
+from ncf.scoring.bundle import SCORE_GRAPH, TOPK_GRAPHS, Bundle
+from ncf.scoring.parity import Parity, compare, compare_topk, graph_scorer, reference
 from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Checkpoint
@@ -16,20 +16,7 @@ from ncf.training.checkpoint import Checkpoint
 _PAIRS = 20_000
 
 
-def graph_scorer(session: ort.InferenceSession) -> PairScorer:
-    """Make a function of pairs from an open ``score.onnx``."""
-
-    def score(
-        users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float32]:
-        (logits,) = session.run(["logit"], {"user": users, "item": items})
-        found: npt.NDArray[np.float32] = logits
-        return found
-
-    return score
-
-
-def require_pair_parity(graph: bytes, checkpoint: Checkpoint, *, seed: int = 0) -> Parity:
+def require_pair_parity(graph: Path | bytes, checkpoint: Checkpoint, *, seed: int = 0) -> Parity:
     """Hold the pair graph against PyTorch on independent random pairs.
 
     Users and items are drawn apart from each other: a graph that reads one of its inputs twice
@@ -61,7 +48,7 @@ def require_topk_parity(bundle: Bundle, checkpoint: Checkpoint) -> dict[str, Par
     """
     expected = reference(bundle, scorer(checkpoint.model()))
     report = {}
-    for name, device in ((TOPK_GRAPH, Device.CPU), (TOPK_CUDA_GRAPH, Device.CUDA)):
+    for device, name in TOPK_GRAPHS.items():
         ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
         report[name] = compare_topk(name, ranker, expected)
     return report
@@ -70,6 +57,6 @@ def require_topk_parity(bundle: Bundle, checkpoint: Checkpoint) -> dict[str, Par
 def topk_graphs(checkpoint: Checkpoint) -> dict[str, bytes]:
     """Both forms of the top-K graph, by name."""
     return {
-        TOPK_GRAPH: topk_graph(checkpoint.weights, Form.LOOP),
-        TOPK_CUDA_GRAPH: topk_graph(checkpoint.weights, Form.BLOCK),
+        TOPK_GRAPHS[Device.CPU]: topk_graph(checkpoint.weights, Form.LOOP),
+        TOPK_GRAPHS[Device.CUDA]: topk_graph(checkpoint.weights, Form.BLOCK),
     }

@@ -1,21 +1,28 @@
 """Publish an export: bundle and archive are made aside, and then both swapped in."""
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 from export.archive import write_archive
 from export.bundle import Source, write_bundle
 from ncf.artifacts import BUNDLE, sealed_folder
-from ncf.errors import UsageError
-from ncf.files import atomic_file, scratch_folder
+from ncf.errors import ParityError, StorageError, UsageError
+from ncf.files import atomic_file, flush_tree, scratch_folder
 from ncf.locks import writer_lock
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}")
 
 
 def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dict[str, Any]:
     """Write ``store/NAME`` and ``store/NAME.mar``.
 
-    Both are complete and on the disk before either is renamed; the two renames then follow one
-    another. Whatever fails before leaves the old ones as they were.
+    Both are complete and on the disk before either is renamed, and the two renames follow one
+    another. Whatever fails before leaves the old ones as they were; a death between the two
+    leaves the new archive beside the old bundle, each whole, which ``ncf verify`` tells and the
+    next export mends.
 
     Parameters
     ----------
@@ -43,17 +50,27 @@ def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dic
         The name or the version is malformed.
     """
     check_name(name)
-    if not version.replace(".", "").isdigit():
+    if not _VERSION.fullmatch(version):
         raise UsageError(f"version {version!r} is not digits and dots")
     bundle, archive = store / name, store / f"{name}.mar"
+    if archive.is_dir():
+        raise StorageError("a folder, where the archive goes", where=archive, remedy="remove it")
     with (
         writer_lock(bundle),
-        atomic_file(archive) as file,
         sealed_folder(bundle, BUNDLE) as folder,
-        scratch_folder(archive) as scratch,
+        atomic_file(archive) as file,
     ):
-        report = write_bundle(source, folder, name)
-        write_archive(folder, name, version, scratch, file)
+        try:
+            report = write_bundle(source, folder, name)
+        except ParityError as error:
+            remedy = "nothing was published; please report this"
+            raise ParityError(str(error), where=source.checkpoint.path, remedy=remedy) from error
+        with scratch_folder(archive) as scratch:
+            write_archive(folder, name, version, scratch, file)
+        # Slow things before the first rename: the archive's comes next, and then the bundle's.
+        file.flush()
+        os.fsync(file.fileno())
+        flush_tree(folder)
     return report
 
 
@@ -65,5 +82,5 @@ def check_name(name: str) -> None:
     UsageError
         It holds anything but letters, digits, ``-`` and ``_``.
     """
-    if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-        raise UsageError(f"--name {name!r} is not letters, digits, - and _")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"--name {name!r} is not letters, digits, - and _, at most 100")

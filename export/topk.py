@@ -18,6 +18,7 @@ kernels one after another, so that the other form takes all the users of a block
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,16 @@ TILE_ITEMS = 4096
 _USERS_AT_ONCE = 1 << 14
 
 
+class Ends(NamedTuple):
+    """Names of the values that the ranking nodes start from and end in."""
+
+    rows: str
+    seen: str
+    k: str
+    logit: str = "logit"
+    item: str = "item"
+
+
 class Form(StrEnum):
     """How the graph goes over users."""
 
@@ -39,14 +50,14 @@ class Form(StrEnum):
     BLOCK = "block"
 
 
-def user_rows(weights: Weights) -> Iterator[Floats]:
+def user_rows(weights: Weights, users_at_once: int = _USERS_AT_ONCE) -> Iterator[Floats]:
     """Yield the rows that the top-K graph takes, float32 of shape ``(n, d)``, in order of user.
 
     A row holds ``h * p`` (GMF) and ``a = W1_user p'`` (MLP), one after the other.
     """
     users = weights[_sides(weights)[0] + ".user.weight"].shape[0]
-    for start in range(0, users, _USERS_AT_ONCE):
-        part = slice(start, start + _USERS_AT_ONCE)
+    for start in range(0, users, users_at_once):
+        part = slice(start, start + users_at_once)
         columns = []
         if "gmf.user.weight" in weights:
             columns.append(weights["gmf.user.weight"][part] * _heads(weights)[0])
@@ -85,7 +96,7 @@ def topk_graph(weights: Weights, form: Form, tile_items: int = TILE_ITEMS) -> by
         A checked ONNX model.
     """
     graph = GraphBuilder()
-    rank_users(graph, weights, form, ("rows", "seen", "k"), tile_items)
+    rank_users(graph, weights, form, Ends("rows", "seen", "k"), tile_items)
     return graph.model(
         "topk",
         {
@@ -101,20 +112,19 @@ def rank_users(
     graph: GraphBuilder,
     weights: Weights,
     form: Form,
-    values: tuple[str, str, str],
+    ends: Ends,
     tile_items: int = TILE_ITEMS,
 ) -> None:
-    """Add the nodes from user rows, seen pairs and k (named in ``values``) to the outputs."""
-    user, seen, k = values
+    """Add the nodes between the values that ``ends`` names."""
     n_items = weights[_sides(weights)[0] + ".item.weight"].shape[0]
     gmf_head, mlp_head = _heads(weights)
     logits = ""
     if gmf_head.size:
-        rows = graph.node("Slice", user, *_range(graph, 0, gmf_head.size))
+        rows = graph.node("Slice", ends.rows, *_range(graph, 0, gmf_head.size))
         graph.constant("gmf_items", weights["gmf.item.weight"].T)
         logits = graph.node("MatMul", rows, "gmf_items")
     if mlp_head.size:
-        rows = graph.node("Slice", user, *_range(graph, gmf_head.size, row_width(weights)))
+        rows = graph.node("Slice", ends.rows, *_range(graph, gmf_head.size, row_width(weights)))
         tower = _Tower(weights, mlp_head)
         tower.constants(graph)
         if form is Form.LOOP:
@@ -125,10 +135,12 @@ def rank_users(
     graph.constant("output_bias", weights["output.bias"])
     logits = graph.node("Add", logits, "output_bias")
     graph.constant("unwanted", np.array(-np.inf, np.float32))
-    count = graph.node("Slice", graph.node("Shape", seen), graph.integers(0), graph.integers(1))
-    masked = graph.node("ScatterND", logits, seen, graph.node("Expand", "unwanted", count))
-    length = graph.node("Min", k, graph.integers(n_items))
-    graph.outputs("TopK", masked, length, names=["logit", "item"], axis=-1)
+    count = graph.node(
+        "Slice", graph.node("Shape", ends.seen), graph.integers(0), graph.integers(1)
+    )
+    masked = graph.node("ScatterND", logits, ends.seen, graph.node("Expand", "unwanted", count))
+    length = graph.node("Min", ends.k, graph.integers(n_items))
+    graph.outputs("TopK", masked, length, names=[ends.logit, ends.item], axis=-1)
 
 
 class _Tower:

@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from export.builder import GraphBuilder
+from export.builder import LARGEST_MODEL, GraphBuilder
 from export.bundle import Source
 from export.publish import check_name
-from export.topk import Form, rank_users, user_rows
+from export.topk import Ends, Form, rank_users, user_rows
 from ncf.artifacts import Kind, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.tables import write_id_table
-from ncf.errors import ArtifactError, UsageError
+from ncf.errors import ArtifactError, ParityError, UsageError
 from ncf.locks import writer_lock
+from ncf.models.scorer import scorer
+from ncf.scoring.parity import Parity, compare
+from ncf.scoring.sessions import open_cpu
 
-TRITON = Kind("Triton model", "manifest.json", 1, "make it with 'ncf export --target triton'")
+TRITON = Kind("Triton model", "triton.json", 1, "make it with 'ncf export --target triton'")
 
-_LARGEST = 2**31 - 2**20  # bytes; protobuf stops at 2 GiB
+_SAMPLE = 32  # users
 
 _CONFIG = """\
 name: "{name}"
@@ -47,6 +50,11 @@ output [
     dims: [ {k} ]
   }}
 ]
+instance_group [
+  {{
+    kind: KIND_CPU
+  }}
+]
 dynamic_batching {{
   max_queue_delay_microseconds: 5000
 }}
@@ -63,7 +71,8 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
     """Write ``out/NAME`` as Triton wants it: ``config.pbtxt`` and ``1/model.onnx``.
 
     ``users.parquet`` and ``items.parquet`` beside them give raw ids by index, for clients. A
-    logit of minus infinity marks a place with no further unseen item.
+    logit of minus infinity marks a place with no further unseen item, and all places of an index
+    out of range.
 
     Parameters
     ----------
@@ -90,13 +99,45 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
         raise UsageError(f"k = {k} is outside 1 to {checkpoint.architecture.n_items}")
     with writer_lock(out / name), sealed_folder(out / name, TRITON) as folder:
         (folder / "1").mkdir()
-        (folder / "1" / "model.onnx").write_bytes(triton_graph(source, k))
+        graph = triton_graph(source, k)
+        parity = require_triton_parity(graph, source, k)
+        (folder / "1" / "model.onnx").write_bytes(graph)
         config = _CONFIG.format(name=name, k=k, digest=checkpoint.digest)
         (folder / "config.pbtxt").write_text(config)
         write_id_table(folder / "users.parquet", checkpoint.users, Columns.USER_ID)
         write_id_table(folder / "items.parquet", checkpoint.items, Columns.ITEM_ID)
         digest = seal(folder, TRITON, {"checkpoint": checkpoint.digest})
-    return {"repository": str(out / name), "k": k, "digest": digest}
+    report = {"repository": str(out / name), "k": k}
+    return {**report, "model.onnx": parity.max_difference, "digest": digest}
+
+
+def require_triton_parity(graph: bytes, source: Source, k: int) -> Parity:
+    """Hold the graph against PyTorch for sampled users, and against strangers.
+
+    Raises
+    ------
+    ParityError
+        A logit, a rank or a mask differs, or an index out of range is answered.
+    """
+    architecture, known = source.checkpoint.architecture, source.data.known()
+    n_users, n_items = architecture.n_users, architecture.n_items
+    users = np.unique(np.linspace(0, n_users - 1, _SAMPLE).astype(np.int64))
+    catalogue = np.arange(n_items, dtype=np.int64)
+    score = scorer(source.checkpoint.model())
+    logits = score(np.repeat(users, n_items), np.tile(catalogue, users.size))
+    table = logits.reshape(users.size, n_items).copy()
+    table[known.csr()[users].nonzero()] = -np.inf
+    best = -np.sort(-table, axis=1)[:, :k]
+    asked = np.concatenate([users, [-1, n_users]])[:, None]
+    items, found = open_cpu(graph).run(["item", "logit"], {"user": asked})
+    if np.isfinite(found[-2:]).any() or not np.array_equal(
+        np.isfinite(found[:-2]), np.isfinite(best)
+    ):
+        raise ParityError("the Triton graph lists seen items, or answers for strangers")
+    rows, columns = np.nonzero(np.isfinite(best))
+    own = table[rows, items[rows, columns]]
+    compare("the Triton graph", found[rows, columns], own)
+    return compare("rank by the Triton graph", found[rows, columns], best[rows, columns])
 
 
 def triton_graph(source: Source, k: int) -> bytes:
@@ -109,7 +150,7 @@ def triton_graph(source: Source, k: int) -> bytes:
     """
     weights = source.checkpoint.weights
     size = sum(array.nbytes for array in weights.values()) + 8 * len(source.data.known())
-    if size > _LARGEST:
+    if size > LARGEST_MODEL:
         raise ArtifactError(
             f"about {size:,} bytes do not fit into one ONNX file",
             where=source.checkpoint.path,
@@ -122,12 +163,18 @@ def triton_graph(source: Source, k: int) -> bytes:
     graph.constant("seen_items", seen.indices.astype(np.int64))
     most = int(np.diff(seen.indptr).max())
     graph.constant("offsets", np.arange(most, dtype=np.int64)[None])
-    users = graph.node("Squeeze", "user", graph.integers(1))
+    # An index out of range must not answer for another user, nor fail its neighbours.
+    n_users = graph.constant("n_users", np.array(seen.shape[0], np.int64))
+    zero = graph.constant("zero", np.array(0, np.int64))
+    asked = graph.node("Squeeze", "user", graph.integers(1))
+    not_negative = graph.node("GreaterOrEqual", asked, zero)
+    known = graph.node("And", not_negative, graph.node("Less", asked, n_users))
+    users = graph.node("Where", known, asked, zero)
     start = graph.node("Gather", "starts", users)
     stop = graph.node("Gather", "starts", graph.node("Add", users, graph.integers(1)))
     count = graph.node("Unsqueeze", graph.node("Sub", stop, start), graph.integers(1))
     pairs = graph.node("NonZero", graph.node("Less", "offsets", count))
-    position = graph.node("Gather", pairs, graph.constant("zero", np.array(0, np.int64)))
+    position = graph.node("Gather", pairs, zero)
     offset = graph.node("Gather", pairs, graph.constant("one", np.array(1, np.int64)))
     place = graph.node("Add", graph.node("Gather", start, position), offset)
     item = graph.node("Gather", "seen_items", place)
@@ -135,7 +182,9 @@ def triton_graph(source: Source, k: int) -> bytes:
     seen_pairs = graph.node("Concat", *columns, axis=1)
     rows = graph.node("Gather", "user_rows", users)
     length = graph.constant("k", np.array([k], np.int64))
-    rank_users(graph, weights, Form.LOOP, (rows, seen_pairs, length))
+    rank_users(graph, weights, Form.LOOP, Ends(rows, seen_pairs, length, logit="ranked"))
+    answered = graph.node("Unsqueeze", known, graph.integers(1))
+    graph.outputs("Where", answered, "ranked", "unwanted", names=["logit"])
     return graph.model(
         "triton",
         {"user": (TensorProto.INT64, ["n", 1])},

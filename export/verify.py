@@ -3,16 +3,23 @@
 from pathlib import Path
 from typing import Any
 
-from export.parity import graph_scorer
+import pyarrow as pa
+
+from export.archive import archived_digest
 from ncf.columns import Columns
 from ncf.data.tables import read_id_table
-from ncf.devices import Device
 from ncf.errors import ArtifactError, ParityError
 from ncf.identifiers import IdMap
-from ncf.scoring import bundle as files
-from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.bundle import (
+    IDS_FILE,
+    ITEMS_FILE,
+    TOPK_GRAPHS,
+    USERS_FILE,
+    Bundle,
+    open_bundle,
+)
 from ncf.scoring.golden import replay
-from ncf.scoring.parity import compare_topk, reference
+from ncf.scoring.parity import compare_topk, graph_scorer, reference
 from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.recommend import Recommender
 from ncf.scoring.sessions import open_cpu
@@ -30,24 +37,31 @@ def verify_bundle(path: Path) -> dict[str, Any]:
     Raises
     ------
     ArtifactError
-        A file is missing, extra or damaged, a graph does not open, the id maps differ, or a
-        golden request is answered otherwise than at export.
+        A file is missing, extra or damaged, a graph does not open, the id maps differ, a golden
+        request is answered otherwise than at export, or the archive beside holds another bundle.
     ParityError
         The graphs disagree with each other.
     """
     bundle = open_bundle(path)
-    _require_same_ids(bundle.users, path / files.USERS_FILE, Columns.USER_ID)
-    _require_same_ids(bundle.items, path / files.ITEMS_FILE, Columns.ITEM_ID)
+    _require_same_ids(bundle.users, path / USERS_FILE, Columns.USER_ID)
+    _require_same_ids(bundle.items, path / ITEMS_FILE, Columns.ITEM_ID)
     report: dict[str, Any] = {"files": len(bundle.manifest["files"]) + 1}
     report["golden_requests"] = replay(bundle, Recommender(bundle, GraphRanker.open(bundle)))
     report |= _compare_graphs(bundle)
+    archive = path.parent / f"{path.name}.mar"
+    if archive.exists() and archived_digest(archive) != bundle.digest:
+        raise ArtifactError(
+            f"does not hold the bundle {path.name} beside it",
+            where=archive,
+            remedy="an export died between the two: export again",
+        )
     return {**report, "digest": bundle.digest}
 
 
 def _compare_graphs(bundle: Bundle) -> dict[str, float]:
     expected = reference(bundle, graph_scorer(open_cpu(bundle.score_graph)))
     report = {}
-    for name, device in ((files.TOPK_GRAPH, Device.CPU), (files.TOPK_CUDA_GRAPH, Device.CUDA)):
+    for device, name in TOPK_GRAPHS.items():
         ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
         try:
             parity = compare_topk(name, ranker, expected)
@@ -58,7 +72,9 @@ def _compare_graphs(bundle: Bundle) -> dict[str, float]:
 
 
 def _require_same_ids(ids: IdMap, table: Path, column: str) -> None:
-    found = read_id_table(table, column)
-    titles = found.titles if any(found.titles) else []
-    if found.raw != ids.raw or titles != ids.titles:
-        raise ArtifactError(f"its ids are not those of {files.IDS_FILE}", where=table)
+    try:
+        found = read_id_table(table, column)
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise ArtifactError(f"not readable ({error})", where=table) from error
+    if found.raw != ids.raw or found.titles != ids.titles:
+        raise ArtifactError(f"its ids are not those of {IDS_FILE}", where=table)

@@ -51,7 +51,7 @@ def decode(row: Mapping[str, object]) -> Request:
     if unknown:
         raise RequestError(f"unknown field {unknown[0]!r}", remedy=f"known: {', '.join(_FIELDS)}")
     user = body.get("user")
-    if not isinstance(user, str):
+    if not isinstance(user, str) or not _encodes(user):
         raise RequestError("'user' must be a string, the raw user id", remedy=_EXAMPLE)
     candidates = body.get("candidates")
     return Request(
@@ -104,9 +104,20 @@ def _k(value: object) -> int:
 
 
 def _ids(name: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, list) or not all(
+        isinstance(each, str) and _encodes(each) for each in value
+    ):
         raise RequestError(f"{name!r} must be a list of raw item ids, strings")
     return tuple(value)
+
+
+def _encodes(text: str) -> bool:
+    r"""Whether a text is Unicode: JSON can spell half a surrogate pair, as in ``"\ud800"``."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _flag(name: str, value: object) -> bool:

@@ -6,6 +6,7 @@ in it is used.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,19 +37,48 @@ class Kind:
         Version that this toolkit writes, and the newest that it reads.
     remedy : str
         The command that makes such a folder.
+    members : str
+        Regular expression of the files it may hold: a folder whose manifest is unreadable is
+        replaced only where it holds nothing else.
     """
 
     noun: str
     manifest: str
     schema_version: int
     remedy: str
+    members: str = ""
 
 
-DATASET = Kind("fetched data set", "dataset.json", 1, "fetch it with 'ncf data fetch'")
-DATA = Kind("prepared data", "data.json", 1, "make it with 'ncf data prepare'")
-CHECKPOINT = Kind("checkpoint", "config.json", 1, "make it with 'ncf train'")
-BUNDLE = Kind("bundle", "bundle.json", 1, "make it with 'ncf export'")
-RUN = Kind("run", "manifest.json", 1, "make it with 'ncf batch'")
+DATASET = Kind(
+    "fetched data set",
+    "dataset.json",
+    1,
+    "fetch it with 'ncf data fetch'",
+    r"titles\.csv|.+\.(data|dat|inter|rating|negative)",
+)
+DATA = Kind(
+    "prepared data",
+    "data.json",
+    1,
+    "make it with 'ncf data prepare'",
+    r"(train|validation|test|users|items)\.parquet|(validation|test)_negatives\.npy",
+)
+CHECKPOINT = Kind(
+    "checkpoint",
+    "config.json",
+    1,
+    "make it with 'ncf train'",
+    r"model\.safetensors|history\.json|(users|items)\.parquet",
+)
+BUNDLE = Kind(
+    "bundle",
+    "bundle.json",
+    1,
+    "make it with 'ncf export'",
+    r"(score|topk|topk\.cuda)\.onnx|score\.onnx\.data|(users|popular)\.npy|(ids|seen)\.npz"
+    r"|(users|items)\.parquet|golden\.json|MODEL_CARD\.md",
+)
+RUN = Kind("run", "manifest.json", 1, "make it with 'ncf batch'", r"part-\d+\.parquet|_SUCCESS")
 
 
 @contextmanager
@@ -199,7 +229,8 @@ def _foreign(target: Path, kind: Kind) -> str:
         try:
             manifest = json.loads((target / kind.manifest).read_bytes())
         except (ValueError, RecursionError):
-            return ""  # a manifest, damaged: the folder is ours
+            known = re.compile(f"{kind.members}|{re.escape(kind.manifest)}")
+            return min((name for name in names if not known.fullmatch(name)), default="")
         ours = isinstance(manifest, dict) and {_DIGEST, _FILES, _SCHEMA} <= manifest.keys()
         if not ours:
             return kind.manifest

@@ -60,7 +60,7 @@ def write_id_maps(path: Path, maps: dict[str, IdMap]) -> None:
         if ids.titles:
             arrays |= _packed(f"{name}_title_", [title or "" for title in ids.titles])
     # Not compressed: the bytes of zlib differ between its versions.
-    np.savez(path, allow_pickle=False, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
 
 
 def read_id_maps(path: Path, names: Sequence[str]) -> list[IdMap]:

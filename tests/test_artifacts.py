@@ -4,6 +4,7 @@ import json
 import shutil
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_what_was_sealed_is_read_back(tmp_path: Path) -> None:
 
 def test_only_an_older_folder_of_the_same_kind_is_replaced(folder: Path) -> None:
     (folder / CHECKPOINT.manifest).write_text("damaged")
-    with sealed_folder(folder, CHECKPOINT) as aside:
+    with sealed_folder(folder, replace(CHECKPOINT, members=".*")) as aside:
         digest = seal(aside, CHECKPOINT, DOCUMENT)
     assert open_sealed(folder, CHECKPOINT)["digest"] == digest
 
@@ -89,11 +90,21 @@ def test_only_an_older_folder_of_the_same_kind_is_replaced(folder: Path) -> None
         lambda folder: (folder / "photos").symlink_to(folder.parent),
         lambda folder: (folder / CHECKPOINT.manifest).unlink(),
         lambda folder: (folder / CHECKPOINT.manifest).write_text('{"name": "another program\'s"}'),
+        lambda folder: (folder / CHECKPOINT.manifest).write_text("// not JSON"),
         lambda folder: make_folder_of(folder / CHECKPOINT.manifest),
         lambda folder: folder.symlink_to(folder.rename(folder.parent / "elsewhere")),
         make_file_of,
     ],
-    ids=["a file", "a link", "no manifest", "other manifest", "a folder", "linked", "file"],
+    ids=[
+        "a file",
+        "a link",
+        "no manifest",
+        "other manifest",
+        "unreadable manifest",
+        "a folder",
+        "linked",
+        "file",
+    ],
 )
 def test_a_place_that_holds_something_else_is_refused_and_kept(
     folder: Path, change: Callable[[Path], object]

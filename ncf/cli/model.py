@@ -108,11 +108,13 @@ def export(
     target: Annotated[
         Target, typer.Option(help="A bundle and its .mar, or a Triton model repository.")
     ] = Target.TORCHSERVE,
-    version: Annotated[str, typer.Option(help="Of the model in TorchServe.")] = "1.0",
+    version: Annotated[str, typer.Option(help="Of the model, for TorchServe.")] = "1.0",
     cold_user: Annotated[
-        ColdUser, typer.Option(help="What users get whom the model does not know.")
+        ColdUser, typer.Option(help="What strangers get from TorchServe.")
     ] = ColdUser.POPULAR,
-    k: Annotated[int, typer.Option("-k", help="Length of Triton's answers.")] = 100,
+    k: Annotated[
+        int | None, typer.Option("-k", help="Length of Triton's answers: 100, or all items.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Export a bundle and a .mar: ONNX graphs proven equal to the checkpoint, ids, digests.
@@ -127,7 +129,8 @@ def export(
 
     source = Source(open_checkpoint(checkpoint), open_data(data), cold_user)
     if target is Target.TRITON:
-        report = write_repository(source, out, name, k)
+        length = min(100, len(source.data.items)) if k is None else k
+        report = write_repository(source, out, name, length)
     else:
         places = {"bundle": str(out / name), "archive": str(out / f"{name}.mar")}
         report = {**places, **publish(source, out, name, version)}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,7 @@ from ncf.identifiers import IdMap, read_id_maps
 from ncf.scoring.seen import Seen
 
 SCORE_GRAPH = "score.onnx"
-TOPK_GRAPH = "topk.onnx"
-TOPK_CUDA_GRAPH = "topk.cuda.onnx"
+TOPK_GRAPHS = {Device.CPU: "topk.onnx", Device.CUDA: "topk.cuda.onnx"}  # by form
 USER_ROWS_FILE = "users.npy"
 IDS_FILE = "ids.npz"
 USERS_FILE = "users.parquet"
@@ -24,6 +24,18 @@ SEEN_FILE = "seen.npz"
 POPULAR_FILE = "popular.npy"
 GOLDEN_FILE = "golden.json"
 CARD_FILE = "MODEL_CARD.md"
+REQUIRED = {
+    SCORE_GRAPH,
+    *TOPK_GRAPHS.values(),
+    USER_ROWS_FILE,
+    IDS_FILE,
+    USERS_FILE,
+    ITEMS_FILE,
+    SEEN_FILE,
+    POPULAR_FILE,
+    GOLDEN_FILE,
+    CARD_FILE,
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ class Bundle:
         On a CPU a loop over users keeps the tower in the cache; on CUDA that would be thousands
         of small kernels, so that its form takes a block of users at once.
         """
-        return self.path / (TOPK_CUDA_GRAPH if device is Device.CUDA else TOPK_GRAPH)
+        return self.path / TOPK_GRAPHS[device]
 
     @cached_property
     def user_rows(self) -> npt.NDArray[np.float32]:
@@ -115,18 +127,23 @@ def open_bundle(path: Path) -> Bundle:
         A file is missing, extra or damaged, the schema is newer, or sizes do not fit together.
     """
     bundle = Bundle(path, open_sealed(path, BUNDLE))
+    if missing := REQUIRED - bundle.manifest["files"].keys():
+        raise ArtifactError(
+            "file of the bundle is missing", where=path / min(missing), remedy=BUNDLE.remedy
+        )
     try:
         sizes = (bundle.n_users, bundle.n_items)
         fits = (
             bundle.seen.shape == sizes
             and (len(bundle.users), len(bundle.items)) == sizes
             and bundle.user_rows.shape == (sizes[0], bundle.manifest["model"]["row_width"])
-            and bundle.popular.shape == (sizes[1],)
+            and np.array_equal(np.sort(bundle.popular), np.arange(sizes[1]))
+            and bundle.seen.within_bounds()
         )
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, OSError, EOFError, BadZipFile) as error:
         raise ArtifactError(
             f"a part is missing or unreadable ({error})", where=path, remedy=BUNDLE.remedy
         ) from error
     if not fits:
-        raise ArtifactError("its files differ in size", where=path, remedy="export it again")
+        raise ArtifactError("its files do not fit together", where=path, remedy="export it again")
     return bundle

@@ -7,7 +7,8 @@ from ncf.errors import ArtifactError
 from ncf.scoring.bundle import GOLDEN_FILE, Bundle
 from ncf.scoring.recommend import Recommendation, Recommender, Wishes
 
-_TOLERANCE = 1e-4  # logits; machines differ in the last bits of a float32 sum
+# Of a logit, or of 1 where it is smaller: machines differ in the last bits of a float32 sum.
+_TOLERANCE = 1e-4
 
 
 def record(recommender: Recommender, users: list[str], k: int) -> Document:
@@ -26,8 +27,14 @@ def replay(bundle: Bundle, recommender: Recommender) -> int:
     ArtifactError
         An answer differs by more than ties and rounding.
     """
-    golden = json.loads((bundle.path / GOLDEN_FILE).read_bytes())
-    for expected in golden["answers"]:
+    try:
+        golden = json.loads((bundle.path / GOLDEN_FILE).read_bytes())
+        answers = golden["answers"]
+    except (ValueError, KeyError) as error:
+        raise ArtifactError("not readable", where=bundle.path / GOLDEN_FILE) from error
+    if not answers:
+        raise ArtifactError("holds no request", where=bundle.path / GOLDEN_FILE)
+    for expected in answers:
         found = _described(recommender.recommend(expected["user"], Wishes(golden["k"])))
         if not _agree(expected, found):
             raise ArtifactError(
@@ -35,7 +42,7 @@ def replay(bundle: Bundle, recommender: Recommender) -> int:
                 where=bundle.path,
                 remedy="compare versions of ONNX Runtime with 'ncf doctor', or export it again",
             )
-    return len(golden["answers"])
+    return len(answers)
 
 
 def _described(found: Recommendation) -> Document:
@@ -52,13 +59,16 @@ def _agree(expected: Document, found: Document) -> bool:
         return False
     if found["policy"] == "popular":
         return bool(expected["items"] == found["items"])
-    pairs = zip(expected["scores"], found["scores"], strict=True)
-    if not all(abs(before - now) <= _TOLERANCE for before, now in pairs):
+    if not all(map(_close, expected["scores"], found["scores"])):
         return False
     # Items may change places, or leave at the end, only where their scores are that close.
     before = dict(zip(expected["items"], expected["scores"], strict=True))
     last = expected["scores"][-1] if expected["scores"] else 0.0
     return all(
-        abs(before.get(item, last) - score) <= _TOLERANCE
+        _close(before.get(item, last), score)
         for item, score in zip(found["items"], found["scores"], strict=True)
     )
+
+
+def _close(before: float, now: float) -> bool:
+    return abs(before - now) <= _TOLERANCE * max(1.0, abs(before))

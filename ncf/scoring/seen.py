@@ -36,6 +36,14 @@ class Seen:
         with np.load(path, allow_pickle=False) as file:
             return cls(file["indptr"], file["indices"], int(file["shape"][1]))
 
+    def within_bounds(self) -> bool:
+        """Whether starts ascend over all items, and every item is one of the catalogue."""
+        rows = bool((np.diff(self.starts) >= 0).all()) and self.starts[0] == 0
+        items = self.items.size == 0 or bool(
+            self.items.min() >= 0 and self.items.max() < self.n_items
+        )
+        return bool(rows and items and self.starts[-1] == self.items.size)
+
     def of(self, user: int) -> npt.NDArray[np.int64]:
         """Item indices of one user, ascending."""
         return self.items[self.starts[user] : self.starts[user + 1]].astype(np.int64)

@@ -103,6 +103,14 @@ def test_a_user_alone_gets_the_same_bits_as_in_a_block(kind: Kind, form: Form) -
         np.testing.assert_array_equal(alone[1][0], logits[user])
 
 
+def test_user_rows_come_in_order_whatever_the_piece() -> None:
+    weights = random_weights(Kind.NEUMF, 3, 20, 5, seed=1)
+    whole = np.concatenate(list(user_rows(weights)))
+    pieces = list(user_rows(weights, users_at_once=7))
+    assert [len(piece) for piece in pieces] == [7, 7, 6]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
+
+
 def test_the_same_weights_give_the_same_bytes() -> None:
     weights = random_weights(Kind.NEUMF, 3, 20, 30, seed=1)
     for form in Form:

@@ -59,6 +59,17 @@ def test_the_graph_answers_as_the_bundle_does(
     np.testing.assert_array_equal(items[0], items[3])
 
 
+def test_an_index_out_of_range_gets_nothing_and_fails_no_neighbour(
+    checkpoint: Checkpoint, data: PreparedData, tmp_path: Path
+) -> None:
+    write_repository(Source(checkpoint, data), tmp_path, "ncf", 10)
+    session = open_cpu(tmp_path / "ncf" / "1" / "model.onnx")
+    (alone,) = session.run(["logit"], {"user": np.array([[39]])})
+    (logits,) = session.run(["logit"], {"user": np.array([[-1], [39], [40], [10**12]])})
+    assert np.isneginf(logits[[0, 2, 3]]).all()
+    np.testing.assert_array_equal(logits[1], alone[0])
+
+
 def test_it_agrees_with_the_exported_bundle(
     checkpoint: Checkpoint, data: PreparedData, bundle: Bundle, tmp_path: Path
 ) -> None:

@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.verify import verify_bundle
-from ncf.artifacts import BUNDLE, seal
+from ncf.artifacts import BUNDLE, canonical_json, seal
+from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError, NcfError
+from ncf.files import sha256_bytes
+from ncf.identifiers import IdMap
 from ncf.scoring.bundle import Bundle
 
 
@@ -96,6 +99,12 @@ def test_a_hand_edited_manifest_that_leaves_the_folder_is_refused(copy: Path, na
     (copy / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match=r"bundle\.json"):
         verify_bundle(copy)
+    # And when whoever edited it knew how to seal.
+    del manifest["digest"]
+    sealed = {**manifest, "digest": sha256_bytes(canonical_json(manifest))}
+    (copy / "bundle.json").write_bytes(canonical_json(sealed))
+    with pytest.raises(ArtifactError, match="names a file outside its folder"):
+        verify_bundle(copy)
 
 
 def test_a_newer_schema_names_both_versions(copy: Path) -> None:
@@ -138,10 +147,59 @@ def test_a_file_that_is_no_graph_is_refused_in_one_line(copy: Path) -> None:
         (copy / name).write_bytes(kept)
 
 
-def test_id_maps_that_differ_are_refused(copy: Path) -> None:
-    shutil.copy(copy / "items.parquet", copy / "users.parquet")
+@pytest.mark.parametrize("table", ["users", "items"])
+def test_id_maps_that_differ_are_refused(table: str, bundle: Bundle, copy: Path) -> None:
+    ids = bundle.users if table == "users" else bundle.items
+    turned = IdMap([*ids.raw[1:], ids.raw[0]], ids.titles)
+    write_id_table(copy / f"{table}.parquet", turned, f"{table[:-1]}_id")
     _reseal(copy)
-    with pytest.raises((ArtifactError, KeyError)):
+    with pytest.raises(ArtifactError, match=rf"{table}\.parquet: its ids"):
+        verify_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("seen.npz", b""),
+        ("ids.npz", b"PK"),
+        ("golden.json", b"{"),
+        ("golden.json", b'{"answers": [], "k": 10}'),
+        ("users.parquet", b"PAR1"),
+        ("users.npy", b"\x93NUMPY"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line_although_its_digest_is_right(
+    name: str, content: bytes, copy: Path
+) -> None:
+    (copy / name).write_bytes(content)
+    _reseal(copy)
+    with pytest.raises(ArtifactError):
+        verify_bundle(copy)
+
+
+def test_a_bundle_without_one_of_its_files_is_refused_although_sealed(copy: Path) -> None:
+    (copy / "MODEL_CARD.md").unlink()
+    _reseal(copy)
+    with pytest.raises(ArtifactError, match=r"MODEL_CARD\.md"):
+        verify_bundle(copy)
+
+
+def test_popular_items_that_are_no_permutation_are_refused(copy: Path) -> None:
+    popular = np.load(copy / "popular.npy")
+    popular[0] = popular[1]
+    np.save(copy / "popular.npy", popular)
+    _reseal(copy)
+    with pytest.raises(ArtifactError, match="fit together"):
+        verify_bundle(copy)
+
+
+def test_an_archive_of_another_export_beside_it_is_named(bundle: Bundle, copy: Path) -> None:
+    shutil.copy(bundle.path.with_suffix(".mar"), copy.with_suffix(".mar"))
+    verify_bundle(copy)
+    document = json.loads((copy / "bundle.json").read_bytes())
+    document["provenance"]["created"] = "another day"
+    seal(copy, BUNDLE, document)
+    with pytest.raises(ArtifactError, match=r"ncf\.mar: does not hold"):
         verify_bundle(copy)
 
 

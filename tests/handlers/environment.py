@@ -60,6 +60,7 @@ class Server:
     """A TorchServe that this test started."""
 
     url: str
+    management: str
     folder: Path
 
     def predict(self, body: object, content_type: str = "application/json") -> requests.Response:
@@ -106,7 +107,8 @@ def torchserve(python: Path, archive: Path, folder: Path) -> Iterator[Server]:
         ) as process,
     ):
         try:
-            yield Server(f"http://127.0.0.1:{ports[0]}", folder)
+            inference, management = (f"http://127.0.0.1:{port}" for port in ports[:2])
+            yield Server(inference, management, folder)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             try:

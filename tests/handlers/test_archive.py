@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import requests
 
 from export.archive import CODE
 from ncf.scoring.bundle import Bundle
@@ -50,6 +51,11 @@ def test_torchserve_serves_the_archive_with_the_answers_of_the_bundle(
             # Bit for bit: a float32 as JSON reads back as the same number.
             assert [item.get("score") for item in items] == [item.score for item in found.items]
             assert [item.get("title") for item in items] == [item.title for item in found.items]
+        (described,) = requests.get(f"{server.management}/models/ncf", timeout=30).json()
+        # TorchServe ignores a misspelt setting silently.
+        settings = ("minWorkers", "maxWorkers", "batchSize", "maxBatchDelay", "responseTimeout")
+        assert [described[name] for name in settings] == [1, 4, 16, 5, 20]
+        assert described["maxRetryTimeoutInSec"] == 10
         bad = server.predict({"user": 3})
         assert bad.status_code == 400
         assert bad.json()["error"]["code"] == "bad_request"

@@ -1,4 +1,6 @@
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 
 from handlers.requests import MAX_K, decode, encode, encode_error
 from handlers.service import Service
+from ncf.artifacts import BUNDLE, seal
 from ncf.errors import RequestError
 from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
@@ -24,6 +27,8 @@ BAD = [
     ({"user": b"u", "k": b"3"}, "not a JSON object"),  # a form
     ({"body": {}}, "'user' must be a string"),
     ({"body": {"user": 196}}, "'user' must be a string"),
+    ({"body": b'{"user": "\\ud800"}'}, "'user' must be a string"),
+    ({"body": {"user": "u", "exclude": ["\ud800"]}}, "'exclude' must be"),
     ({"body": {"user": None}}, "'user' must be a string"),
     ({"body": {"user": "u", "k": 0}}, "'k' must be"),
     ({"body": {"user": "u", "k": -1}}, "'k' must be"),
@@ -110,6 +115,16 @@ def test_exclude_candidates_and_seen_items_do_what_they_say(
     stranger = json.loads(service.answer({"body": {"user": "?", "exclude": [plain[0]]}})[1])
     assert stranger["policy"] == "popular"
     assert plain[0] not in [item["item"] for item in stranger["items"]]
+
+
+def test_a_bundle_that_answers_otherwise_does_not_load(bundle: Bundle, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
+    golden = json.loads((copy / "golden.json").read_bytes())
+    golden["answers"][0]["scores"][0] += 1
+    (copy / "golden.json").write_text(json.dumps(golden))
+    seal(copy, BUNDLE, json.loads((copy / "bundle.json").read_bytes()))
+    with pytest.raises(RuntimeError, match="does not answer"):
+        Service(copy)
 
 
 def test_an_unknown_candidate_is_named(service: Service) -> None:
