@@ -50,16 +50,15 @@ def train(
     Example: ncf train --data data/ml-100k --model neumf-pre --out checkpoints/neumf-pre
     """
     from ncf.data.prepared import open_data
-    from ncf.training import train as training
     from ncf.training.recipe import default_recipe, load_recipe
+    from ncf.training.stage import Parents, Request
+    from ncf.training.train import train as train_variant
 
     if model is not Variant.NEUMF_PRE and (gmf or mlp):
         raise UsageError("--gmf and --mlp are for --model neumf-pre")
     recipe = load_recipe(config, model) if config else default_recipe(model)
-    request = training.Request(
-        model, recipe, out, resume, _torch_device(device), training.Parents(gmf, mlp)
-    )
-    found = training.train(request, open_data(data))
+    request = Request(model, recipe, out, resume, _torch_device(device), Parents(gmf, mlp))
+    found = train_variant(request, open_data(data))
     show(
         {
             "checkpoint": str(out),

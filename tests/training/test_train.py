@@ -16,11 +16,12 @@ from ncf.errors import ArtifactError, ConfigError, InterruptedTrainingError, Usa
 from ncf.evaluation.protocols import sampled
 from ncf.models.kinds import Variant
 from ncf.models.scorer import scorer
-from ncf.training import train as training
+from ncf.training import stage as training
 from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
 from ncf.training.epoch import Samples, train_epoch
 from ncf.training.recipe import Recipe, Schedule
-from ncf.training.train import Parents, Request, train
+from ncf.training.stage import Parents, Request
+from ncf.training.train import train
 
 _CPU = torch.device("cpu")
 QUICK = Recipe(
@@ -121,7 +122,8 @@ from pathlib import Path
 from ncf.data.prepared import open_data
 from ncf.models.kinds import Variant
 from ncf.training.recipe import Recipe, Schedule
-from ncf.training.train import Request, train
+from ncf.training.stage import Request
+from ncf.training.train import train
 import torch; torch.set_num_threads(1)
 schedule = Schedule(learning_rate=0.02, batch_size=64, epochs=int(sys.argv[3]), patience=10**6)
 recipe = Recipe(factors=4, layers=2, schedule=schedule)
