@@ -46,6 +46,7 @@ class _CurrentStderr:
 def main() -> None:
     """Run the command line; exits 0 done, 2 wrong usage or bad input, 1 a fault of ours."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_CurrentStderr())
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # our own errors say what failed
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import shutil
 import signal
@@ -225,8 +226,9 @@ def test_a_batch_killed_at_any_moment_leaves_a_run_that_verifies_and_loses_no_by
         with subprocess.Popen(command) as process:
             deadline = time.monotonic() + 60
             while process.poll() is None and time.monotonic() < deadline:
-                if lock.exists() and lock.read_text().strip() == str(process.pid):
-                    break
+                with contextlib.suppress(FileNotFoundError):
+                    if lock.read_text().strip() == str(process.pid):
+                        break
                 time.sleep(0.001)
             time.sleep(moment)
             process.kill()

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 import signal
@@ -144,8 +145,9 @@ def test_a_training_killed_at_any_moment_goes_on_to_the_same_weights(
             seen = state.stat().st_mtime_ns if state.exists() else 0
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline and process.poll() is None:
-                if state.exists() and state.stat().st_mtime_ns > seen:
-                    break
+                with contextlib.suppress(FileNotFoundError):
+                    if state.stat().st_mtime_ns > seen:
+                        break
                 time.sleep(0.001)
             os.kill(process.pid, signal.SIGKILL)
         assert not (tmp_path / "broken").exists()
