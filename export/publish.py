@@ -9,7 +9,7 @@ from export.archive import write_archive
 from export.bundle import Source, write_bundle
 from ncf.artifacts import BUNDLE, sealed_folder
 from ncf.errors import ParityError, StorageError, UsageError
-from ncf.files import atomic_file, flush_tree, scratch_folder
+from ncf.files import scratch_folder
 from ncf.locks import writer_lock
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -55,23 +55,24 @@ def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dic
     bundle, archive = store / name, store / f"{name}.mar"
     if archive.is_dir():
         raise StorageError("a folder, where the archive goes", where=archive, remedy="remove it")
-    with (
-        writer_lock(bundle),
-        sealed_folder(bundle, BUNDLE) as folder,
-        atomic_file(archive) as file,
-    ):
-        try:
-            report = write_bundle(source, folder, name)
-        except ParityError as error:
-            remedy = "nothing was published; please report this"
-            raise ParityError(str(error), where=source.checkpoint.path, remedy=remedy) from error
-        with scratch_folder(archive) as scratch:
-            write_archive(folder, name, version, scratch, file)
-        # Slow things before the first rename: the archive's comes next, and then the bundle's.
-        file.flush()
-        os.fsync(file.fileno())
-        flush_tree(folder)
+    with writer_lock(bundle), scratch_folder(archive) as scratch:
+        ready = scratch / f"ready-{archive.name}"
+        # The archive's rename is the last thing before the bundle's: nothing slow in between.
+        with sealed_folder(bundle, BUNDLE, lambda: ready.replace(archive)) as folder:
+            report = _write_proven(source, folder, name)
+            with ready.open("wb") as file:
+                write_archive(folder, name, version, scratch, file)
+                file.flush()
+                os.fsync(file.fileno())
     return report
+
+
+def _write_proven(source: Source, folder: Path, name: str) -> dict[str, Any]:
+    try:
+        return write_bundle(source, folder, name)
+    except ParityError as error:
+        remedy = "nothing was published; please report this"
+        raise ParityError(str(error), where=source.checkpoint.path, remedy=remedy) from error
 
 
 def check_name(name: str) -> None:

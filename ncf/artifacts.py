@@ -7,7 +7,7 @@ in it is used.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,9 @@ RUN = Kind("run", "manifest.json", 1, "make it with 'ncf batch'", r"part-\d+\.pa
 
 
 @contextmanager
-def sealed_folder(target: Path, kind: Kind) -> Iterator[Path]:
+def sealed_folder(
+    target: Path, kind: Kind, before_swap: Callable[[], object] | None = None
+) -> Iterator[Path]:
     """Fill a folder aside, to be sealed before the block ends; then swap it in, in one step.
 
     Raises
@@ -91,7 +93,7 @@ def sealed_folder(target: Path, kind: Kind) -> Iterator[Path]:
         ``target`` holds something that is not of this kind, or cannot be written.
     """
     require_replaceable(target, kind)
-    with atomic_folder(target) as folder:
+    with atomic_folder(target, before_swap) as folder:
         yield folder
 
 

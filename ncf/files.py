@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -108,10 +108,11 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def atomic_folder(target: Path) -> Iterator[Path]:
+def atomic_folder(target: Path, before_swap: Callable[[], object] | None = None) -> Iterator[Path]:
     """Fill a folder aside; on success swap it for ``target`` in one step, else remove it.
 
     The caller holds :func:`ncf.locks.writer_lock`: leftovers of dead writers are swept here.
+    ``before_swap`` is called when all is on the disk and nothing is left but the swap.
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +122,8 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         try:
             yield aside
             flush_tree(aside)
+            if before_swap:
+                before_swap()
             _swap_folder(aside, target)
             fsync(target.parent)
         finally:
@@ -131,6 +134,8 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 def scratch_folder(target: Path) -> Iterator[Path]:
     """Give a folder beside ``target`` that is removed in the end; the caller holds its lock."""
     with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent, re.escape(target.name))
         folder = target.with_name(f".{target.name}.{os.getpid()}.scratch.tmp")
         folder.mkdir()
         try:
