@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -58,30 +58,23 @@ def prepare(
     """
     rng = np.random.default_rng(options.seed)
     with writer_lock(out), sealed_folder(out, DATA) as folder:
-        if file_format is Format.NCF:
-            if options.min_rating is not None:
-                raise UsageError("--min-rating does not apply to --format ncf", remedy="leave it")
-            triple = read_triple(ratings)
-            source, split, counts = triple.ratings, *_split_triple(triple, rng)
-            _draw_negatives(folder, split, "validation", options, rng)
-            np.save(negatives_path(folder, "test"), triple.negatives)
-            files: tuple[Path, ...] = triple_paths(ratings)
-        else:
-            source = read_ratings(ratings, file_format, min_rating=options.min_rating)
-            split, counts = _split(source, options, rng)
-            _draw_negatives(folder, split, "validation", options, rng)
+        read = _read(ratings, file_format, options, rng)
+        split, counts = read.split, read.counts
+        _draw_negatives(folder, split, "validation", options, rng)
+        if read.negatives is None:
             _draw_negatives(folder, split, "test", options, rng)
-            files = (ratings,)
+        else:
+            np.save(negatives_path(folder, "test"), read.negatives)
         if not len(split.train):
             raise UsageError(
                 "no training interaction is left", remedy="give more, or a lower ratio"
             )
         for part in ("train", "validation", "test"):
             write_interactions(folder, part, getattr(split, part))
-        users, items = _id_maps(source, titles or {})
+        users, items = _id_maps(read.ratings, titles or {})
         counts |= {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
         document = {
-            "source": {path.name: sha256(path) for path in files},
+            "source": {path.name: sha256(path) for path in read.files},
             "format": file_format.value,
             "options": asdict(options),
             "counts": counts,
@@ -90,11 +83,31 @@ def prepare(
     return {"users": len(users), "items": len(items), **counts, "digest": digest}
 
 
+class _Read(NamedTuple):
+    """What was read from the files, and split."""
+
+    ratings: Ratings
+    split: Split
+    counts: dict[str, Any]
+    files: tuple[Path, ...]
+    negatives: npt.NDArray[np.int32] | None  # of the test part, where the files bring them
+
+
+def _read(ratings: Path, file_format: Format, options: Options, rng: np.random.Generator) -> _Read:
+    if file_format is not Format.NCF:
+        found = read_ratings(ratings, file_format, min_rating=options.min_rating)
+        return _Read(found, *_split(found, options, rng), (ratings,), None)
+    if options.min_rating is not None:
+        raise UsageError("--min-rating does not apply to --format ncf", remedy="leave it out")
+    triple = read_triple(ratings)
+    split, counts = _split_triple(triple, rng)
+    return _Read(triple.ratings, split, counts, triple_paths(ratings), triple.negatives)
+
+
 def _split(
     ratings: Ratings, options: Options, rng: np.random.Generator
 ) -> tuple[Split, dict[str, Any]]:
     interactions, duplicates = latest_by_user(ratings)
-    counts = np.bincount(interactions.users, minlength=interactions.n_users)
     facts: dict[str, Any] = {
         "rows": len(ratings.users) + ratings.dropped,
         "under_min_rating": ratings.dropped,
@@ -103,6 +116,7 @@ def _split(
     }
     if options.split is SplitKind.RANDOM:
         return random_split(interactions, options.test_ratio, rng), facts
+    counts = np.bincount(interactions.users, minlength=interactions.n_users)
     facts["users_without_test_case"] = int(np.count_nonzero(counts == 1))
     return leave_one_out(interactions, rng), facts
 
