@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -101,7 +103,7 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
         sweep(job.out, f"{_RUN_NAME}|{LATEST_FILE}")
         parameters = {"k": job.k, "shard_users": job.shard_users}
         inputs = {"bundle": bundle.digest}
-        work = Work.open(job.out, {"parameters": parameters, "inputs": inputs})
+        work = Work.open(job.out, {"parameters": parameters, "inputs": inputs, **_machinery(job)})
         started = time.monotonic()
         parts, reused = _score(job, Scoring(bundle, ranker, job.k), work)
         seconds = time.monotonic() - started
@@ -114,7 +116,7 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
         }
         (work.parts / SUCCESS_FILE).touch()
         document = {**figures, "parameters": parameters, "inputs": inputs, "rows_by_part": parts}
-        seal(work.parts, RUN, {**document, "device": job.device.value})
+        seal(work.parts, RUN, {**document, **_machinery(job)})
         folder = _new_folder(job.out, f"{now:%Y%m%dT%H%M%SZ}-{bundle.digest[:8]}")
         work.publish(folder)
         with atomic_file(job.out / LATEST_FILE) as latest:
@@ -174,6 +176,12 @@ def _new_folder(out: Path, name: str) -> Path:
         count += 1
         folder = out / f"{name}-{count}"
     return folder
+
+
+def _machinery(job: Job) -> dict[str, str]:
+    """Name what may change the last bits of a score, besides parameters and inputs."""
+    versions = {"ncf": metadata.version("ncf"), "onnxruntime": ort.__version__}
+    return {"device": job.device.value, **versions}
 
 
 def _require_unchanged(bundle: Bundle) -> None:

@@ -246,6 +246,15 @@ def test_other_inputs_begin_anew(bundle: Bundle, tmp_path: Path) -> None:
     assert set(read_latest(tmp_path)["rank"]) == {1, 2, 3}
 
 
+def test_parts_of_another_onnx_runtime_are_not_mixed_in(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", _RUN, str(bundle.path), str(tmp_path), "4"]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    monkeypatch.setattr("onnxruntime.__version__", "0.0")
+    assert run(Job(bundle.path, tmp_path, 10, Device.CPU, 5), NOW)["parts_reused"] == 0
+
+
 def test_a_part_that_was_damaged_before_the_resume_is_made_again(
     bundle: Bundle, tmp_path: Path
 ) -> None:
