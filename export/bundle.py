@@ -15,8 +15,8 @@ from scipy import sparse
 
 from export.graphs import write_score_graph
 from export.model_card import model_card
-from export.parity import require_pair_parity, require_topk_parity, topk_graphs
-from export.topk import row_width, user_rows
+from export.parity import require_pair_parity, require_topk_parity
+from export.topk import row_width, topk_graphs, user_rows
 from ncf.artifacts import BUNDLE, Document, canonical_json, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Interactions
@@ -87,7 +87,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     pair_graph = folder / files.SCORE_GRAPH
     write_score_graph(checkpoint, pair_graph)
     parity = {files.SCORE_GRAPH: require_pair_parity(pair_graph, checkpoint)}
-    for graph_name, content in topk_graphs(checkpoint).items():
+    for graph_name, content in topk_graphs(checkpoint.weights).items():
         (folder / graph_name).write_bytes(content)
     _write_user_rows(checkpoint, folder / files.USER_ROWS_FILE)
     write_id_table(folder / files.USERS_FILE, checkpoint.users, Columns.USER_ID)

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from export.topk import Form, topk_graph
-from ncf.devices import Device
 from ncf.models.scorer import scorer
 from ncf.scoring.bundle import SCORE_GRAPH, TOPK_GRAPHS, Bundle
 from ncf.scoring.parity import Parity, compare, compare_topk, graph_scorer, reference
@@ -16,7 +14,7 @@ from ncf.training.checkpoint import Checkpoint
 _PAIRS = 20_000
 
 
-def require_pair_parity(graph: Path | bytes, checkpoint: Checkpoint, *, seed: int = 0) -> Parity:
+def require_pair_parity(graph: Path | bytes, checkpoint: Checkpoint) -> Parity:
     """Hold the pair graph against PyTorch on independent random pairs.
 
     Users and items are drawn apart from each other: a graph that reads one of its inputs twice
@@ -27,7 +25,7 @@ def require_pair_parity(graph: Path | bytes, checkpoint: Checkpoint, *, seed: in
     ParityError
         A logit is not finite, or differs by more than the tolerance.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     sizes = (checkpoint.architecture.n_users, checkpoint.architecture.n_items)
     users, items = (rng.integers(0, size, _PAIRS) for size in sizes)
     corners = np.array([[0, 0, -1, -1], [0, -1, 0, -1]]) % np.array(sizes)[:, None]
@@ -52,11 +50,3 @@ def require_topk_parity(bundle: Bundle, checkpoint: Checkpoint) -> dict[str, Par
         ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
         report[name] = compare_topk(name, ranker, expected)
     return report
-
-
-def topk_graphs(checkpoint: Checkpoint) -> dict[str, bytes]:
-    """Both forms of the top-K graph, by name."""
-    return {
-        TOPK_GRAPHS[Device.CPU]: topk_graph(checkpoint.weights, Form.LOOP),
-        TOPK_GRAPHS[Device.CUDA]: topk_graph(checkpoint.weights, Form.BLOCK),
-    }

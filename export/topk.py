@@ -25,6 +25,8 @@ import numpy.typing as npt
 from onnx import TensorProto
 
 from export.builder import GraphBuilder
+from ncf.devices import Device
+from ncf.scoring.bundle import TOPK_GRAPHS
 from ncf.training.checkpoint import Weights
 
 Floats = npt.NDArray[np.float32]
@@ -48,6 +50,14 @@ class Form(StrEnum):
 
     LOOP = "loop"
     BLOCK = "block"
+
+
+def topk_graphs(weights: Weights) -> dict[str, bytes]:
+    """Build both forms of the graph, by the name each has in a bundle."""
+    return {
+        TOPK_GRAPHS[Device.CPU]: topk_graph(weights, Form.LOOP),
+        TOPK_GRAPHS[Device.CUDA]: topk_graph(weights, Form.BLOCK),
+    }
 
 
 def user_rows(weights: Weights, users_at_once: int = _USERS_AT_ONCE) -> Iterator[Floats]:

@@ -20,7 +20,8 @@ from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError, ParityError, UsageError
 from ncf.locks import writer_lock
 from ncf.models.scorer import scorer
-from ncf.scoring.parity import Parity, compare
+from ncf.scoring.parity import Parity, compare_lists, reference_for
+from ncf.scoring.ranking import TopK
 from ncf.scoring.sessions import open_cpu
 
 TRITON = Kind("Triton model", "triton.json", 1, "make it with 'ncf export --target triton'")
@@ -100,7 +101,7 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
     with writer_lock(out / name), sealed_folder(out / name, TRITON) as folder:
         (folder / "1").mkdir()
         graph = triton_graph(source, k)
-        parity = require_triton_parity(graph, source, k)
+        parity = require_triton_parity(graph, source)
         (folder / "1" / "model.onnx").write_bytes(graph)
         config = _CONFIG.format(name=name, k=k, digest=checkpoint.digest)
         (folder / "config.pbtxt").write_text(config)
@@ -111,7 +112,7 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
     return {**report, "model.onnx": parity.max_difference, "digest": digest}
 
 
-def require_triton_parity(graph: bytes, source: Source, k: int) -> Parity:
+def require_triton_parity(graph: bytes, source: Source) -> Parity:
     """Hold the graph against PyTorch for sampled users, and against strangers.
 
     Raises
@@ -119,25 +120,18 @@ def require_triton_parity(graph: bytes, source: Source, k: int) -> Parity:
     ParityError
         A logit, a rank or a mask differs, or an index out of range is answered.
     """
-    architecture, known = source.checkpoint.architecture, source.data.known()
-    n_users, n_items = architecture.n_users, architecture.n_items
-    users = np.unique(np.linspace(0, n_users - 1, _SAMPLE).astype(np.int64))
-    catalogue = np.arange(n_items, dtype=np.int64)
+    architecture = source.checkpoint.architecture
+    last = architecture.n_users - 1
+    users = np.unique(np.linspace(0, last, _SAMPLE).astype(np.int64))
+    seen = np.stack(source.data.known().csr()[users].nonzero(), axis=1)
     score = scorer(source.checkpoint.model())
-    logits = score(np.repeat(users, n_items), np.tile(catalogue, users.size))
-    table = logits.reshape(users.size, n_items).copy()
-    table[known.csr()[users].nonzero()] = -np.inf
-    best = -np.sort(-table, axis=1)[:, :k]
-    asked = np.concatenate([users, [-1, n_users]])[:, None]
-    items, found = open_cpu(graph).run(["item", "logit"], {"user": asked})
-    if np.isfinite(found[-2:]).any() or not np.array_equal(
-        np.isfinite(found[:-2]), np.isfinite(best)
-    ):
-        raise ParityError("the Triton graph lists seen items, or answers for strangers")
-    rows, columns = np.nonzero(np.isfinite(best))
-    own = table[rows, items[rows, columns]]
-    compare("the Triton graph", found[rows, columns], own)
-    return compare("rank by the Triton graph", found[rows, columns], best[rows, columns])
+    expected = reference_for(users, seen, architecture.n_items, score)
+    asked = np.concatenate([users, [-1, last + 1]])[:, None]
+    items, logits = open_cpu(graph).run(["item", "logit"], {"user": asked})
+    if np.isfinite(logits[-2:]).any():
+        raise ParityError("the Triton graph answers for users who do not exist")
+    top = TopK(items[:-2], logits[:-2])
+    return compare_lists("the Triton graph", top, expected)
 
 
 def triton_graph(source: Source, k: int) -> bytes:

@@ -10,7 +10,7 @@ import onnxruntime as ort
 
 from ncf.errors import ParityError
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.ranking import GraphRanker, TopK
 
 TOLERANCE = 1e-5  # logits, absolute: near zero, relative differences mean nothing
 _ROUNDING = 32 * 2.0**-23  # of the largest logit: what float32 sums may differ by in another order
@@ -102,14 +102,31 @@ class Reference:
 
 def reference(bundle: Bundle, score: PairScorer) -> Reference:
     """Score sampled users over the whole catalogue, the first and the last user among them."""
-    n_items = bundle.n_items
-    size = min(bundle.n_users, max(4, min(_LARGEST_SAMPLE, _SCORES // n_items)))
+    size = min(bundle.n_users, max(4, min(_LARGEST_SAMPLE, _SCORES // bundle.n_items)))
     drawn = np.random.default_rng(0).choice(bundle.n_users, size, replace=False)
     users = np.unique(np.append(drawn, [0, bundle.n_users - 1])).astype(np.int64)
+    return reference_for(users, bundle.seen.pairs(users), bundle.n_items, score)
+
+
+def reference_for(
+    users: npt.NDArray[np.int64], seen: npt.NDArray[np.integer], n_items: int, score: PairScorer
+) -> Reference:
+    """Score given users over the whole catalogue.
+
+    Parameters
+    ----------
+    users : int64 array of shape (n,)
+        User indices.
+    seen : int array of shape (m, 2)
+        Position in ``users`` and item index.
+    n_items : int
+        Size of the catalogue.
+    score : callable
+        Logits of pairs.
+    """
     catalogue = np.arange(n_items, dtype=np.int64)
     logits = score(np.repeat(users, n_items), np.tile(catalogue, users.size))
     table = logits.reshape(users.size, n_items).copy()
-    seen = bundle.seen.pairs(users)
     table[seen[:, 0], seen[:, 1]] = -np.inf
     return Reference(users, table)
 
@@ -123,16 +140,25 @@ def compare_topk(name: str, ranker: GraphRanker, expected: Reference) -> Parity:
         A logit differs, a better item is left out, or an unwanted one is listed.
     """
     n_items = expected.logits.shape[1]
-    best = -np.sort(-expected.logits, axis=1)
-    found = []
-    for k in (min(10, n_items), n_items):
-        top = ranker.rank(expected.users, k)
-        rows, columns = np.nonzero(top.valid())
-        if not np.array_equal(np.isfinite(best[:, :k]), top.valid()):
-            raise ParityError(f"{name} lists seen items or leaves unseen ones out")
-        own = expected.logits[rows, top.items[rows, columns]]
-        found.append(compare(name, top.scores[rows, columns], own))
-        compare(f"rank by {name}", top.scores[rows, columns], best[rows, columns])
-        if np.unique(rows * n_items + top.items[rows, columns]).size != rows.size:
-            raise ParityError(f"{name} lists an item twice")
-    return found[-1]
+    compare_lists(name, ranker.rank(expected.users, min(10, n_items)), expected)
+    return compare_lists(name, ranker.rank(expected.users, n_items), expected)
+
+
+def compare_lists(name: str, top: TopK, expected: Reference) -> Parity:
+    """Hold ranked lists of the reference's users against it, up to ties.
+
+    Raises
+    ------
+    ParityError
+        A logit differs, a better item is left out, or an unwanted one is listed.
+    """
+    n_items, k = expected.logits.shape[1], top.items.shape[1]
+    best = -np.sort(-expected.logits, axis=1)[:, :k]
+    if not np.array_equal(np.isfinite(best), top.valid()):
+        raise ParityError(f"{name} lists seen items or leaves unseen ones out")
+    rows, columns = np.nonzero(top.valid())
+    items, scores = top.items[rows, columns], top.scores[rows, columns]
+    if np.unique(rows * n_items + items).size != rows.size:
+        raise ParityError(f"{name} lists an item twice")
+    compare(f"rank by {name}", scores, best[rows, columns])
+    return compare(name, scores, expected.logits[rows, items])

@@ -14,8 +14,10 @@ import {module}
     "module",
     [
         "ncf.scoring.bundle",
+        "ncf.scoring.golden",
         "ncf.scoring.ranking",
         "ncf.scoring.recommend",
+        "handlers.service",
         "batch.run",
         "batch.shards",
     ],
