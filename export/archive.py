@@ -23,6 +23,7 @@ CONFIG = "model-config.yaml"
 # What the handler imports: nothing but NumPy and ONNX Runtime beyond the standard library.
 CODE = (
     "ncf/__init__.py",
+    "ncf/arrays.py",
     "ncf/artifacts.py",
     "ncf/devices.py",
     "ncf/errors.py",

@@ -76,5 +76,5 @@ def _require_same_ids(ids: IdMap, table: Path, column: str) -> None:
         found = read_id_table(table, column)
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise ArtifactError(f"not readable ({error})", where=table) from error
-    if found.raw != ids.raw or found.titles != ids.titles:
+    if found != ids:
         raise ArtifactError(f"its ids are not those of {IDS_FILE}", where=table)

@@ -1,18 +1,95 @@
 """Raw ids at the edges, dense indices inside; one object owns the map between them.
 
+Ids lie packed in arrays, some ten bytes each, so that ten million users fit into any process.
 Maps are kept twice: as NumPy arrays for programs (no other library needed), and as Parquet for
 people and databases; see :mod:`ncf.data.tables`.
 """
 
-import itertools
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from ncf.arrays import map_npz
+
 _BYTES, _ENDS = "bytes", "ends"
+_AT_ONCE = 1 << 16  # texts decoded in one go
+
+
+class Texts(Sequence[str]):
+    """A list of strings packed into two arrays.
+
+    Parameters
+    ----------
+    content : uint8 array
+        UTF-8 bytes of all texts, one after the other.
+    ends : int64 array of shape (n,)
+        Where each text ends in ``content``.
+    """
+
+    def __init__(self, content: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> None:
+        self.content = content
+        self.ends = ends
+
+    @classmethod
+    def pack(cls, texts: Sequence[str]) -> "Texts":
+        """Pack strings."""
+        if isinstance(texts, cls):
+            return texts
+        encoded = [text.encode() for text in texts]
+        ends = np.cumsum([len(each) for each in encoded], dtype=np.int64)
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), ends)
+
+    def __len__(self) -> int:
+        """Count of texts."""
+        return self.ends.size
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            return (
+                [self[each] for each in range(start, stop, step)]
+                if step != 1
+                else [each.decode() for each in self.encoded(start, stop)]
+            )
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self.at(index % len(self)).decode()
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), _AT_ONCE):
+            yield from self[start : start + _AT_ONCE]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Texts)
+            and np.array_equal(self.ends, other.ends)
+            and np.array_equal(self.content, other.content)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # as lists have it
+
+    def at(self, index: int) -> bytes:
+        """UTF-8 bytes of one text."""
+        start = int(self.ends[index - 1]) if index else 0
+        return self.content[start : int(self.ends[index])].tobytes()
+
+    def encoded(self, start: int, stop: int) -> list[bytes]:
+        """UTF-8 bytes of the texts from ``start`` to ``stop``."""
+        if start >= stop:
+            return []
+        first = int(self.ends[start - 1]) if start else 0
+        ends = (self.ends[start:stop] - first).tolist()
+        whole = self.content[first : first + ends[-1]].tobytes()
+        return [whole[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
 
 class IdMap:
@@ -27,64 +104,77 @@ class IdMap:
     """
 
     def __init__(self, raw: Sequence[str], titles: Sequence[str | None] = ()) -> None:
-        self.raw = list(raw)
-        named = [title or None for title in titles]
-        self.titles = named if any(named) else []
+        self.raw = Texts.pack(raw)
+        if not isinstance(titles, Texts):
+            titles = Texts.pack([title or "" for title in titles] if any(titles) else [])
+        self.titles = titles
 
     def __len__(self) -> int:
         """Count of ids."""
         return len(self.raw)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IdMap) and (self.raw, self.titles) == (other.raw, other.titles)
+
+    __hash__ = None  # type: ignore[assignment]  # it may be large
+
     def index(self, raw: str) -> int | None:
         """Index of a raw id; None where it is unknown."""
-        return self._indices.get(raw)
+        found = int(self.indices([raw])[0])
+        return None if found < 0 else found
 
     def indices(self, raw: Sequence[str]) -> npt.NDArray[np.int64]:
         """Index of each raw id, int64 of shape ``(len(raw),)``; -1 where it is unknown."""
-        return np.fromiter((self._indices.get(each, -1) for each in raw), np.int64, len(raw))
+        # Half a surrogate pair has no UTF-8: its stand-in is no id that was read from a file.
+        wanted = [each.encode(errors="surrogatepass") for each in raw]
+        checksums = np.fromiter(map(zlib.crc32, wanted), np.uint32, len(wanted))
+        order, known = self._lookup
+        starts = np.searchsorted(known, checksums)
+        stops = np.searchsorted(known, checksums, side="right")
+        found = np.full(len(wanted), -1, np.int64)
+        for position in np.flatnonzero(stops > starts).tolist():
+            for index in order[starts[position] : stops[position]].tolist():
+                if self.raw.at(index) == wanted[position]:
+                    found[position] = index
+        return found
 
     def title(self, index: int) -> str | None:
         """Title of an index; None where it has none."""
-        return self.titles[index] if self.titles else None
+        return (self.titles[index] or None) if self.titles else None
 
     @cached_property
-    def _indices(self) -> dict[str, int]:
-        return {raw: index for index, raw in enumerate(self.raw)}
+    def _lookup(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+        """Indices in order of the CRC-32 of their ids, and these: 12 bytes an id."""
+        checksums = np.empty(len(self), np.uint32)
+        for start in range(0, len(self), _AT_ONCE):
+            encoded = self.raw.encoded(start, min(start + _AT_ONCE, len(self)))
+            checksums[start : start + len(encoded)] = list(map(zlib.crc32, encoded))
+        order = np.argsort(checksums, kind="stable")
+        return order, checksums[order]
 
 
-def write_id_maps(path: Path, maps: dict[str, IdMap]) -> None:
+def write_id_maps(path: Path, maps: Mapping[str, IdMap]) -> None:
     """Write id maps as one ``.npz``: UTF-8 bytes and where each text ends, by name."""
-    arrays: dict[str, npt.NDArray[np.uint8] | npt.NDArray[np.int64]] = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     for name, ids in maps.items():
-        arrays |= _packed(f"{name}_", ids.raw)
+        arrays |= _named(f"{name}_", ids.raw)
         if ids.titles:
-            arrays |= _packed(f"{name}_title_", [title or "" for title in ids.titles])
-    # Not compressed: the bytes of zlib differ between its versions.
+            arrays |= _named(f"{name}_title_", ids.titles)
+    # Not compressed: it can be mapped, and the bytes of zlib differ between its versions.
     np.savez(path, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
 
 
 def read_id_maps(path: Path, names: Sequence[str]) -> list[IdMap]:
-    """Read what :func:`write_id_maps` wrote."""
-    with np.load(path, allow_pickle=False) as file:
+    """Open what :func:`write_id_maps` wrote; mapped, not read."""
+    arrays = map_npz(path)
 
-        def texts(prefix: str) -> list[str]:
-            if f"{prefix}{_ENDS}" not in file:
-                return []
-            return _unpacked(file[f"{prefix}{_BYTES}"], file[f"{prefix}{_ENDS}"])
+    def texts(prefix: str) -> Texts:
+        if f"{prefix}{_ENDS}" not in arrays:
+            return Texts.pack([])
+        return Texts(arrays[f"{prefix}{_BYTES}"], arrays[f"{prefix}{_ENDS}"])
 
-        return [IdMap(texts(f"{name}_"), texts(f"{name}_title_")) for name in names]
-
-
-def _packed(
-    prefix: str, texts: Sequence[str]
-) -> dict[str, npt.NDArray[np.uint8] | npt.NDArray[np.int64]]:
-    encoded = [text.encode() for text in texts]
-    return {
-        f"{prefix}{_BYTES}": np.frombuffer(b"".join(encoded), np.uint8),
-        f"{prefix}{_ENDS}": np.cumsum([len(each) for each in encoded], dtype=np.int64),
-    }
+    return [IdMap(texts(f"{name}_"), texts(f"{name}_title_")) for name in names]
 
 
-def _unpacked(content: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> list[str]:
-    whole, limits = content.tobytes(), [0, *ends.tolist()]
-    return [whole[start:end].decode() for start, end in itertools.pairwise(limits)]
+def _named(prefix: str, texts: Texts) -> dict[str, npt.NDArray[Any]]:
+    return {f"{prefix}{_BYTES}": texts.content, f"{prefix}{_ENDS}": texts.ends}

@@ -1,15 +1,17 @@
 """Raw ids and their dense indices."""
 
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncf.columns import Columns
 from ncf.data.tables import read_id_table, write_id_table
-from ncf.identifiers import IdMap, read_id_maps, write_id_maps
+from ncf.identifiers import IdMap, Texts, read_id_maps, write_id_maps
 
 
 def test_an_id_has_its_position_as_index() -> None:
@@ -57,7 +59,8 @@ def test_a_written_map_is_read_as_it_was(raw: list[str], data: st.DataObject) ->
             read_id_table(Path(folder, "items.parquet"), Columns.ITEM_ID),
             read_id_maps(Path(folder, "ids.npz"), ["items"])[0],
         ):
-            assert found.raw == raw
+            assert list(found.raw) == raw
+            assert found == written
             assert [found.title(index) for index in range(len(raw))] == (
                 [title or None for title in titles] if titled else [None] * len(raw)
             )
@@ -68,3 +71,41 @@ def test_the_same_map_gives_the_same_bytes(tmp_path: Path) -> None:
     for path in paths:
         write_id_table(path, IdMap(["1", "2"], ["Up", None]), Columns.ITEM_ID)
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_ids_with_the_same_checksum_are_told_apart() -> None:
+    raw = ["plumless", "buckeroo"]  # a known collision of CRC-32
+    assert len({zlib.crc32(each.encode()) for each in raw}) == 1
+    for order in (raw, raw[::-1]):
+        assert IdMap(order).indices([*raw, "neither"]).tolist() == [
+            order.index(raw[0]),
+            order.index(raw[1]),
+            -1,
+        ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    raw=st.lists(ids, max_size=8),
+    start=st.integers(-10, 10),
+    stop=st.integers(-10, 10),
+    step=st.sampled_from([1, 2, -1]),
+)
+def test_packed_texts_are_the_list_they_were(
+    raw: list[str], start: int, stop: int, step: int
+) -> None:
+    packed = Texts.pack(raw)
+    assert list(packed) == raw
+    assert packed[start:stop:step] == raw[start:stop:step]
+    assert [packed[index] for index in range(-len(raw), len(raw))] == raw + raw
+    with pytest.raises(IndexError):
+        packed[len(raw)]
+
+
+def test_a_large_map_is_mapped_and_not_read(tmp_path: Path) -> None:
+    written = IdMap([str(number) for number in range(100_000)])
+    write_id_maps(tmp_path / "ids.npz", {"users": written})
+    (found,) = read_id_maps(tmp_path / "ids.npz", ["users"])
+    assert isinstance(found.raw.content, np.memmap)
+    assert found == written
+    assert found.indices(["99999", "x", "0"]).tolist() == [99999, -1, 0]

@@ -13,7 +13,8 @@ def write_id_table(path: Path, ids: IdMap, column: str) -> None:
     """Write a map: the raw id by index, and the title where there are titles."""
     columns = {column: pa.array(ids.raw, pa.string())}
     if ids.titles:
-        columns[Columns.TITLE] = pa.array(ids.titles, pa.string())
+        titles = [title or None for title in ids.titles]
+        columns[Columns.TITLE] = pa.array(titles, pa.string())
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 

@@ -6,6 +6,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ncf.arrays import map_npz
+
+_AT_ONCE = 1 << 20  # entries checked in one go
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -32,17 +36,29 @@ class Seen:
 
     @classmethod
     def read(cls, path: Path) -> "Seen":
-        """Read a file that ``scipy.sparse.save_npz`` wrote, without SciPy."""
-        with np.load(path, allow_pickle=False) as file:
-            return cls(file["indptr"], file["indices"], int(file["shape"][1]))
+        """Open a file that ``scipy.sparse.save_npz`` wrote, without SciPy; mapped, not read."""
+        arrays = map_npz(path)
+        return cls(arrays["indptr"], arrays["indices"], int(arrays["shape"][1]))
+
+    @classmethod
+    def of_pairs(
+        cls, rows: npt.NDArray[np.integer], items: npt.NDArray[np.integer], shape: tuple[int, int]
+    ) -> "Seen":
+        """Collect pairs, in any order and repeated or not, into rows."""
+        keys = np.unique(rows.astype(np.int64) * shape[1] + items)
+        starts = np.searchsorted(keys, np.arange(shape[0] + 1) * shape[1])
+        return cls(starts, keys % shape[1], shape[1])
 
     def within_bounds(self) -> bool:
         """Whether starts ascend over all items, and every item is one of the catalogue."""
-        rows = bool((np.diff(self.starts) >= 0).all()) and self.starts[0] == 0
-        items = self.items.size == 0 or bool(
-            self.items.min() >= 0 and self.items.max() < self.n_items
-        )
-        return bool(rows and items and self.starts[-1] == self.items.size)
+        if self.starts[0] != 0 or self.starts[-1] != self.items.size:
+            return False
+        for start in range(0, max(self.items.size, self.starts.size), _AT_ONCE):
+            rows = self.starts[start : start + _AT_ONCE + 1]
+            items = self.items[start : start + _AT_ONCE]
+            if (rows[1:] < rows[:-1]).any() or (items < 0).any() or (items >= self.n_items).any():
+                return False
+        return True
 
     def of(self, user: int) -> npt.NDArray[np.int64]:
         """Item indices of one user, ascending."""
@@ -59,3 +75,36 @@ class Seen:
         within = np.arange(positions.size) - np.repeat(np.cumsum(counts) - counts, counts)
         items = self.items[self.starts[users][positions] + within]
         return np.stack([positions, items.astype(np.int64)], axis=1)
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Interactions since the export, of some users.
+
+    Parameters
+    ----------
+    users : int64 array of shape (n,)
+        User indices, ascending, each once.
+    seen : Seen
+        The items of each.
+    """
+
+    users: npt.NDArray[np.int64]
+    seen: Seen
+
+    @classmethod
+    def of_pairs(
+        cls, users: npt.NDArray[np.int64], items: npt.NDArray[np.int64], n_items: int
+    ) -> "Fresh":
+        """Collect pairs, in any order and repeated or not."""
+        distinct, rows = np.unique(users, return_inverse=True)
+        return cls(distinct, Seen.of_pairs(rows, items, (distinct.size, n_items)))
+
+    def pairs(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Position in ``users`` and item of every interaction, int64, ``(pairs, 2)``."""
+        rows = np.searchsorted(self.users, users)
+        rows[rows == self.users.size] = 0
+        (positions,) = np.nonzero(self.users[rows] == users) if self.users.size else ([],)
+        positions = np.asarray(positions, np.int64)
+        pairs = self.seen.pairs(rows[positions])
+        return np.stack([positions[pairs[:, 0]], pairs[:, 1]], axis=1)

@@ -1,0 +1,49 @@
+"""Arrays of a ``.npz`` file, mapped into memory instead of read."""
+
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+_MAPPED_FROM = 1 << 16  # bytes; smaller arrays are read
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member: the last two are lengths
+
+
+def map_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Open the arrays of an uncompressed ``.npz`` file by name.
+
+    Large ones are mapped, which :func:`numpy.load` does for ``.npy`` files alone: processes on
+    one machine share them, and what is not touched takes no memory.
+
+    Raises
+    ------
+    ValueError
+        The file is compressed, or not what :func:`numpy.savez` writes.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    with np.load(path, allow_pickle=False) as archive, path.open("rb") as file:
+        for member in archive.zip.infolist():
+            name = member.filename.removesuffix(".npy")
+            if member.file_size < _MAPPED_FROM:
+                arrays[name] = archive[name]
+            elif member.compress_type == zipfile.ZIP_STORED:
+                arrays[name] = _mapped(path, file, member.header_offset)
+            else:
+                raise ValueError(f"{member.filename} is compressed")
+    return arrays
+
+
+def _mapped(path: Path, file: BinaryIO, start: int) -> npt.NDArray[Any]:
+    file.seek(start)
+    fields = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    file.seek(fields[-2] + fields[-1], 1)
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"array format {version} is not 1.0")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if fortran and len(shape) > 1:
+        raise ValueError("columns first")
+    return np.memmap(path, dtype, "r", file.tell(), shape)
