@@ -6,10 +6,11 @@ with ``a = W1_user p'`` once a user and ``b = W1_item q' + b1`` once an item. Fo
 catalogue, and ``W2 a`` moves into the bias of the second layer. GMF is a plain matrix product
 with the user row ``h * p``. What is left a pair are the tower's later layers.
 
-Inputs are ``rows[n, d]`` float32 (see :func:`user_rows`), ``seen[m, 2]`` int64 (position in
-``rows``, item) and ``k[1]`` int64; outputs are ``item[n, K]`` int64 and ``logit[n, K]`` float32,
-best first, ties by ascending index, with K = min(k, catalogue). Seen items count as minus
-infinity, so that they stand last where a user has fewer than K unseen ones.
+Inputs are ``rows[n, d]`` float32 (see :func:`user_rows`), ``mask[items]`` float32 (0, or minus
+infinity for an item that nobody may get), ``seen[m, 2]`` int64 (position in ``rows``, item) and
+``k[1]`` int64; outputs are ``item[n, K]`` int64 and ``logit[n, K]`` float32, best first, ties by
+ascending index, with K = min(k, catalogue). Masked and seen items count as minus infinity, so
+that they stand last where a user has fewer than K others.
 
 There are two forms of the tower. On a CPU, a loop over users (``Scan``) keeps a tile of hidden
 layers in the cache and lets the biases ride in ``Gemm``; on a GPU that would be many small
@@ -36,9 +37,10 @@ _USERS_AT_ONCE = 1 << 14
 
 
 class Ends(NamedTuple):
-    """Names of the values that the ranking nodes start from and end in."""
+    """Names of the values that the ranking nodes start from and end in; ``mask`` may be empty."""
 
     rows: str
+    mask: str
     seen: str
     k: str
     logit: str = "logit"
@@ -106,11 +108,13 @@ def topk_graph(weights: Weights, form: Form, tile_items: int = TILE_ITEMS) -> by
         A checked ONNX model.
     """
     graph = GraphBuilder()
-    rank_users(graph, weights, form, Ends("rows", "seen", "k"), tile_items)
+    n_items = weights[_sides(weights)[0] + ".item.weight"].shape[0]
+    rank_users(graph, weights, form, Ends("rows", "mask", "seen", "k"), tile_items)
     return graph.model(
         "topk",
         {
             "rows": (TensorProto.FLOAT, ["n", row_width(weights)]),
+            "mask": (TensorProto.FLOAT, [n_items]),
             "seen": (TensorProto.INT64, ["m", 2]),
             "k": (TensorProto.INT64, [1]),
         },
@@ -142,8 +146,10 @@ def rank_users(
         else:
             scores = tower.block(graph, rows)
         logits = graph.node("Add", logits, scores) if logits else scores
-    graph.constant("output_bias", weights["output.bias"])
-    logits = graph.node("Add", logits, "output_bias")
+    offset = graph.constant("output_bias", weights["output.bias"])
+    if ends.mask:  # added to the bias, which must be added anyway: it costs nothing
+        offset = graph.node("Add", ends.mask, "output_bias")
+    logits = graph.node("Add", logits, offset)
     graph.constant("unwanted", np.array(-np.inf, np.float32))
     count = graph.node(
         "Slice", graph.node("Shape", ends.seen), graph.integers(0), graph.integers(1)

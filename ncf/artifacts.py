@@ -34,7 +34,7 @@ class Kind:
     manifest : str
         Name of the manifest file.
     schema_version : int
-        Version that this toolkit writes, and the newest that it reads.
+        Version that this toolkit writes, and the only one that it reads.
     remedy : str
         The command that makes such a folder.
     members : str
@@ -73,12 +73,14 @@ CHECKPOINT = Kind(
 BUNDLE = Kind(
     "bundle",
     "bundle.json",
-    1,
+    2,
     "make it with 'ncf export'",
     r"(score|topk|topk\.cuda)\.onnx|score\.onnx\.data|(users|popular)\.npy|(ids|seen)\.npz"
     r"|(users|items)\.parquet|golden\.json|MODEL_CARD\.md",
 )
-RUN = Kind("run", "manifest.json", 1, "make it with 'ncf batch'", r"part-\d+\.parquet|_SUCCESS")
+RUN = Kind(
+    "run", "manifest.json", 2, "make it with 'ncf batch'", r"part-\d+\.(parquet|csv)|_SUCCESS"
+)
 
 
 @contextmanager
@@ -174,7 +176,7 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
     Raises
     ------
     ArtifactError
-        The manifest is missing, damaged, or of a newer schema version.
+        The manifest is missing, damaged, or of another schema version.
     """
     path = folder / kind.manifest
     if not path.is_file() or path.is_symlink():
@@ -185,7 +187,7 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
     try:
         document: Document = json.loads(content)
         version, digest, files = document[_SCHEMA], document.pop(_DIGEST), document[_FILES]
-        newer = version > kind.schema_version
+        newer, older = version > kind.schema_version, version < kind.schema_version
         names = [name for name, _ in files.items()]
         # Comparing the bytes too leaves no byte of the file, not even white space, unchecked.
         intact = sha256_bytes(canonical_json(document)) == digest
@@ -197,6 +199,12 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
             f"schema version {version} is newer than this toolkit reads ({kind.schema_version})",
             where=path,
             remedy="update the toolkit, or make the folder again with this one",
+        )
+    if older:
+        raise ArtifactError(
+            f"schema version {version} is older than this toolkit reads ({kind.schema_version})",
+            where=path,
+            remedy=f"make the {kind.noun} again: {kind.remedy}",
         )
     if not intact:
         raise _damaged(path, "content differs from its own digest", kind)

@@ -71,7 +71,7 @@ def test_what_was_sealed_is_read_back(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     digest = seal(tmp_path, BUNDLE, DOCUMENT)
     published = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    added = {"files": {"a": published}, "schema_version": 1, "digest": digest}
+    added = {"files": {"a": published}, "schema_version": BUNDLE.schema_version, "digest": digest}
     expected = {**DOCUMENT, **added}
     assert open_sealed(tmp_path, BUNDLE) == read_manifest(tmp_path, BUNDLE) == expected
 
@@ -206,6 +206,12 @@ def test_a_manifest_that_names_a_file_outside_its_folder_is_refused(
 def test_a_newer_schema_is_refused_with_both_versions(folder: Path) -> None:
     reseal(folder, lambda document: document.update(schema_version=12, news={"x": 1}))
     with pytest.raises(ArtifactError, match=r"version 12 is newer .*\(1\); update the toolkit"):
+        open_sealed(folder, CHECKPOINT)
+
+
+def test_an_older_schema_is_refused_with_both_versions(folder: Path) -> None:
+    reseal(folder, lambda document: document.update(schema_version=0))
+    with pytest.raises(ArtifactError, match=r"version 0 is older .*\(1\); make the checkpoint"):
         open_sealed(folder, CHECKPOINT)
 
 

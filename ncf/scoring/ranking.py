@@ -1,5 +1,6 @@
 """Top-K of users over the whole catalogue, unwanted items masked, by the exact graph."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -17,7 +18,9 @@ from ncf.scoring.sessions import CUDA, open_session
 _LOOP_USERS, _LOOP_LOGITS = 64, 1 << 21
 _BLOCK_USERS, _BLOCK_VALUES = 1024, 1 << 26
 
+Users = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.int64]
+_OUTPUTS = ("item", "logit")
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,25 @@ class GraphRanker:
         A form of its top-K graph, open.
     form : Device
         Which form: that for the CPU, or that for CUDA.
+    allowed : bool array of shape (items,), optional
+        Items that may be listed; all of them if not given.
     """
 
     def __init__(
-        self, bundle: Bundle, session: ort.InferenceSession, form: Device = Device.CPU
+        self,
+        bundle: Bundle,
+        session: ort.InferenceSession,
+        form: Device = Device.CPU,
+        allowed: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self._bundle = bundle
         self._session = session
+        self.device = Device.CUDA if CUDA in session.get_providers() else Device.CPU
+        mask = np.zeros(bundle.n_items, np.float32)
+        if allowed is not None:
+            mask[~allowed] = -np.inf
+        # It stays on the device: the other inputs change with every call.
+        self._mask = ort.OrtValue.ortvalue_from_numpy(mask, self.device.value, 0)
         if form is Device.CUDA:
             values = bundle.n_items * bundle.manifest["model"]["row_width"]
             self._step = max(1, min(_BLOCK_USERS, _BLOCK_VALUES // values))
@@ -67,7 +82,13 @@ class GraphRanker:
             self._step = max(1, min(_LOOP_USERS, _LOOP_LOGITS // bundle.n_items))
 
     @classmethod
-    def open(cls, bundle: Bundle, device: Device = Device.CPU, threads: int = 0) -> "GraphRanker":
+    def open(
+        cls,
+        bundle: Bundle,
+        device: Device = Device.CPU,
+        threads: int = 0,
+        allowed: npt.NDArray[np.bool_] | None = None,
+    ) -> "GraphRanker":
         """Open the graph on a device, with so many threads; 0 takes every core.
 
         Raises
@@ -77,9 +98,15 @@ class GraphRanker:
         """
         session = open_session(bundle.topk_graph, device, threads)
         on_cuda = CUDA in session.get_providers()
-        return cls(bundle, session, Device.CUDA if on_cuda else Device.CPU)
+        return cls(bundle, session, Device.CUDA if on_cuda else Device.CPU, allowed)
 
-    def rank(self, users: npt.NDArray[np.int64], k: int, pool: Executor | None = None) -> TopK:
+    def rank(
+        self,
+        users: Users,
+        k: int,
+        pool: Executor | None = None,
+        unwanted: Callable[[Users], Pairs] | None = None,
+    ) -> TopK:
         """Top-K unseen items of each user.
 
         Parameters
@@ -91,6 +118,9 @@ class GraphRanker:
         pool : Executor, optional
             Threads that rank blocks of users side by side. With sessions of one thread this beats
             one session of many threads, whose operators are too small to share out.
+        unwanted : callable, optional
+            Gives position and item of what a block of users must not get; if not given, what the
+            bundle says they have seen.
 
         Raises
         ------
@@ -102,16 +132,17 @@ class GraphRanker:
             A score is NaN.
         """
         self._check(users, k)
+        unwanted = unwanted or self._bundle.seen.pairs
         blocks = [users[start : start + self._step] for start in range(0, users.size, self._step)]
 
-        def rank_block(block: npt.NDArray[np.int64]) -> TopK:
-            return self.rank_masked(block, self._bundle.seen.pairs(block), k)
+        def rank_block(block: Users) -> TopK:
+            return self.rank_masked(block, unwanted(block), k)
 
         parts = list((pool.map if pool else map)(rank_block, blocks)) or [self._nobody(k)]
         items, scores = ([getattr(part, name) for part in parts] for name in ("items", "scores"))
         return TopK(np.concatenate(items), np.concatenate(scores))
 
-    def rank_masked(self, users: npt.NDArray[np.int64], unwanted: Pairs, k: int) -> TopK:
+    def rank_masked(self, users: Users, unwanted: Pairs, k: int) -> TopK:
         """Top-K of each user but for given items, in one call of the graph.
 
         Parameters
@@ -131,7 +162,14 @@ class GraphRanker:
             "seen": unwanted,
             "k": np.array([k], np.int64),
         }
-        items, scores = self._session.run(["item", "logit"], feeds)
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input("mask", self._mask)
+        for name, array in feeds.items():
+            binding.bind_cpu_input(name, array)
+        for name in _OUTPUTS:
+            binding.bind_output(name)
+        self._session.run_with_iobinding(binding)
+        items, scores = binding.copy_outputs_to_cpu()
         if np.isnan(scores).any():
             raise ArtifactError("the model scores NaN", where=self._bundle.path)
         return TopK(items, scores)
@@ -140,7 +178,7 @@ class GraphRanker:
         shape = (0, min(k, self._bundle.n_items))
         return TopK(np.empty(shape, np.int64), np.empty(shape, np.float32))
 
-    def _check(self, users: npt.NDArray[np.int64], k: int) -> None:
+    def _check(self, users: Users, k: int) -> None:
         check_k(k)
         # The graph knows no users, but NumPy would take -1 for the last row.
         if users.size and not (users.min() >= 0 and users.max() < self._bundle.n_users):

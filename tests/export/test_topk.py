@@ -26,9 +26,20 @@ def random_weights(kind: Kind, layers: int, n_users: int, n_items: int, seed: in
 
 
 def rank(
-    graph: bytes, rows: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_], k: int
+    graph: bytes,
+    rows: npt.NDArray[np.float32],
+    seen: npt.NDArray[np.bool_],
+    k: int,
+    masked: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    feeds = {"rows": rows, "seen": np.argwhere(seen), "k": np.array([k], np.int64)}
+    """Run a graph; ``masked`` items are wanted by nobody."""
+    masked = np.zeros(seen.shape[1], np.bool_) if masked is None else masked
+    feeds = {
+        "rows": rows,
+        "mask": np.where(masked, -np.inf, 0).astype(np.float32),
+        "seen": np.argwhere(seen),
+        "k": np.array([k], np.int64),
+    }
     items, logits = open_cpu(graph, threads=1).run(["item", "logit"], feeds)
     return items, logits
 
@@ -78,12 +89,13 @@ def test_any_catalogue_tile_and_k(
 ) -> None:
     weights = random_weights(kind, layers, 3, n_items, seed)
     rows = np.concatenate(list(user_rows(weights)))
-    seen = np.random.default_rng(seed).random((3, n_items)) < 0.4
-    items, logits = rank(topk_graph(weights, Form.LOOP, tile), rows, seen, k)
+    rng = np.random.default_rng(seed)
+    seen, masked = rng.random((3, n_items)) < 0.4, rng.random(n_items) < 0.2
+    items, logits = rank(topk_graph(weights, Form.LOOP, tile), rows, seen, k, masked)
     assert items.shape == logits.shape == (3, min(k, n_items))
     for user in range(3):
         scores = {item: numpy_logit(weights, user, item) for item in range(n_items)}
-        expected = best_unseen(scores, set(np.flatnonzero(seen[user]).tolist()), k)
+        expected = best_unseen(scores, set(np.flatnonzero(seen[user] | masked).tolist()), k)
         best = [scores[item] for item in expected]
         np.testing.assert_allclose(logits[user, : len(best)], best, atol=1e-5)
         assert np.isneginf(logits[user, len(best) :]).all()

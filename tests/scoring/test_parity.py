@@ -22,9 +22,11 @@ class Answers(GraphRanker):
     def __init__(self, items: list[list[int]], scores: npt.NDArray[np.float32]) -> None:
         self._answer = TopK(np.array(items, np.int64), scores)
 
-    def rank(self, users: npt.NDArray[np.int64], k: int, pool: object = None) -> TopK:
+    def rank(
+        self, users: npt.NDArray[np.int64], k: int, pool: object = None, unwanted: object = None
+    ) -> TopK:
         assert users.size == 2
-        assert pool is None
+        assert pool is unwanted is None
         return TopK(self._answer.items[:, :k], self._answer.scores[:, :k])
 
 
