@@ -1,112 +1,142 @@
-"""Shards: contiguous ranges of users, each scored on its own and written as one part."""
+"""Shards: contiguous ranges of an audience, each scored on its own and written as one part.
 
-from collections.abc import Iterator
+Scoring a shard is a plain function of what it is given, so that another engine than the threads
+of :mod:`batch.engine` can run it elsewhere.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy.typing as npt
 
-from ncf.columns import Columns
+from batch.audience import Audience, Indices
+from batch.tables import Lists, Style, write_lists
 from ncf.policies import Policy
-from ncf.scoring.bundle import Bundle
 from ncf.scoring.ranking import GraphRanker
-
-PARTS = "part-*.parquet"
-
-
-def _schema(text: pa.DataType) -> pa.Schema:
-    return pa.schema(
-        [
-            pa.field(Columns.USER_ID, text, nullable=False),
-            pa.field(Columns.RANK, pa.int16(), nullable=False),
-            pa.field(Columns.ITEM_ID, text, nullable=False),
-            pa.field(Columns.SCORE, pa.float32(), nullable=False),
-            pa.field(Columns.POLICY, text, nullable=False),
-        ]
-    )
-
-
-SCHEMA = _schema(pa.string())  # as readers of a part see it
-_IN_MEMORY = _schema(pa.dictionary(pa.int32(), pa.string()))
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A contiguous range of users.
+    """A contiguous range of an audience.
 
     Parameters
     ----------
     number : int
         From 0.
     start, stop : int
-        User indices in ``[start, stop)``.
+        Positions in ``[start, stop)``.
     """
 
     number: int
     start: int
     stop: int
 
-    @property
-    def part(self) -> str:
-        """Name of the file that holds its rows."""
-        return f"part-{self.number:05d}.parquet"
+
+def plan(size: int, each: int) -> Iterator[Shard]:
+    """Cut an audience into shards of ``each`` users; the last may be smaller."""
+    for number, start in enumerate(range(0, size, each)):
+        yield Shard(number, start, min(start + each, size))
 
 
-def plan(n_users: int, size: int) -> Iterator[Shard]:
-    """Cut users into shards of ``size``; the last may be smaller."""
-    for number, start in enumerate(range(0, n_users, size)):
-        yield Shard(number, start, min(start + size, n_users))
+class Stopped(Exception):  # noqa: N818 - not an error: the run was told to stop
+    """The run is ending; blocks that have not begun are not scored."""
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """What scores shards.
+class Task:
+    """What scores and writes shards.
 
     Parameters
     ----------
-    bundle : Bundle
-        Raw ids.
+    audience : Audience
+        Users, and what they must not get.
     ranker : GraphRanker
-        Ranks user indices.
+        Ranks the users whom the model knows.
     k : int
         Rows a user at most, at least 1.
+    style : Style
+        How parts are written.
     pool : Executor or None
         Threads for the blocks of a shard.
+    stop : threading.Event
+        Set to end the scoring within a block.
+    scored : callable
+        Told the count of users after each block.
     """
 
-    bundle: Bundle
+    audience: Audience
     ranker: GraphRanker
     k: int
+    style: Style = field(default_factory=Style)
     pool: Executor | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    scored: Callable[[int], None] = lambda _: None
+
+    def unwanted(self, users: Indices) -> npt.NDArray[np.int64]:
+        """Tell what a block of users must not get; counts the block first."""
+        if self.stop.is_set():
+            raise Stopped
+        self.scored(users.size)
+        return self.audience.unwanted(users)
 
 
-def write_table(table: pa.Table, file: BinaryIO) -> None:
-    """Write a part: string columns as dictionaries, zstd, the same bytes for the same rows."""
-    pq.write_table(table, file, compression="zstd", store_schema=False)
+def make_part(task: Task, shard: Shard, file: BinaryIO) -> dict[str, Any]:
+    """Score a shard and write its part.
+
+    Returns
+    -------
+    dict
+        ``rows``, users by policy, and the seconds that scoring and writing took.
+    """
+    started = time.perf_counter()
+    lists = score(task, shard)
+    scored = time.perf_counter()
+    write_lists(lists, task.audience.bundle.items.raw, task.style, file)
+    written = time.perf_counter()
+    by_policy = zip(Policy, np.bincount(lists.policies, minlength=len(Policy)), strict=True)
+    return {
+        "rows": lists.items.size,
+        "users": {policy.value: int(count) for policy, count in by_policy},
+        "seconds": {"score": scored - started, "write": written - scored},
+    }
 
 
-def score(scoring: Scoring, shard: Shard) -> pa.Table:
-    """Top-K rows of one shard, users in order of index, ranks ascending."""
-    bundle = scoring.bundle
-    users = np.arange(shard.start, shard.stop, dtype=np.int64)
-    top = scoring.ranker.rank(users, scoring.k, scoring.pool)
+def score(task: Task, shard: Shard) -> Lists:
+    """Top-K of a shard's users: known ones by ascending index, then strangers."""
+    audience = task.audience
+    users = audience.known(shard.start, shard.stop)
+    top = task.ranker.rank(users, task.k, task.pool, task.unwanted)
     valid = top.valid()
-    rows, columns = np.nonzero(valid)
-    raw_users = pa.array(bundle.users.raw[shard.start : shard.stop], pa.string())
-    # Only the items of this shard go into the part's dictionary.
-    items, codes = np.unique(top.items[valid], return_inverse=True)
-    raw_items = pa.array([bundle.items.raw[item] for item in items.tolist()], pa.string())
-    policy = np.zeros(rows.size, np.int32)
-    return pa.table(
-        [
-            pa.DictionaryArray.from_arrays(rows.astype(np.int32), raw_users),
-            pa.array((columns + 1).astype(np.int16)),
-            pa.DictionaryArray.from_arrays(codes.astype(np.int32), raw_items),
-            pa.array(top.scores[valid]),
-            pa.DictionaryArray.from_arrays(policy, pa.array([Policy.MODEL.value])),
+    first = max(shard.start - audience.n_known, 0)
+    last = max(shard.stop - audience.n_known, 0)
+    popular = [_popular(audience, stranger, task.k) for stranger in range(first, last)]
+    task.scored(len(popular))
+    raw = audience.bundle.users.raw
+    whole = users.size and users[-1] - users[0] + 1 == users.size
+    return Lists(
+        users=[
+            *(raw[int(users[0]) : int(users[-1]) + 1] if whole else map(raw.__getitem__, users)),
+            *audience.strangers[first:last],
         ],
-        schema=_IN_MEMORY,
+        counts=np.concatenate([valid.sum(axis=1), [each.size for each in popular]]).astype(
+            np.int64
+        ),
+        items=np.concatenate([top.items[valid], *popular]).astype(np.int64),
+        scores=np.concatenate(
+            [top.scores[valid], *(np.full(each.size, np.nan, np.float32) for each in popular)]
+        ),
+        policies=np.repeat(np.arange(2), [users.size, len(popular)]),
     )
+
+
+def _popular(audience: Audience, stranger: int, k: int) -> npt.NDArray[np.int32]:
+    """Most popular items that a stranger has not seen."""
+    seen = audience.strangers_seen.of(stranger)
+    popular = audience.bundle.popular
+    popular = popular[audience.allowed[popular]][: k + seen.size]
+    return popular[~np.isin(popular, seen)][:k]

@@ -1,28 +1,38 @@
 """Check a published run: digests, schema, ranks, completeness, and no seen item."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow as pa
 
-from batch.shards import PARTS, SCHEMA
+from batch.audience import Audience, Filters, read_audience
+from batch.runs import local_copy, style_of
+from batch.shards import Shard, plan
+from batch.tables import Style, read_part
 from ncf.artifacts import RUN, open_sealed
 from ncf.columns import Columns
-from ncf.errors import ArtifactError
-from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.errors import ArtifactError, UsageError
+from ncf.files import sha256
+from ncf.policies import Policy, Strangers
+from ncf.scoring.bundle import open_bundle
 
 
-def verify_run(path: Path, bundle: Path | None = None) -> dict[str, Any]:
+def verify_run(
+    run: str | Path, bundle: Path | None = None, filters: Filters | None = None
+) -> dict[str, Any]:
     """Check a run, part by part.
 
     Parameters
     ----------
-    path : Path
-        Folder of the run.
+    run : str or Path
+        Folder of the run, or its URI (then it is copied aside first).
     bundle : Path, optional
         What it was scored with: then users, seen items and items are checked too.
+    filters : Filters, optional
+        The files that it was run with, if any; needed beside ``bundle``.
 
     Returns
     -------
@@ -33,64 +43,115 @@ def verify_run(path: Path, bundle: Path | None = None) -> dict[str, Any]:
     ------
     ArtifactError
         Something is damaged, missing or wrong; the message names the part.
+    UsageError
+        The run was made with files that are not given, or with others.
     """
-    manifest = open_sealed(path, RUN)
-    opened = open_bundle(bundle) if bundle else None
-    if opened and manifest["inputs"]["bundle"] != opened.digest:
+    with local_copy(str(run)) as path:
+        manifest = open_sealed(path, RUN)
+        audience = _audience(path, manifest, bundle, filters or Filters()) if bundle else None
+        style = style_of(manifest)
+        parts: Mapping[str, int] = manifest["rows_by_part"]
+        shards = list(plan(manifest["users"], manifest["parameters"]["shard_users"]))
+        if [style.part(shard.number) for shard in shards] != sorted(parts):
+            raise ArtifactError("its parts do not hold all of its users", where=path)
+        users = 0
+        for shard in shards:
+            part = path / style.part(shard.number)
+            table = _read(part, style, parts[part.name])
+            users += _check_ranks(part, table, manifest["parameters"]["k"])
+            if audience:
+                _check_against(part, table, audience, shard, manifest["parameters"]["k"])
+    checked = {"parts": len(shards), "users": users, "rows": manifest["rows"]}
+    return {**checked, "digest": manifest["digest"]}
+
+
+def _audience(path: Path, manifest: Mapping[str, Any], bundle: Path, filters: Filters) -> Audience:
+    opened = open_bundle(bundle)
+    recorded = dict(manifest["inputs"])
+    if (digest := recorded.pop("bundle")) != opened.digest:
         raise ArtifactError(
-            f"was scored with bundle {manifest['inputs']['bundle'][:12]}, given is "
-            f"{opened.digest[:12]}",
+            f"was scored with bundle {digest[:12]}, given is {opened.digest[:12]}",
             where=path,
             remedy="give the bundle it was scored with",
         )
-    users = 0
-    for part in sorted(path.glob(PARTS)):
-        table = _read_part(part, manifest["rows_by_part"].get(part.name))
-        users += _check_ranks(part, table, manifest["parameters"]["k"])
-        if opened:
-            _check_against(part, table, opened, manifest["parameters"]["k"])
-    if len(list(path.glob(PARTS))) != len(manifest["rows_by_part"]):
-        raise ArtifactError("a part is missing", where=path)
-    if opened and manifest["users"] != opened.n_users:
-        raise ArtifactError("users of the bundle are missing", where=path)
-    parts = len(manifest["rows_by_part"])
-    return {"parts": parts, "users": users, "rows": manifest["rows"], "digest": manifest["digest"]}
+    given = {name: sha256(file) for name, file in filters.files().items()}
+    for name in sorted(recorded.keys() | given.keys()):
+        if recorded.get(name) != given.get(name):
+            raise UsageError(
+                f"was not run with this --{name.replace('_', '-')}",
+                where=path,
+                remedy="give the files it was run with, or leave --bundle out",
+            )
+    cold = manifest["parameters"]["cold_user"]
+    wanted = Strangers(cold) if cold else None
+    audience = read_audience(
+        opened,
+        Filters(filters.seen, filters.users, filters.exclude_items, filters.candidates, wanted),
+    )
+    if len(audience) != manifest["users"]:
+        raise ArtifactError("users are missing", where=path)
+    return audience
 
 
-def _read_part(part: Path, rows: int | None) -> pd.DataFrame:
-    table = pq.read_table(part)
-    if not table.schema.equals(SCHEMA):
-        raise ArtifactError("columns are not those of the contract", where=part)
-    if table.num_rows != rows:
-        raise ArtifactError(f"{table.num_rows} rows where {rows} belong", where=part)
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+def _read(part: Path, style: Style, rows: int) -> pd.DataFrame:
+    if not part.is_file():
+        raise ArtifactError("part is missing", where=part)
+    try:
+        table = read_part(part, style)
+    except (ValueError, KeyError, OSError, pa.ArrowException) as error:
+        raise ArtifactError(str(error), where=part) from error
+    if len(table) != rows:
+        raise ArtifactError(f"{len(table)} rows where {rows} belong", where=part)
+    return table
 
 
 def _check_ranks(part: Path, table: pd.DataFrame, k: int) -> int:
     """Ranks go from 1 without a gap, scores do not rise, no item twice; counts the users."""
     by_user = table.groupby(Columns.USER_ID, sort=False)
     expected = by_user.cumcount() + 1
-    falling = by_user[Columns.SCORE].diff().fillna(0) <= 0
     if not (table[Columns.RANK] == expected).all() or not (expected <= k).all():
         raise ArtifactError("ranks are not 1, 2, 3, … up to k", where=part)
-    if not falling.all() or not np.isfinite(table[Columns.SCORE]).all():
+    scored = table[Columns.POLICY] == Policy.MODEL
+    if not scored.eq(table[Columns.POLICY] != Policy.POPULAR).all():
+        raise ArtifactError("holds an unknown policy", where=part)
+    finite = np.isfinite(table[Columns.SCORE])
+    rising = by_user[Columns.SCORE].diff() > 0
+    if rising.any() or not finite.eq(scored).all():
         raise ArtifactError("scores rise with the rank, or are not numbers", where=part)
     if table.duplicated([Columns.USER_ID, Columns.ITEM_ID]).any():
         raise ArtifactError("an item stands twice in a user's list", where=part)
     return int(by_user.ngroups)
 
 
-def _check_against(part: Path, table: pd.DataFrame, bundle: Bundle, k: int) -> None:
-    users = bundle.users.indices(table[Columns.USER_ID].tolist())
+def _check_against(
+    part: Path, table: pd.DataFrame, audience: Audience, shard: Shard, k: int
+) -> None:
+    """Hold a part against what its users have seen, to the row."""
+    bundle = audience.bundle
     items = bundle.items.indices(table[Columns.ITEM_ID].tolist())
-    if (users < 0).any() or (items < 0).any():
+    if (items < 0).any():
         raise ArtifactError("holds an id that the bundle does not know", where=part)
-    distinct = np.unique(users)
-    seen = bundle.seen.pairs(distinct)
-    keys = distinct[seen[:, 0]] * bundle.n_items + seen[:, 1]
-    if np.isin(users * bundle.n_items + items, keys).any():
+    if not audience.allowed[items].all():
+        raise ArtifactError("lists an item that nobody may get", where=part)
+    users = audience.known(shard.start, shard.stop)
+    first, last = (max(end - audience.n_known, 0) for end in (shard.start, shard.stop))
+    raw = [*(bundle.users.raw[user] for user in users.tolist()), *audience.strangers[first:last]]
+    strangers = audience.strangers_seen.pairs(np.arange(first, last))
+    strangers[:, 0] += users.size
+    seen = np.concatenate([audience.unwanted(users), strangers])
+    keys = np.unique(seen[:, 0] * bundle.n_items + seen[:, 1])
+    keys = keys[audience.allowed[keys % bundle.n_items]]
+    room = np.count_nonzero(audience.allowed) - np.bincount(
+        keys // bundle.n_items, minlength=len(raw)
+    )
+    counts = np.minimum(k, room)
+    owners = np.repeat(np.arange(len(raw)), counts)
+    if table[Columns.USER_ID].tolist() != [raw[owner] for owner in owners.tolist()]:
+        raise ArtifactError(
+            "its users, or the rows of one, are not those that unseen items allow", where=part
+        )
+    if np.isin(owners * bundle.n_items + items, keys).any():
         raise ArtifactError("lists an item that its user has seen", where=part)
-    counts = np.bincount(np.searchsorted(distinct, users), minlength=distinct.size)
-    if (counts != np.minimum(k, bundle.n_items - bundle.seen.counts(distinct))).any():
-        raise ArtifactError("a user has fewer rows than unseen items allow", where=part)
+    model = owners < users.size
+    if not ((table[Columns.POLICY] == Policy.MODEL) == model).all():
+        raise ArtifactError("a policy is not that of its user", where=part)

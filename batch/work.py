@@ -5,20 +5,20 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
-import pyarrow as pa
-
-from batch.shards import Shard, write_table
 from ncf.artifacts import Document, canonical_json
-from ncf.files import atomic_file, flush_tree, fsync, sha256, storage_errors, sweep
+from ncf.files import atomic_file, sha256, storage_errors, sweep
 
-WORK_FOLDER = ".work"
 _IDENTITY = "identity.json"
+_NAME = "name"
+
+Part = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Work:
-    """Parts finished so far, and a note beside each; the caller holds the output folder's lock.
+    """Parts finished so far, and a note beside each; the caller holds the output's lock.
 
     Parameters
     ----------
@@ -29,22 +29,26 @@ class Work:
     folder: Path
 
     @classmethod
-    def open(cls, out: Path, identity: Document) -> "Work":
+    def open(cls, folder: Path, identity: Document, forget: Callable[[str], None]) -> "Work":
         """Take up the work on the same inputs, or begin anew.
 
         Parameters
         ----------
-        out : Path
-            Folder of all runs.
+        folder : Path
+            Where it lies.
         identity : dict
             Everything that decides the bytes of the parts.
+        forget : callable
+            Told the name under which abandoned work had begun to be published.
         """
-        work = cls(out / WORK_FOLDER)
-        wanted, found = canonical_json(identity), work.folder / _IDENTITY
-        with storage_errors(work.folder):
+        work = cls(folder)
+        wanted, found = canonical_json(identity), folder / _IDENTITY
+        with storage_errors(folder):
             if not found.is_file() or found.read_bytes() != wanted:
-                if work.folder.exists():
-                    shutil.rmtree(work.folder)
+                if (folder / _NAME).is_file():
+                    forget((folder / _NAME).read_text(encoding="utf-8"))
+                if folder.exists():
+                    shutil.rmtree(folder)
                 work.parts.mkdir(parents=True)
                 work.notes.mkdir()
                 with atomic_file(found) as file:
@@ -62,33 +66,43 @@ class Work:
         """Folder of what is known of each part."""
         return self.folder / "notes"
 
-    def finish(self, shard: Shard, make: Callable[[], pa.Table]) -> tuple[int, bool]:
-        """Count the rows of a shard's part, and make it unless it is here, whole.
+    def finish(self, name: str, make: Callable[[BinaryIO], Part]) -> tuple[Part, bool]:
+        """Tell the facts of a part, and make it unless it is here, whole.
 
         Returns
         -------
-        rows : int
-            Rows of the part.
+        facts : dict
+            What ``make`` said of it.
         reused : bool
             Whether it was here.
         """
-        part, note = self.parts / shard.part, self.notes / f"{shard.part}.json"
+        part, note = self.parts / name, self.notes / f"{name}.json"
         if part.is_file() and note.is_file():
-            facts = json.loads(note.read_bytes())
-            if facts["sha256"] == sha256(part):
-                return int(facts["rows"]), True
-        table = make()
+            facts: Part = json.loads(note.read_bytes())
+            if facts.pop("sha256") == sha256(part):
+                return facts, True
         with atomic_file(part) as file:
-            write_table(table, file)
+            facts = make(file)
         # The note comes last: a part without one is not counted on.
         with atomic_file(note) as file:
-            file.write(canonical_json({"rows": table.num_rows, "sha256": sha256(part)}))
-        return int(table.num_rows), False
+            file.write(canonical_json({**facts, "sha256": sha256(part)}))
+        return facts, False
 
-    def publish(self, target: Path) -> None:
-        """Rename the sealed parts to their final name, and clear the rest away."""
-        with storage_errors(target):
-            flush_tree(self.parts)
-            self.parts.rename(target)
-            fsync(target.parent)
-            shutil.rmtree(self.folder)
+    def name(self, choose: Callable[[], str]) -> str:
+        """Name of the run, chosen once: a publishing that died goes on under the same."""
+        path = self.folder / _NAME
+        if not path.is_file():
+            with atomic_file(path) as file:
+                file.write(choose().encode())
+        return path.read_text(encoding="utf-8")
+
+    def published(self) -> str | None:
+        """Name of the run, where its parts have been renamed away and only LATEST is behind."""
+        path = self.folder / _NAME
+        if self.parts.exists() or not path.is_file():
+            return None
+        return path.read_text(encoding="utf-8")
+
+    def clear(self) -> None:
+        """Remove what is left once all is published."""
+        shutil.rmtree(self.folder)

@@ -15,4 +15,6 @@ class Columns:
     ITEM: Final = "item"  # dense index, int32
     RANK: Final = "rank"  # from 1
     SCORE: Final = "score"  # logit
+    ITEM_IDS: Final = "item_ids"  # raw ids from the best
+    SCORES: Final = "scores"  # their logits
     POLICY: Final = "policy"  # "model" or "popular"

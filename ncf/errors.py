@@ -36,7 +36,7 @@ class ConfigError(NcfError):
 
 
 class RatingsError(NcfError):
-    """A ratings file, a title file or an NCF triple cannot be read as it stands."""
+    """A file of ratings, titles or ids cannot be read as it stands."""
 
 
 class SourceError(NcfError):
@@ -89,8 +89,8 @@ class LockedError(NcfError):
     http_status = 503
 
 
-class InterruptedTrainingError(NcfError):
-    """Training was interrupted; the message says what was left behind and how to go on."""
+class InterruptedWorkError(NcfError):
+    """A training or a batch was interrupted; the message says what is kept and how to go on."""
 
     exit_code = 130
     http_status = 503

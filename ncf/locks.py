@@ -1,4 +1,4 @@
-"""One writer at a time."""
+"""One writer at a time; and nobody removes what somebody reads."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: there readers and removers do not know of each other
+    fcntl = None  # type: ignore[assignment]
 
 from ncf.errors import LockedError
 from ncf.files import storage_errors
@@ -40,3 +45,37 @@ def writer_lock(target: Path) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def reader_lock(file: Path) -> Iterator[bool]:
+    """Hold a file against :func:`removal_lock`, with other readers; gives whether it is there.
+
+    Nothing is written: readers need no right to.
+    """
+    with _shared_or_not(file, exclusive=False) as held:
+        yield held and file.exists()
+
+
+@contextmanager
+def removal_lock(file: Path) -> Iterator[bool]:
+    """Hold a file alone; gives False where a reader holds it."""
+    with _shared_or_not(file, exclusive=True) as held:
+        yield held
+
+
+@contextmanager
+def _shared_or_not(file: Path, *, exclusive: bool) -> Iterator[bool]:
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except FileNotFoundError:
+        yield exclusive  # nothing there for anybody to read
+        return
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)

@@ -15,3 +15,10 @@ class ColdUser(StrEnum):
 
     POPULAR = "popular"
     ERROR = "error"
+
+
+class Strangers(StrEnum):
+    """What a batch does with users whom the model does not know."""
+
+    POPULAR = "popular"
+    SKIP = "skip"

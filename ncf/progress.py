@@ -2,27 +2,39 @@
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pythonjsonlogger.json import JsonFormatter
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 10.0
 
 
+class _Rate(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
+
+
 class Reporter:
-    """Counts steps of one task and shows them.
+    """Counts steps of one task and shows them; threads may count side by side.
 
     Parameters
     ----------
@@ -40,44 +52,55 @@ class Reporter:
         self._done = 0
         self._bar = bar
         self._id = TaskID(0)
+        self._lock = threading.Lock()
         self._started = self._spoke = time.monotonic()
         if bar is not None:
             self._id = bar.add_task(task, total=total, note="")
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Count ``steps`` more as done; ``note`` replaces the text beside the bar."""
-        self._done += steps
-        if self._bar is not None:
-            self._bar.advance(self._id, steps)
-            if note:
-                self._bar.update(self._id, note=note)
-            return
-        now = time.monotonic()
-        if now - self._spoke >= _SECONDS_BETWEEN_LINES:
-            self._spoke = now
-            self._log(note, now)
+        with self._lock:
+            self._done += steps
+            if self._bar is not None:
+                self._bar.advance(self._id, steps)
+                if note:
+                    self._bar.update(self._id, note=note)
+                return
+            now = time.monotonic()
+            if now - self._spoke >= _SECONDS_BETWEEN_LINES:
+                self._spoke = now
+                self._log(note, now)
 
     def _log(self, note: str, now: float) -> None:
         of_total = f"/{self._total:,}" if self._total else ""
+        rate = self._done / (now - self._started)
         left = ""
         if self._total and 0 < self._done <= self._total:
-            seconds = (now - self._started) * (self._total - self._done) / self._done
-            left = f", {seconds:.0f} s left"
-        logger.info("%s: %s%s%s %s", self._task, f"{self._done:,}", of_total, left, note)
+            left = f", {(self._total - self._done) / rate:.0f} s left"
+        done, speed = f"{self._done:,}", f"{rate:,.0f}/s"
+        facts = {"task": self._task, "done": self._done, "total": self._total, "rate": rate}
+        text = "%s: %s%s, %s%s %s"
+        logger.info(text, self._task, done, of_total, speed, left, note, extra=facts)
 
 
 @contextmanager
 def report(task: str, total: int | None = None) -> Iterator[Reporter]:
     """Show the progress of one task until the block ends."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or _logs_are_json():
         yield Reporter(task, total, None)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         yield Reporter(task, total, bar)
+
+
+def _logs_are_json() -> bool:
+    handlers = logging.getLogger().handlers
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in handlers)

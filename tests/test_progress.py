@@ -42,7 +42,7 @@ def test_off_a_terminal_a_line_counts_what_is_done_and_what_is_left(
         clock.seconds += 20
         progress.advance(1000, note="part 1")
     (line,) = caplog.messages
-    assert line == "score users: 1,000/4,000, 60 s left part 1"
+    assert line == "score users: 1,000/4,000, 50/s, 60 s left part 1"
 
 
 def test_off_a_terminal_there_is_at_most_one_line_in_ten_seconds(
@@ -75,7 +75,8 @@ def test_off_a_terminal_a_task_without_a_total_just_counts(
         progress.advance(1234)
         clock.seconds += 10
         progress.advance(0)
-    assert [line.strip() for line in caplog.messages] == ["read ratings: 1,234"] * 2
+    found = [line.strip() for line in caplog.messages]
+    assert found == ["read ratings: 1,234, 123/s", "read ratings: 1,234, 62/s"]
 
 
 def test_more_steps_than_promised_leave_no_time_below_zero(

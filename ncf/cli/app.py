@@ -9,8 +9,10 @@ from types import FrameType
 
 import typer
 
-from ncf.cli import data, model, serving
+from ncf.cli import batch, data, model, serving
 from ncf.errors import NcfError
+
+logger = logging.getLogger(__name__)
 
 _FAULT = 1
 _BAD_INPUT = 2
@@ -24,10 +26,10 @@ app = typer.Typer(
     context_settings={"max_content_width": 120},
 )
 app.add_typer(data.app, name="data")
+app.add_typer(batch.app, name="batch")
 app.command("train")(model.train)
 app.command("evaluate")(model.evaluate)
 app.command("export")(model.export)
-app.command("batch")(serving.batch)
 app.command("recommend")(serving.recommend)
 app.command("verify")(serving.verify)
 app.command("doctor")(serving.doctor)
@@ -73,7 +75,8 @@ def main() -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"ncf: {' '.join(message.split())}\n")
+    # Through the log, so that it is JSON where the log is.
+    logger.error("ncf: %s", " ".join(message.split()))
     return code
 
 

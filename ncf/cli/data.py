@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from ncf.cli.output import say, show
+from ncf.cli.output import AsJson, say, show
 from ncf.data.options import Exclude, Format, Options, SplitKind
 from ncf.errors import UsageError
 
 app = typer.Typer(help="Fetch public data sets and prepare ratings files.")
 
 Cache = Annotated[Path, typer.Option(help="Folder of fetched data sets.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
 
 
 @app.command("fetch")

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ncf.cli.output import show
+from ncf.cli.output import AsJson, show
 from ncf.devices import Device
 from ncf.errors import CapabilityError, UsageError
 from ncf.models.kinds import Variant
 from ncf.policies import ColdUser
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
 Data = Annotated[Path, typer.Option(help="Folder that 'ncf data prepare' made.")]
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder that 'ncf train' made.")]
 

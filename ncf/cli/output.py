@@ -1,10 +1,19 @@
-"""What commands print: figures on standard output, as lines or as JSON."""
+"""What commands print: figures on standard output, as lines or as JSON, and log lines."""
 
 import json
+import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import typer
 from rich.console import Console
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
+Length = Annotated[int, typer.Option("-k", help="Items a user at most.")]
+LogFormat = Annotated[
+    Literal["text", "json"],
+    typer.Option(help="Log lines on standard error: text, or JSON objects."),
+]
 
 
 def show(figures: Mapping[str, Any], *, as_json: bool) -> None:
@@ -28,8 +37,20 @@ def say(text: str) -> None:
 
 
 def _readable(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_readable(each)}" for name, each in value.items())
     if isinstance(value, bool) or value is None:
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def set_log_format(log_format: str) -> None:
+    """Choose how log lines look from now on, the last line of an error too."""
+    if log_format == "json":
+        from pythonjsonlogger.json import JsonFormatter
+
+        names = "%(asctime)s %(levelname)s %(name)s %(message)s"
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter(names, rename_fields={"asctime": "time"}))

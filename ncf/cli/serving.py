@@ -1,7 +1,6 @@
-"""``ncf batch``, ``recommend``, ``verify``, ``doctor``: what a bundle answers, and the machine."""
+"""``ncf recommend``, ``verify``, ``doctor``: what a bundle answers, and the machine."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,32 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ncf.cli.output import print_json, say, show
-from ncf.devices import Device
+from ncf.cli.output import AsJson, Length, print_json, say, show
 from ncf.errors import UsageError
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
 BundleFolder = Annotated[Path, typer.Option(help="Folder that 'ncf export' made.")]
-Length = Annotated[int, typer.Option("-k", help="Items a user at most.")]
-
-
-def batch(
-    bundle: BundleFolder,
-    out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("topk"),
-    k: Length = 10,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
-    shard_users: Annotated[int, typer.Option(help="Users a part.")] = 10_000,
-    workers: Annotated[int, typer.Option(help="Threads that score; 0: all cores.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Score every user against every unseen item and publish one Parquet table.
-
-    Example: ncf batch --bundle model_store/ncf --out topk -k 10
-    """
-    from batch.run import Job, run
-
-    figures = run(Job(bundle, out, k, device, shard_users, workers), datetime.now(UTC))
-    show({**figures, "table": str(out / figures["run"])}, as_json=as_json)
+FilterFile = Annotated[Path | None, typer.Option(help="What the run was given, if it was.")]
 
 
 def recommend(
@@ -83,20 +61,26 @@ def recommend(
 
 def verify(
     bundle: Annotated[Path | None, typer.Option(help="Folder that 'ncf export' made.")] = None,
-    run: Annotated[Path | None, typer.Option(help="Folder of a run of 'ncf batch'.")] = None,
+    run: Annotated[str | None, typer.Option(help="Folder or URI of a run.")] = None,
+    seen: FilterFile = None,
+    users: FilterFile = None,
+    exclude_items: FilterFile = None,
+    candidates: FilterFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a bundle, or a run (with its bundle: users and seen items too).
 
     Example: ncf verify --bundle model_store/ncf
     """
+    from batch.audience import Filters
     from batch.verify import verify_run
     from export.verify import verify_bundle
 
     if run is None and bundle is None:
         raise UsageError("give --bundle, --run, or both")
     if run is not None:
-        show(verify_run(run, bundle), as_json=as_json)
+        filters = Filters(seen, users, exclude_items, candidates)
+        show(verify_run(run, bundle, filters), as_json=as_json)
     elif bundle is not None:
         show(verify_bundle(bundle), as_json=as_json)
 

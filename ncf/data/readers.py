@@ -1,7 +1,7 @@
 """Ratings files in: every row's width and every value checked, ids kept as the strings they are."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,13 @@ class Ratings:
     dropped: int
 
 
-def read_ratings(path: Path, file_format: Format, *, min_rating: float | None = None) -> Ratings:
+def read_ratings(
+    path: Path,
+    file_format: Format,
+    *,
+    min_rating: float | None = None,
+    may_be_empty: bool = False,
+) -> Ratings:
     """Read a ratings file in bounded memory.
 
     Parameters
@@ -55,6 +61,8 @@ def read_ratings(path: Path, file_format: Format, *, min_rating: float | None = 
         What the lines look like.
     min_rating : float, optional
         Rows rated lower are left out, as if they were not there.
+    may_be_empty : bool
+        Whether a header alone is a file without rows, and no error.
 
     Raises
     ------
@@ -76,7 +84,40 @@ def read_ratings(path: Path, file_format: Format, *, min_rating: float | None = 
                 columns.add(rows, layout, min_rating, progress)
     if layout is None:
         raise RatingsError("the file is empty", where=path)
-    return columns.ratings(path)
+    return columns.ratings(path, may_be_empty=may_be_empty)
+
+
+def read_columns(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Block, pa.Table]]:
+    """Yield the rows of a CSV with exactly this header, block by block, as strings.
+
+    Raises
+    ------
+    RatingsError
+        The file is empty, its header is another, or a row is malformed.
+    """
+    expected = ",".join(columns)
+    layout, first = Layout(b",", columns, header=True, expected=expected), True
+    for whole in read_blocks(path):
+        block = whole
+        if first:
+            if block.rows()[0][1].decode().replace('"', "") != expected:
+                raise block.error(0, "unexpected header", f"expected '{expected}'")
+            block, first = block.without_first_row(), False
+        if block.data.strip(b"\n"):
+            yield block, parse_block(block, layout)
+    if first:
+        raise RatingsError("the file is empty", where=path, remedy=f"expected '{expected}'")
+
+
+def refuse_blank(table: pa.Table, block: Block, name: str) -> None:
+    """Refuse a blank id.
+
+    Raises
+    ------
+    RatingsError
+        The message names the line.
+    """
+    _refuse_where(pc.equal(pc.utf8_trim_whitespace(table[name]), ""), block, f"{name} is blank")
 
 
 def parse_block(block: Block, layout: Layout) -> pa.Table:
@@ -140,8 +181,7 @@ class _Collected:
     ) -> None:
         table = parse_block(block, layout)
         for name in (Columns.USER_ID, Columns.ITEM_ID):
-            blank = pc.equal(pc.utf8_trim_whitespace(table[name]), "")
-            _refuse_where(blank, block, f"{name} is blank")
+            refuse_blank(table, block, name)
         if Columns.TIMESTAMP in layout.columns:
             self._timestamps.append(self._clock.milliseconds(table[Columns.TIMESTAMP], block))
         if Columns.RATING in layout.columns:
@@ -155,9 +195,9 @@ class _Collected:
         self._items.append(table[Columns.ITEM_ID].combine_chunks().dictionary_encode())
         progress.advance(table.num_rows)
 
-    def ratings(self, path: Path) -> Ratings:
+    def ratings(self, path: Path, *, may_be_empty: bool) -> Ratings:
         users, items = _unify(self._users), _unify(self._items)
-        if len(users) == 0:
+        if len(users) == 0 and not may_be_empty:
             problem = "a header and no rows"
             if self._dropped:
                 problem = f"none of the {self._dropped:,} rows reaches --min-rating"

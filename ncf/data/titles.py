@@ -5,16 +5,10 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from ncf.columns import Columns
-from ncf.data.blocks import read_blocks
-from ncf.data.layouts import Layout
-from ncf.data.readers import parse_block
-from ncf.errors import RatingsError
+from ncf.data.readers import read_columns, refuse_blank
 
-_EXPECTED = f"{Columns.ITEM_ID},{Columns.TITLE}"
-_LAYOUT = Layout(b",", (Columns.ITEM_ID, Columns.TITLE), header=True, expected=_EXPECTED)
+_COLUMNS = (Columns.ITEM_ID, Columns.TITLE)
 
 Titles = dict[str, str]
 
@@ -28,26 +22,12 @@ def read_titles(path: Path) -> Titles:
         The header or a row is malformed, an id is blank or has two titles.
     """
     titles: Titles = {}
-    first = True
-    for whole in read_blocks(path):
-        block = whole
-        if first:
-            if block.rows()[0][1].decode().replace('"', "") != _EXPECTED:
-                raise block.error(0, "unexpected header", f"expected '{_EXPECTED}'")
-            block, first = block.without_first_row(), False
-            if not block.data.strip(b"\n"):
-                continue
-        table = parse_block(block, _LAYOUT)
-        blank = pc.equal(pc.utf8_trim_whitespace(table[Columns.ITEM_ID]), "")
-        row = pc.index(blank, value=True).as_py()
-        if row >= 0:
-            raise block.error(row, "item_id is blank")
-        names = zip(*(table[name].to_pylist() for name in _LAYOUT.columns), strict=True)
+    for block, table in read_columns(path, _COLUMNS):
+        refuse_blank(table, block, Columns.ITEM_ID)
+        names = zip(*(table[name].to_pylist() for name in _COLUMNS), strict=True)
         for row, (item, title) in enumerate(names):
             if titles.setdefault(item, title) != title:
                 raise block.error(row, f"item {item!r} has two titles", "keep one of them")
-    if first:
-        raise RatingsError("the file is empty", where=path)
     return titles
 
 
@@ -55,7 +35,7 @@ def titles_csv(titles: Titles) -> bytes:
     """Write titles as the CSV that :func:`read_titles` reads."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_LAYOUT.columns)
+    writer.writerow(_COLUMNS)
     writer.writerows(titles.items())
     return text.getvalue().encode()
 

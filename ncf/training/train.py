@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ncf.artifacts import CHECKPOINT, read_manifest, require_replaceable
 from ncf.data.prepared import PreparedData
-from ncf.errors import ArtifactError, ConfigError, InterruptedTrainingError, UsageError
+from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
@@ -39,7 +39,7 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
 
     Raises
     ------
-    InterruptedTrainingError
+    InterruptedWorkError
         On Ctrl-C or SIGTERM, after the best epoch so far was written as a checkpoint.
     UsageError
         There is nothing to learn from, or nothing to validate on.
@@ -66,7 +66,7 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
         try:
             summary = _train_in(work, request, data)
         except KeyboardInterrupt:
-            raise InterruptedTrainingError(
+            raise InterruptedWorkError(
                 "interrupted between two trainings", where=request.out, remedy=_GO_ON
             ) from None
         shutil.rmtree(work, ignore_errors=True)
@@ -94,7 +94,7 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
         stage.run(state)
     except KeyboardInterrupt:
         problem = f"interrupted{_left_behind(stage, request.out)}"
-        raise InterruptedTrainingError(problem, where=request.out, remedy=_GO_ON) from None
+        raise InterruptedWorkError(problem, where=request.out, remedy=_GO_ON) from None
     except DivergedError as error:
         problem = f"the loss became {error.args[0]}{_left_behind(stage, request.out)}"
         raise ConfigError(problem, where=request.out, remedy="lower learning_rate") from None
@@ -115,9 +115,9 @@ def _train_parent(variant: Variant, out: Path, request: Request, data: PreparedD
     logger.info("training the %s parent", variant.value)
     try:
         train(Request(variant, recipe, out, request.resume, request.device), data)
-    except InterruptedTrainingError:
+    except InterruptedWorkError:
         problem = f"interrupted while its {variant.value} parent was training"
-        raise InterruptedTrainingError(problem, where=request.out, remedy=_GO_ON) from None
+        raise InterruptedWorkError(problem, where=request.out, remedy=_GO_ON) from None
     return out
 
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batch.options import Layout
 from batch.run import Job, run
-from batch.shards import SCHEMA
+from batch.tables import SCHEMAS
 from batch.verify import verify_run
 from ncf.artifacts import RUN, seal
 from ncf.devices import Device
@@ -36,7 +37,7 @@ def _reseal(folder: Path, *, rows: dict[str, int] | None = None) -> None:
 def _rewrite(folder: Path, change: Change) -> None:
     """Change a part and seal the run again, so that only its content can give it away."""
     frame = change(pd.read_parquet(folder / NAME))
-    table = pa.Table.from_pandas(frame, SCHEMA, preserve_index=False)
+    table = pa.Table.from_pandas(frame, SCHEMAS[Layout.LONG], preserve_index=False)
     pq.write_table(table, folder / NAME, store_schema=False)
     _reseal(folder, rows={NAME: len(frame)})
 
@@ -62,7 +63,7 @@ def test_a_damaged_or_missing_file_is_named(name: str, folder: Path) -> None:
 def test_a_part_that_is_missing_altogether_is_noticed(folder: Path) -> None:
     (folder / NAME).unlink()
     _reseal(folder)
-    with pytest.raises(ArtifactError, match="a part is missing"):
+    with pytest.raises(ArtifactError, match=f"{NAME}: part is missing"):
         verify_run(folder)
 
 
@@ -95,8 +96,8 @@ def test_the_bundle_shows_seen_items_strangers_and_missing_rows(
 ) -> None:
     changes: list[tuple[Change, str]] = [
         (lambda f: _item_of_another(f, bundle), "has seen"),
-        (lambda f: f.replace({"user_id": {f.user_id[0]: "nobody"}}), "does not know"),
-        (lambda f: f[f["rank"] < 6], "fewer rows"),
+        (lambda f: f.replace({"user_id": {f.user_id[0]: "nobody"}}), "its users, or the rows"),
+        (lambda f: f[f["rank"] < 6], "its users, or the rows"),
     ]
     for number, (change, words) in enumerate(changes):
         copy = Path(shutil.copytree(folder, tmp_path / f"copy{number}"))

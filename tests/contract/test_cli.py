@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batch.run import read_latest
+from batch.runs import read_latest
 from ncf.artifacts import RUN, open_sealed
 
 # -P: as the installed command, which does not look for modules where it is run.

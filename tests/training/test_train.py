@@ -13,7 +13,7 @@ import torch
 
 from ncf.data.interactions import Interactions
 from ncf.data.prepared import PreparedData
-from ncf.errors import ArtifactError, ConfigError, InterruptedTrainingError, UsageError
+from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
 from ncf.evaluation.protocols import sampled
 from ncf.models.kinds import Variant
 from ncf.models.scorer import scorer
@@ -85,7 +85,7 @@ def test_resuming_ends_with_the_weights_of_an_uninterrupted_training(
     train(Request(variant, recipe, tmp_path / "whole"), data)
     with monkeypatch.context() as patch:
         _interrupt_after(patch, epochs)
-        with pytest.raises(InterruptedTrainingError):
+        with pytest.raises(InterruptedWorkError):
             train(Request(variant, recipe, tmp_path / "broken"), data)
     train(Request(variant, recipe, tmp_path / "broken", resume=True), data)
     assert _weights(tmp_path / "whole") == _weights(tmp_path / "broken")
@@ -97,7 +97,7 @@ def test_ctrl_c_leaves_the_best_checkpoint_so_far(
     data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _interrupt_after(monkeypatch, 2)
-    with pytest.raises(InterruptedTrainingError, match=r"best epoch .* of 2; go on with --resume"):
+    with pytest.raises(InterruptedWorkError, match=r"best epoch .* of 2; go on with --resume"):
         train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
     history = load_history(tmp_path / "c")
     assert len(history) == 2
@@ -112,7 +112,7 @@ def test_ctrl_c_before_the_first_epoch_leaves_the_old_checkpoint(
     before = _weights(tmp_path / "c")
     _interrupt_after(monkeypatch, 0)
     other = QUICK.model_copy(update={"seed": 5})
-    with pytest.raises(InterruptedTrainingError, match="before the first epoch"):
+    with pytest.raises(InterruptedWorkError, match="before the first epoch"):
         train(Request(Variant.GMF, other, tmp_path / "c"), data)
     assert _weights(tmp_path / "c") == before
 
@@ -174,7 +174,7 @@ def test_resuming_heals_a_damaged_or_an_unfinished_checkpoint(
     assert _weights(tmp_path / "c") == expected
     with monkeypatch.context() as patch:
         _interrupt_after(patch, 1)
-        with pytest.raises(InterruptedTrainingError):
+        with pytest.raises(InterruptedWorkError):
             train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
     shutil.rmtree(tmp_path / ".c.work")
     train(Request(Variant.GMF, QUICK, tmp_path / "c", resume=True), data)
@@ -209,7 +209,7 @@ def test_resuming_with_another_recipe_is_refused(
 ) -> None:
     with monkeypatch.context() as patch:
         _interrupt_after(patch, 1)
-        with pytest.raises(InterruptedTrainingError):
+        with pytest.raises(InterruptedWorkError):
             train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
     other = QUICK.model_copy(update={"negatives": 2})
     with pytest.raises(ConfigError, match="another recipe"):

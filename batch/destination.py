@@ -1,0 +1,170 @@
+"""Publishing: a run appears whole, then LATEST names it, then old runs go.
+
+In a folder the run's parts are renamed into place. An object store has no renames, but each
+object appears whole: there parts go first, then the manifest, then ``_SUCCESS``.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+from pyarrow import fs
+
+from batch.runs import LATEST_FILE, RUN_NAME, SUCCESS_FILE, Runs, storage_access
+from ncf.artifacts import RUN
+from ncf.errors import ArtifactError, UsageError
+from ncf.files import atomic_file, flush_tree, fsync, storage_errors, sweep
+from ncf.locks import removal_lock
+
+logger = logging.getLogger(__name__)
+
+_WORK_FOLDER = ".work"
+_PROBE = ".ncf-probe"
+
+
+class Destination(Protocol):
+    """Where runs are published."""
+
+    work: Path
+    """Folder of the unfinished run."""
+
+    lock: Path
+    """What the one writer locks."""
+
+    def prepare(self) -> None:
+        """Clear away what dead writers left, and find out whether one may write here."""
+
+    def publish(self, parts: Path, name: str) -> None:
+        """Make sealed parts appear as a run."""
+
+    def point(self, name: str) -> None:
+        """Make LATEST name a run, in one step."""
+
+    def remove(self, name: str) -> None:
+        """Remove a run, unless somebody reads it."""
+
+
+def open_destination(runs: Runs, work: Path | None) -> Destination:
+    """Open a place for writing.
+
+    Parameters
+    ----------
+    runs : Runs
+        The place.
+    work : Path or None
+        Folder for the unfinished run; only an object store needs one, and has a default under
+        ``$XDG_CACHE_HOME``.
+
+    Raises
+    ------
+    UsageError
+        ``work`` is given and the place is a folder.
+    """
+    if runs.folder is not None:
+        if work is not None:
+            raise UsageError("--work is for object stores", remedy="leave it out")
+        return Folder(runs.folder)
+    return Bucket(runs, work or _cache(runs.root))
+
+
+class Folder:
+    """Runs in a local folder, or on a shared disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.work = path / _WORK_FOLDER
+        self.lock = path / "runs"
+
+    def prepare(self) -> None:
+        """Clear away what dead writers left."""
+        sweep(self._path, f"{RUN_NAME}|{LATEST_FILE}")
+
+    def publish(self, parts: Path, name: str) -> None:
+        """Rename the parts."""
+        target = self._path / name
+        with storage_errors(target):
+            flush_tree(parts)
+            parts.rename(target)
+            fsync(self._path)
+
+    def point(self, name: str) -> None:
+        """Rename LATEST into place."""
+        with atomic_file(self._path / LATEST_FILE) as latest:
+            latest.write(f"{name}\n".encode())
+
+    def remove(self, name: str) -> None:
+        """Rename a run aside, then remove it."""
+        run = self._path / name
+        if not run.exists():
+            return
+        with removal_lock(run / SUCCESS_FILE) as free:
+            if not free:
+                logger.info("%s is being read: kept", run)
+                return
+            aside = run.with_name(f".{name}.{os.getpid()}.tmp")
+            run.rename(aside)
+        shutil.rmtree(aside)
+
+
+class Bucket:
+    """Runs under a prefix of an object store."""
+
+    def __init__(self, runs: Runs, work: Path) -> None:
+        self._system, self._root = runs.system, runs.root
+        self.work = work / _WORK_FOLDER
+        self.lock = work / "runs"
+
+    def prepare(self) -> None:
+        """Write an object and remove it: better to fail now than after the scoring."""
+        probe = f"{self._root}/{_PROBE}"
+        with storage_access(self._root):
+            self._write(probe, b"")
+            self._system.delete_file(probe)
+
+    def publish(self, parts: Path, name: str) -> None:
+        """Copy the parts, then the manifest, then ``_SUCCESS``."""
+        last = [RUN.manifest, SUCCESS_FILE]
+        first = sorted(path.name for path in parts.iterdir() if path.name not in last)
+        with storage_access(f"{self._root}/{name}"):
+            self._make_folder(f"{self._root}/{name}")
+            for file in [*first, *last]:
+                self._copy(parts / file, f"{self._root}/{name}/{file}")
+
+    def point(self, name: str) -> None:
+        """Replace LATEST: an object is replaced in one step."""
+        with storage_access(self._root):
+            self._write(f"{self._root}/{LATEST_FILE}", f"{name}\n".encode())
+
+    def remove(self, name: str) -> None:
+        """Delete ``_SUCCESS`` first, so that a run half removed is no run."""
+        run = f"{self._root}/{name}"
+        with storage_access(run):
+            if self._system.get_file_info(run).type is not fs.FileType.Directory:
+                return
+            if self._system.get_file_info(f"{run}/{SUCCESS_FILE}").is_file:
+                self._system.delete_file(f"{run}/{SUCCESS_FILE}")
+            self._system.delete_dir(run)
+
+    def _copy(self, source: Path, target: str) -> None:
+        fs.copy_files(str(source), target, fs.LocalFileSystem(), self._system)
+        if self._system.get_file_info(target).size != source.stat().st_size:
+            raise ArtifactError("arrived with another size", where=target, remedy="run it again")
+
+    def _write(self, path: str, content: bytes) -> None:
+        self._make_folder(path.rsplit("/", 1)[0])
+        with self._system.open_output_stream(path) as stream:
+            stream.write(content)
+
+
+    def _make_folder(self, path: str) -> None:
+        """Make a folder, where there are any: S3 and GCS would get an empty object."""
+        if self._system.type_name not in {"s3", "gcs"}:
+            self._system.create_dir(path, recursive=True)
+
+
+def _cache(root: str) -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ncf" / "batch" / hashlib.sha256(root.encode()).hexdigest()[:12]

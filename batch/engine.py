@@ -1,0 +1,41 @@
+"""The engine of one machine: shards side by side on threads, so that writing overlaps scoring.
+
+Each block of users runs in its thread through one session of one thread: on two cores that was
+1.7 times as fast as one session of two threads, whose operators are too small to share out.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+
+from batch.shards import Shard, Task
+
+_SHARDS_AT_ONCE = 2  # one is scored while the other is written
+
+
+def run_shards(
+    task: Task, shards: Iterable[Shard], workers: int, finish: Callable[[Task, Shard], None]
+) -> None:
+    """Finish every shard; an error or an interrupt stops the others within a block of users.
+
+    Parameters
+    ----------
+    task : Task
+        What scores.
+    shards : iterable of Shard
+        The plan.
+    workers : int
+        Threads that score.
+    finish : callable
+        Makes one part; called from a thread.
+    """
+    with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(_SHARDS_AT_ONCE) as runners:
+        pooled = replace(task, pool=pool)
+        futures = [runners.submit(finish, pooled, shard) for shard in shards]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            task.stop.set()
+            runners.shutdown(cancel_futures=True)
+            raise

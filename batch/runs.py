@@ -1,0 +1,222 @@
+"""Runs that lie somewhere, in a folder or in an object store: what every reader needs."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pandas as pd
+import pyarrow as pa
+from pyarrow import fs
+
+from batch.options import Layout, TableFormat
+from batch.tables import Style, read_part
+from ncf.artifacts import RUN, open_sealed
+from ncf.errors import ArtifactError, StorageError, UsageError
+from ncf.locks import reader_lock
+
+LATEST_FILE = "LATEST"
+SUCCESS_FILE = "_SUCCESS"
+RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs of one place.
+
+    Parameters
+    ----------
+    system : pyarrow.fs.FileSystem
+        Where they lie.
+    root : str
+        Their folder, or prefix.
+    folder : Path or None
+        The same as a local path; None for an object store.
+    """
+
+    system: fs.FileSystem
+    root: str
+    folder: Path | None
+
+    def latest(self) -> str:
+        """Name of the newest complete run.
+
+        Raises
+        ------
+        ArtifactError
+            Nothing was published here.
+        """
+        return self._read(LATEST_FILE).decode().strip()
+
+    def manifest(self, name: str) -> dict[str, Any]:
+        """Manifest of a run, unchecked; empty where it cannot be read."""
+        try:
+            document = json.loads(self._read(f"{name}/{RUN.manifest}"))
+        except (ArtifactError, ValueError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    def names(self) -> list[str]:
+        """Names of all runs, complete or not."""
+        with storage_access(self.root):
+            selector = fs.FileSelector(self.root, allow_not_found=True)
+            found = [each.base_name for each in self.system.get_file_info(selector)]
+        return sorted(name for name in found if re.fullmatch(RUN_NAME, name))
+
+    def sequence(self, name: str) -> int:
+        """How many runs had been published with this one: a clock may be set back, this not."""
+        sequence = self.manifest(name).get("sequence")
+        return sequence if isinstance(sequence, int) else 0
+
+    @contextmanager
+    def newest(self) -> Iterator[str]:
+        """Hold the newest run, so that nobody removes it meanwhile.
+
+        Raises
+        ------
+        ArtifactError
+            Nothing was published here.
+        """
+        for _ in range(_TRIES):
+            name = self.latest()
+            if self.folder is None:
+                yield name
+                return
+            with reader_lock(self.folder / name / SUCCESS_FILE) as there:
+                if there:
+                    yield name
+                    return
+        raise ArtifactError(f"run {name} is gone", where=self.root, remedy="run the batch again")
+
+    def _read(self, path: str) -> bytes:
+        try:
+            with (
+                storage_access(self.root),
+                self.system.open_input_stream(f"{self.root}/{path}") as stream,
+            ):
+                content: bytes = stream.read()
+        except FileNotFoundError as error:
+            raise ArtifactError(
+                "no run was published here", where=self.root, remedy=RUN.remedy
+            ) from error
+        return content
+
+
+def open_runs(place: str | Path) -> Runs:
+    """Find a place: a folder, or a URI such as ``s3://bucket/topk``.
+
+    Raises
+    ------
+    UsageError
+        The URI is of no known kind.
+    """
+    if "://" not in str(place):
+        folder = Path(place)
+        return Runs(fs.LocalFileSystem(), str(folder.absolute()), folder)
+    try:
+        system, root = fs.FileSystem.from_uri(str(place))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        system, root = _through_fsspec(str(place), error)
+    return Runs(system, root.rstrip("/"), None)
+
+
+@contextmanager
+def storage_access(place: str) -> Iterator[None]:
+    """Turn what an object store answers into one line.
+
+    Raises
+    ------
+    StorageError
+        It cannot be reached, or refuses.
+    """
+    try:
+        yield
+    except (FileNotFoundError, ArtifactError, StorageError):
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(
+            f"cannot be read or written ({error})",
+            where=place,
+            remedy="check the name, the credentials and the network",
+        ) from error
+
+
+@contextmanager
+def local_copy(run: str) -> Iterator[Path]:
+    """Give a run as a local folder; one in an object store is copied aside first."""
+    runs = open_runs(run)
+    if runs.folder is not None:
+        yield runs.folder
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch, runs.root.rsplit("/", 1)[-1])
+        with storage_access(runs.root):
+            selector = fs.FileSelector(runs.root, recursive=True, allow_not_found=True)
+            if not any(each.is_file for each in runs.system.get_file_info(selector)):
+                raise ArtifactError("no run is here", where=run, remedy=RUN.remedy)
+            target.mkdir()
+            fs.copy_files(runs.root, str(target), runs.system, fs.LocalFileSystem())
+        yield target
+
+
+def style_of(manifest: dict[str, Any]) -> Style:
+    """How the parts of a run are written."""
+    parameters = manifest["parameters"]
+    return Style(TableFormat(parameters["format"]), Layout(parameters["layout"]))
+
+
+def read_run(folder: Path) -> pd.DataFrame:
+    """Read a run: columns of the long table, rows by user and rank.
+
+    Raises
+    ------
+    ArtifactError
+        It is damaged.
+    """
+    style = style_of(open_sealed(folder, RUN))
+    return pd.concat([read_part(part, style) for part in sorted(folder.glob(style.parts))])
+
+
+def read_latest(place: str | Path) -> pd.DataFrame:
+    """Read the newest complete run: ``user_id``, ``rank``, ``item_id``, ``score``, ``policy``.
+
+    Parameters
+    ----------
+    place : str or Path
+        What ``ncf batch --out`` was given.
+
+    Raises
+    ------
+    ArtifactError
+        Nothing was published here, or a part is damaged.
+    """
+    runs = open_runs(place)
+    with runs.newest() as name:
+        whole = str(runs.folder / name) if runs.folder else _within(str(place), name)
+        with local_copy(whole) as folder:
+            return read_run(folder).reset_index(drop=True)
+
+
+def _within(uri: str, name: str) -> str:
+    """URI of a run, options after ``?`` kept."""
+    path, mark, options = uri.partition("?")
+    return f"{path.rstrip('/')}/{name}{mark}{options}"
+
+
+def _through_fsspec(place: str, cause: Exception) -> tuple[fs.FileSystem, str]:
+    """Take what fsspec knows and Arrow does not, such as ``az://``."""
+    try:
+        system, root = fsspec.core.url_to_fs(place)
+    except (ValueError, ImportError, OSError) as error:
+        raise UsageError(
+            f"cannot be opened ({cause}; {error})",
+            where=place,
+            remedy="give a folder, s3://, gs://, or what an installed fsspec package knows",
+        ) from error
+    return fs.PyFileSystem(fs.FSSpecHandler(system)), root

@@ -1,0 +1,207 @@
+"""Parts of a table: lists of items out to Parquet or CSV, and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from batch.options import Layout, TableFormat
+from ncf.columns import Columns
+from ncf.errors import UsageError
+from ncf.policies import Policy
+
+_TEXT = pa.string()
+SCHEMAS = {
+    Layout.LONG: pa.schema(
+        [
+            pa.field(Columns.USER_ID, _TEXT, nullable=False),
+            pa.field(Columns.RANK, pa.int16(), nullable=False),
+            pa.field(Columns.ITEM_ID, _TEXT, nullable=False),
+            pa.field(Columns.SCORE, pa.float32()),  # null where the policy is "popular"
+            pa.field(Columns.POLICY, _TEXT, nullable=False),
+        ]
+    ),
+    Layout.LIST: pa.schema(
+        [
+            pa.field(Columns.USER_ID, _TEXT, nullable=False),
+            pa.field(Columns.ITEM_IDS, pa.list_(_TEXT), nullable=False),
+            pa.field(Columns.SCORES, pa.list_(pa.float32()), nullable=False),
+            pa.field(Columns.POLICY, _TEXT, nullable=False),
+        ]
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How parts are written.
+
+    Parameters
+    ----------
+    file_format : TableFormat
+        Parquet or CSV.
+    layout : Layout
+        Rows of items, or rows of lists.
+
+    Raises
+    ------
+    UsageError
+        CSV has no lists.
+    """
+
+    file_format: TableFormat = TableFormat.PARQUET
+    layout: Layout = Layout.LONG
+
+    def __post_init__(self) -> None:
+        """Check that the two go together."""
+        if self.file_format is TableFormat.CSV and self.layout is Layout.LIST:
+            raise UsageError("CSV has no lists", remedy="use --layout long, or --format parquet")
+
+    def part(self, number: int) -> str:
+        """Name of a part's file."""
+        return f"part-{number:05d}.{self.file_format.value}"
+
+    @property
+    def parts(self) -> str:
+        """Pattern of the names of all parts."""
+        return f"part-*.{self.file_format.value}"
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Ranked items of some users.
+
+    Parameters
+    ----------
+    users : list of str
+        Raw ids, n of them.
+    counts : int64 array of shape (n,)
+        Items of each user.
+    items : int64 array
+        Item indices, user after user, best first.
+    scores : float32 array
+        Logits, or NaN where there is none.
+    policies : int array of shape (n,)
+        Position of each user's policy in :class:`Policy`.
+    """
+
+    users: list[str]
+    counts: npt.NDArray[np.int64]
+    items: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    policies: npt.NDArray[np.int64]
+
+
+def write_lists(lists: Lists, raw_items: Sequence[str], style: Style, file: BinaryIO) -> None:
+    """Write a part; the same lists give the same bytes."""
+    make = _long if style.layout is Layout.LONG else _listed
+    table = make(lists, raw_items)
+    if style.file_format is TableFormat.CSV:
+        csv.write_csv(table.cast(SCHEMAS[style.layout]), file)
+    else:
+        pq.write_table(
+            table, file, compression="zstd", store_schema=False, write_page_checksum=True
+        )
+
+
+def read_part(path: Path, style: Style) -> pd.DataFrame:
+    """Read a part as rows of the long table.
+
+    Raises
+    ------
+    ValueError
+        Its columns are not those of the style.
+    """
+    if style.file_format is TableFormat.CSV:
+        schema = SCHEMAS[Layout.LONG]
+        table = csv.read_csv(
+            path,
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(
+                column_types=dict(zip(schema.names, schema.types, strict=True)),
+                strings_can_be_null=False,
+            ),
+        )
+        if table.schema.names != schema.names:
+            raise ValueError(f"columns are {', '.join(table.schema.names)}")
+        return long_frame(table, style)
+    table = pq.read_table(path, page_checksum_verification=True)
+    if not table.schema.equals(SCHEMAS[style.layout]):
+        raise ValueError("columns are not those of the contract")
+    return long_frame(table, style)
+
+
+def long_frame(table: pa.Table, style: Style) -> pd.DataFrame:
+    """Rows of the long table from what a part of some style holds."""
+    frame: pd.DataFrame = (table if style.layout is Layout.LONG else _unlisted(table)).to_pandas()
+    return frame
+
+
+def _long(lists: Lists, raw_items: Sequence[str]) -> pa.Table:
+    rows = np.repeat(np.arange(len(lists.users), dtype=np.int32), lists.counts)
+    starts = np.cumsum(lists.counts) - lists.counts
+    columns = [
+        pa.DictionaryArray.from_arrays(rows, pa.array(lists.users, _TEXT)),
+        pa.array((np.arange(rows.size) - starts[rows] + 1).astype(np.int16)),
+        _item_ids(lists, raw_items),
+        _scores(lists),
+        _policies(lists).take(pa.array(rows)),
+    ]
+    names = SCHEMAS[Layout.LONG].names
+    return pa.table(columns, schema=_as_dictionaries(dict(zip(names, columns, strict=True))))
+
+
+def _listed(lists: Lists, raw_items: Sequence[str]) -> pa.Table:
+    offsets = pa.array(np.append(0, np.cumsum(lists.counts)).astype(np.int32))
+    columns = [
+        pa.array(lists.users, _TEXT),
+        pa.ListArray.from_arrays(offsets, _item_ids(lists, raw_items).cast(_TEXT)),
+        pa.ListArray.from_arrays(offsets, _scores(lists)),
+        _policies(lists).cast(_TEXT),
+    ]
+    return pa.table(columns, schema=SCHEMAS[Layout.LIST])
+
+
+def _unlisted(table: pa.Table) -> pa.Table:
+    counts = table[Columns.ITEM_IDS].combine_chunks().value_lengths().to_numpy()
+    rows = np.repeat(np.arange(table.num_rows), counts)
+    starts = np.cumsum(counts) - counts
+    return pa.table(
+        [
+            table[Columns.USER_ID].take(pa.array(rows)),
+            pa.array((np.arange(rows.size) - starts[rows] + 1).astype(np.int16)),
+            table[Columns.ITEM_IDS].combine_chunks().flatten(),
+            table[Columns.SCORES].combine_chunks().flatten(),
+            table[Columns.POLICY].take(pa.array(rows)),
+        ],
+        schema=SCHEMAS[Layout.LONG],
+    )
+
+
+def _item_ids(lists: Lists, raw_items: Sequence[str]) -> pa.DictionaryArray:
+    # Only the items of this part go into its dictionary.
+    items, codes = np.unique(lists.items, return_inverse=True)
+    texts = pa.array([raw_items[item] for item in items.tolist()], _TEXT)
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), texts)
+
+
+def _scores(lists: Lists) -> pa.Array:
+    return pa.array(lists.scores, pa.float32(), mask=np.isnan(lists.scores))
+
+
+def _policies(lists: Lists) -> pa.DictionaryArray:
+    names = pa.array([policy.value for policy in Policy], _TEXT)
+    return pa.DictionaryArray.from_arrays(lists.policies.astype(np.int32), names)
+
+
+def _as_dictionaries(columns: dict[str, pa.Array]) -> pa.Schema:
+    """Describe the long table with the types that its columns have in memory."""
+    schema = SCHEMAS[Layout.LONG]
+    return pa.schema([schema.field(name).with_type(each.type) for name, each in columns.items()])

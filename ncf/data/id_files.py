@@ -1,0 +1,102 @@
+"""Files of raw ids, CSV or Parquet: users to score, items to leave out, tonight's interactions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ncf.columns import Columns
+from ncf.data.options import Format
+from ncf.data.readers import read_columns, read_ratings, refuse_blank
+from ncf.errors import RatingsError
+
+_PARQUET = b"PAR1"
+
+
+def read_ids(path: Path, column: str) -> list[str]:
+    """Read the distinct ids of one column, in order of first appearance.
+
+    Parameters
+    ----------
+    path : Path
+        CSV with ``column`` as its header, or Parquet that has it among its columns.
+    column : str
+        ``user_id`` or ``item_id``.
+
+    Raises
+    ------
+    RatingsError
+        The file cannot be read; the message names line or column.
+    """
+    if _is_parquet(path):
+        (ids,) = _parquet_columns(path, [column])
+    else:
+        parts = []
+        for block, table in read_columns(path, (column,)):
+            refuse_blank(table, block, column)
+            parts.append(table[column].combine_chunks())
+        ids = pa.chunked_array(parts, pa.string())
+    distinct: list[str] = pc.unique(ids).to_pylist()
+    return distinct
+
+
+def read_pairs(path: Path) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
+    """Read interactions: users and items, as codes into distinct strings.
+
+    Parameters
+    ----------
+    path : Path
+        CSV as ``ncf data prepare`` takes it, or Parquet with ``user_id`` and ``item_id``. No row
+        at all is fine.
+
+    Raises
+    ------
+    RatingsError
+        The file cannot be read; the message names line or column.
+    """
+    if _is_parquet(path):
+        users, items = _parquet_columns(path, [Columns.USER_ID, Columns.ITEM_ID])
+        return _encoded(users), _encoded(items)
+    ratings = read_ratings(path, Format.CSV, may_be_empty=True)
+    return ratings.users, ratings.items
+
+
+def _encoded(ids: pa.ChunkedArray) -> pa.DictionaryArray:
+    return ids.combine_chunks().dictionary_encode()
+
+
+def _is_parquet(path: Path) -> bool:
+    if not path.is_file():
+        raise RatingsError("no such file", where=path)
+    with path.open("rb") as file:
+        return file.read(len(_PARQUET)) == _PARQUET
+
+
+def _parquet_columns(path: Path, names: Sequence[str]) -> list[pa.ChunkedArray]:
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in names if name not in file.schema_arrow.names]
+            table = None if missing else file.read(list(names))
+    except (pa.ArrowException, OSError) as error:
+        raise RatingsError(f"not readable as Parquet ({error})", where=path) from error
+    if table is None:
+        raise RatingsError(f"no column {missing[0]!r}", where=path)
+    return [_texts(table[name], name, path) for name in names]
+
+
+def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+    ):
+        raise RatingsError(
+            f"column {name!r} is {kind}", where=path, remedy="give ids as strings or whole numbers"
+        )
+    texts = column.cast(kind).cast(pa.string())
+    bad = pc.or_(texts.is_null(), pc.equal(pc.utf8_trim_whitespace(texts.fill_null("")), ""))
+    row = pc.index(bad, value=True).as_py()
+    if row >= 0:
+        raise RatingsError(f"{name} is blank", where=f"{path}, row {row + 1}")
+    return texts

@@ -1,0 +1,214 @@
+"""Kills, signals, full disks, forbidden folders: the last table stays, the next run ends."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from batch.run import Job, run
+from batch.runs import open_runs
+from batch.verify import verify_run
+from ncf.devices import Device
+from ncf.errors import StorageError
+from ncf.scoring.bundle import Bundle
+from ncf.scoring.ranking import GraphRanker, TopK
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+NCF = [sys.executable, "-c", "from ncf.cli import main; main()"]
+
+
+def _job(bundle: Bundle, out: Path, *, k: int = 5) -> Job:
+    return Job(bundle.path, out, k, Device.CPU, 7)
+
+
+def _latest(out: Path) -> Path:
+    return out / open_runs(out).latest()
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("part-*.parquet")}
+
+
+@pytest.mark.parametrize("words", [[], ["--random", "25"]], ids=["every operation", "any moment"])
+def test_a_kill_leaves_the_last_run_whole_and_the_rerun_is_byte_identical(
+    words: list[str], bundle: Bundle, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "tests.faults.kill_batch", str(bundle.path), str(tmp_path)]
+    ended = subprocess.run(
+        [*command, *words],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = json.loads(ended.stdout)
+    assert report["problems"] == []
+    assert report["kills"] >= (10 if words else 50)
+
+
+@pytest.fixture
+def slow_world(bundle: Bundle, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A batch of the command line whose every block takes a while."""
+    program = (
+        "import time, sys\n"
+        "from ncf.scoring.ranking import GraphRanker\n"
+        "rank = GraphRanker.rank_masked\n"
+        "def slow(*arguments):\n"
+        "    time.sleep(0.3)\n"
+        "    return rank(*arguments)\n"
+        "GraphRanker.rank_masked = slow\n"
+        f"sys.argv = ['ncf', 'batch', '--bundle', {str(bundle.path)!r}, '--out', 'topk',"
+        " '--shard-users', '1', '--device', 'cpu', '-k', '5']\n"
+        "from ncf.cli import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_run_within_a_shard_and_the_same_command_goes_on(
+    number: signal.Signals, slow_world: subprocess.Popen[str], bundle: Bundle, tmp_path: Path
+) -> None:
+    notes = tmp_path / "topk" / ".work" / "notes"
+    deadline = time.monotonic() + 60
+    while len(list(notes.glob("*.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(slow_world.pid, number)
+    sent = time.monotonic()
+    _, errors = slow_world.communicate(timeout=30)
+    assert time.monotonic() - sent < 5
+    assert slow_world.returncode == 130
+    assert "interrupted with" in errors.splitlines()[-1]
+    assert not (tmp_path / "topk" / "LATEST").exists()
+    figures = run(Job(bundle.path, tmp_path / "topk", 5, Device.CPU, 1), NOW)
+    assert figures["parts_reused"] >= 3
+    verify_run(figures["table"], bundle.path)
+
+
+def test_a_worker_that_fails_fails_the_run_and_loses_no_user(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(_job(bundle, tmp_path, k=3), NOW)["run"]
+    rank = GraphRanker.rank_masked
+
+    def failing(self: GraphRanker, users: object, unwanted: object, k: int) -> TopK:
+        if 20 in np.asarray(users):
+            raise MemoryError("too many")
+        return rank(self, users, unwanted, k)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GraphRanker, "rank_masked", failing)
+        with pytest.raises(MemoryError):
+            run(_job(bundle, tmp_path), NOW)
+    assert open_runs(tmp_path).latest() == first
+    verify_run(run(_job(bundle, tmp_path), NOW)["table"], bundle.path)
+
+
+def test_an_exception_inside_the_writer_leaves_no_readable_part(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from batch.tables import write_lists  # noqa: PLC0415 - beside its use
+
+    def breaking(*arguments: object) -> None:
+        write_lists(*arguments)  # type: ignore[arg-type]
+        raise OSError("the writer broke")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("batch.shards.write_lists", breaking)
+        with pytest.raises(OSError, match="the writer broke"):
+            run(_job(bundle, tmp_path), NOW)
+    assert list(tmp_path.rglob("*.parquet*")) == []
+    verify_run(run(_job(bundle, tmp_path), NOW)["table"], bundle.path)
+
+
+def _limited(bundle: Bundle, out: Path, file_bytes: int) -> subprocess.CompletedProcess[str]:
+    """Run a batch that may write no file larger than a limit, as on a full disk."""
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
+    words = ["batch", "--bundle", str(bundle.path), "--out", str(out), "-k", "5", "--device", "cpu"]
+    return subprocess.run(
+        [*NCF, *words], capture_output=True, text=True, check=False, preexec_fn=limit
+    )
+
+
+@pytest.mark.parametrize("file_bytes", [0, 100, 2000])
+def test_a_disk_that_is_full_is_one_line_and_nothing_half_written(
+    file_bytes: int, bundle: Bundle, tmp_path: Path
+) -> None:
+    first = run(_job(bundle, tmp_path, k=3), NOW)["run"]
+    ended = _limited(bundle, tmp_path, file_bytes)
+    assert ended.returncode == 2
+    assert "no space left" in ended.stderr.splitlines()[-1]
+    assert open_runs(tmp_path).latest() == first
+    verify_run(_latest(tmp_path), bundle.path)
+    assert [p for p in tmp_path.rglob("*.parquet") if p.parent.name == "parts"] == []
+    verify_run(run(_job(bundle, tmp_path), NOW)["table"], bundle.path)
+
+
+def test_a_tmpfs_that_fills_up(bundle: Bundle, tmp_path: Path) -> None:
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare(1) here")
+    script = (
+        'mount -t tmpfs -o size=64k none "$1" || exit 77; cd "$1" || exit 77; shift;'
+        ' head -c 40000 /dev/zero > ballast; "$@" --out topk; code=$?;'
+        " ls -A topk; rm ballast; exit $code"
+    )
+    words = [*NCF, "batch", "--bundle", str(bundle.path), "-k", "30", "--shard-users", "5"]
+    command = ["unshare", "-Urm", "sh", "-c", script, "sh", str(tmp_path), *words]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode in {1, 77} and "ncf:" not in ended.stderr:
+        pytest.skip(f"no mount namespace here: {ended.stderr.strip()[:80]}")
+    assert ended.returncode == 2
+    assert "no space left" in ended.stderr
+    assert "LATEST" not in ended.stdout
+
+
+@pytest.mark.parametrize("out", ["/proc/topk", "/dev/null/topk", "file/topk"])
+def test_a_forbidden_output_is_found_out_before_any_scoring(
+    out: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(GraphRanker, "rank", lambda *_: pytest.fail("scored"))
+    with pytest.raises((StorageError, OSError)):
+        run(_job(bundle, Path(out)), NOW)
+
+
+def test_a_shard_can_be_made_in_another_process_to_the_same_bytes(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    run(_job(bundle, tmp_path / "topk"), NOW)
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from batch.audience import Filters, read_audience\n"
+        "from batch.shards import Shard, Task, make_part\n"
+        "from ncf.devices import Device\n"
+        "from ncf.scoring.bundle import open_bundle\n"
+        "from ncf.scoring.ranking import GraphRanker\n"
+        "bundle = open_bundle(Path(sys.argv[1]))\n"
+        "audience = read_audience(bundle, Filters())\n"
+        "task = Task(audience, GraphRanker.open(bundle, Device.CPU, 1, audience.allowed), 5)\n"
+        "with open(sys.argv[2], 'wb') as file:\n"
+        "    make_part(task, Shard(2, 14, 21), file)\n"
+    )
+    command = [sys.executable, "-c", program, str(bundle.path), str(tmp_path / "part")]
+    subprocess.run(command, check=True)
+    expected = _latest(tmp_path / "topk") / "part-00002.parquet"
+    assert (tmp_path / "part").read_bytes() == expected.read_bytes()

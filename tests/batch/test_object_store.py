@@ -1,0 +1,173 @@
+"""Publishing to an S3 server on loopback."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pandas as pd
+import pytest
+from moto.server import ThreadedMotoServer
+
+from batch.destination import Bucket
+from batch.run import Job, run
+from batch.runs import open_runs, read_latest
+from batch.show import rows_of
+from batch.verify import verify_run
+from ncf.devices import Device
+from ncf.errors import ArtifactError, StorageError
+from ncf.scoring.bundle import Bundle
+
+Client = Any  # boto3 makes its classes as it goes
+Method = Any  # one of a bucket's
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Address of the server, ``host:port``."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def client(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """Another client of the server, to look at what is there."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    client = boto3.client("s3", endpoint_url=f"http://{server}", region_name="us-east-1")
+    client.create_bucket(Bucket="tables")
+    yield client
+    for each in client.list_objects_v2(Bucket="tables").get("Contents", []):
+        client.delete_object(Bucket="tables", Key=each["Key"])
+    client.delete_bucket(Bucket="tables")
+
+
+@pytest.fixture
+def place(server: str) -> str:
+    """What ``--out`` is given."""
+    return f"s3://tables/night/topk?endpoint_override={server}&scheme=http&region=us-east-1"
+
+
+def _keys(client: Client) -> list[str]:
+    found = client.list_objects_v2(Bucket="tables").get("Contents", [])
+    return [each["Key"] for each in found if each["Size"] or not each["Key"].endswith("/")]
+
+
+def _job(bundle: Bundle, place: str, work: Path, *, k: int = 4, keep: int = 0) -> Job:
+    return Job(bundle.path, place, k, Device.CPU, 15, keep=keep, work=work)
+
+
+def test_a_table_in_a_bucket_is_that_of_a_folder(
+    bundle: Bundle, client: Client, place: str, tmp_path: Path
+) -> None:
+    name = run(_job(bundle, place, tmp_path / "work"), NOW)["run"]
+    run(Job(bundle.path, tmp_path / "topk", 4, Device.CPU, 15), NOW)
+    pd.testing.assert_frame_equal(read_latest(place), read_latest(tmp_path / "topk"))
+    latest = client.get_object(Bucket="tables", Key="night/topk/LATEST")["Body"].read()
+    assert latest == f"{name}\n".encode()
+    files = ["_SUCCESS", "manifest.json", *(f"part-0000{part}.parquet" for part in range(3))]
+    assert set(_keys(client)) == {
+        "night/topk/LATEST",
+        *(f"night/topk/{name}/{file}" for file in files),
+    }
+    address = place.replace("/topk?", f"/topk/{name}?")
+    assert verify_run(address, bundle.path)["users"] == 40
+    assert rows_of(place, "u3")[1]["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_parts_go_before_success_and_success_before_latest(
+    bundle: Bundle, client: Client, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = []
+    copy, write = Bucket._copy, Bucket._write
+
+    def watched_copy(self: Bucket, source: Path, target: str) -> None:
+        order.append(target.rsplit("/", 1)[1])
+        copy(self, source, target)
+
+    def watched_write(self: Bucket, path: str, content: bytes) -> None:
+        order.append(path.rsplit("/", 1)[1])
+        write(self, path, content)
+
+    monkeypatch.setattr(Bucket, "_copy", watched_copy)
+    monkeypatch.setattr(Bucket, "_write", watched_write)
+    run(_job(bundle, place, tmp_path / "work"), NOW)
+    parts = [f"part-0000{part}.parquet" for part in range(3)]
+    assert order == [".ncf-probe", *parts, "manifest.json", "_SUCCESS", "LATEST"]
+    assert client
+
+
+@pytest.mark.parametrize("dies_at", ["part-00001.parquet", "manifest.json", "_SUCCESS", "LATEST"])
+def test_a_publishing_that_dies_leaves_the_last_run_and_goes_on(
+    dies_at: str,
+    bundle: Bundle,
+    client: Client,
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = run(_job(bundle, place, tmp_path / "work", k=2), NOW)["run"]
+
+    def dying(method: Method) -> Method:
+        def maybe(self: Bucket, first: object, second: object) -> None:
+            if dies_at in f"{first} {second}":
+                raise KeyboardInterrupt
+            method(self, first, second)
+
+        return maybe
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bucket, "_copy", dying(Bucket._copy))
+        patched.setattr(Bucket, "_write", dying(Bucket._write))
+        with pytest.raises(KeyboardInterrupt):
+            run(_job(bundle, place, tmp_path / "work"), NOW + timedelta(days=1))
+    assert open_runs(place).latest() == before
+    after = run(_job(bundle, place, tmp_path / "work"), NOW + timedelta(days=2))
+    assert after["parts_reused"] == 3
+    verify_run(place.replace("/topk?", f"/topk/{after['run']}?"), bundle.path)
+    names = {key.split("/")[2] for key in _keys(client)}
+    assert names == {"LATEST", before, after["run"]}
+
+
+def test_other_inputs_after_a_death_leave_nothing_of_the_first(
+    bundle: Bundle, client: Client, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bucket, "point", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run(_job(bundle, place, tmp_path / "work"), NOW)
+    name = run(_job(bundle, place, tmp_path / "work", k=2), NOW)["run"]
+    assert {key.split("/")[2] for key in _keys(client)} == {"LATEST", name}
+
+
+def test_old_runs_are_deleted_from_a_bucket(
+    bundle: Bundle, client: Client, place: str, tmp_path: Path
+) -> None:
+    names = [
+        run(_job(bundle, place, tmp_path / "work", keep=2), NOW + timedelta(days=day))["run"]
+        for day in (0, -1, 2)
+    ]
+    assert {key.split("/")[2] for key in _keys(client)} == {"LATEST", *names[1:]}
+
+
+def test_a_bucket_that_is_not_there_is_found_out_before_scoring(
+    bundle: Bundle, client: Client, place: str, tmp_path: Path
+) -> None:
+    assert client
+    with pytest.raises(StorageError, match="check the name"):
+        run(_job(bundle, place.replace("tables", "nowhere"), tmp_path / "work"), NOW)
+    assert not (tmp_path / "work" / ".work").exists()
+
+
+def test_an_empty_bucket_says_that_nothing_was_published(client: Client, place: str) -> None:
+    assert client
+    with pytest.raises(ArtifactError, match="no run was published"):
+        read_latest(place)

@@ -1,0 +1,248 @@
+"""Formats and layouts, retention, reading, figures and log lines."""
+
+import json
+import logging
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch.metrics import write_metrics
+from batch.options import Layout, TableFormat
+from batch.run import Job, peak_memory, run
+from batch.runs import open_runs, read_latest
+from batch.show import rows_of
+from batch.tables import Lists, Style, read_part, write_lists
+from batch.verify import verify_run
+from ncf.devices import Device
+from ncf.errors import ArtifactError, StorageError, UsageError
+from ncf.locks import reader_lock
+from ncf.scoring.bundle import Bundle
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+README = Path(__file__).parents[2] / "README.md"
+STYLES = [Style(), Style(TableFormat.CSV), Style(TableFormat.PARQUET, Layout.LIST)]
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    users=st.lists(texts, unique=True, max_size=5),
+    items=st.lists(texts, unique=True, min_size=1, max_size=6),
+    style=st.sampled_from(STYLES),
+    data=st.data(),
+)
+def test_what_is_written_is_read_back(
+    users: list[str],
+    items: list[str],
+    style: Style,
+    data: st.DataObject,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    lists = [data.draw(st.lists(st.integers(0, len(items) - 1), unique=True)) for _ in users]
+    policies = [data.draw(st.integers(0, 1)) for _ in users]
+    expected = []
+    flat_scores = []
+    for user, policy, ranked in zip(users, policies, lists, strict=True):
+        for rank, item in enumerate(ranked, 1):
+            score = np.nan if policy else data.draw(st.floats(width=32, allow_nan=False))
+            flat_scores.append(score)
+            expected.append((user, rank, items[item], score, ["model", "popular"][policy]))
+    given_lists = Lists(
+        users,
+        np.array([len(each) for each in lists], np.int64),
+        np.array([item for each in lists for item in each], np.int64),
+        np.array(flat_scores, np.float32),
+        np.array(policies, np.int64),
+    )
+    first, second = BytesIO(), BytesIO()
+    for file in (first, second):
+        write_lists(given_lists, items, style, file)
+    assert first.getvalue() == second.getvalue()
+    path = tmp_path_factory.mktemp("part") / "part"
+    path.write_bytes(first.getvalue())
+    found = read_part(path, style)
+    names = ["user_id", "rank", "item_id", "score", "policy"]
+    assert list(found.columns) == names
+    assert found.drop(columns="score").to_numpy().tolist() == [
+        [*row[:3], row[4]] for row in expected
+    ]
+    np.testing.assert_array_equal(found.score.astype(np.float32), np.array(flat_scores, np.float32))
+
+
+def _run(
+    bundle: Bundle, out: Path, *, days: int = 0, keep: int = 0, style: Style | None = None
+) -> Path:
+    job = Job(bundle.path, out, 4, Device.CPU, 15, keep=keep, style=style or Style())
+    return Path(run(job, NOW + timedelta(days=days))["table"])
+
+
+@pytest.mark.parametrize("style", STYLES[1:])
+def test_every_style_holds_the_same_table(style: Style, bundle: Bundle, tmp_path: Path) -> None:
+    _run(bundle, tmp_path / "long")
+    folder = _run(bundle, tmp_path / "other", style=style)
+    pd.testing.assert_frame_equal(
+        read_latest(tmp_path / "long"), read_latest(tmp_path / "other"), check_dtype=False
+    )
+    assert verify_run(folder, bundle.path)["users"] == 40
+    name, rows = rows_of(tmp_path / "other", "u7")
+    assert (name, rows["rank"].tolist()) == (folder.name, [1, 2, 3, 4])
+
+
+def test_csv_has_no_lists() -> None:
+    with pytest.raises(UsageError, match="CSV has no lists"):
+        Style(TableFormat.CSV, Layout.LIST)
+
+
+def test_a_flipped_bit_is_found_by_any_reader_that_checks_pages(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    part = _run(bundle, tmp_path) / "part-00000.parquet"
+    content = bytearray(part.read_bytes())
+    content[60] ^= 1
+    part.write_bytes(content)
+    with pytest.raises(OSError, match=r"CRC|[Cc]hecksum|corrupt"):
+        pq.read_table(part, page_checksum_verification=True)
+
+
+def test_old_runs_go_by_order_of_publishing_and_never_the_latest(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    # The clock goes back: the newest publish has the oldest name.
+    runs = [_run(bundle, tmp_path, days=-day, keep=2) for day in range(4)]
+    assert [folder.exists() for folder in runs] == [False, False, True, True]
+    assert open_runs(tmp_path).latest() == runs[-1].name
+    last = _run(bundle, tmp_path, days=9, keep=1)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [last.name]
+
+
+def test_a_run_that_somebody_reads_is_not_removed(bundle: Bundle, tmp_path: Path) -> None:
+    first = _run(bundle, tmp_path)
+    with open_runs(tmp_path).newest() as name:
+        assert name == first.name
+        _run(bundle, tmp_path, days=1, keep=1)
+        assert verify_run(first, bundle.path)
+    _run(bundle, tmp_path, days=2, keep=1)
+    assert not first.exists()
+
+
+def test_a_reader_needs_no_right_to_write(bundle: Bundle, tmp_path: Path) -> None:
+    folder = _run(bundle, tmp_path)
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    with reader_lock(folder / "_SUCCESS") as there, reader_lock(folder / "_SUCCESS") as as_well:
+        assert there
+        assert as_well
+    read_latest(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_other_folders_beside_the_runs_are_left_alone(bundle: Bundle, tmp_path: Path) -> None:
+    for name in ("notes", "20261124-mine"):
+        (tmp_path / name).mkdir()
+    for day in range(3):
+        _run(bundle, tmp_path, days=day, keep=1)
+    assert (tmp_path / "notes").is_dir()
+    assert (tmp_path / "20261124-mine").is_dir()
+
+
+def test_a_user_in_no_table_and_a_damaged_run(bundle: Bundle, tmp_path: Path) -> None:
+    folder = _run(bundle, tmp_path)
+    assert rows_of(tmp_path, "nobody")[1].empty
+    (folder / "part-00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises((ArtifactError, StorageError), match=r"part-00001|damaged"):
+        rows_of(tmp_path, "u7")
+
+
+def test_the_manifest_tells_time_memory_and_users(bundle: Bundle, tmp_path: Path) -> None:
+    folder = _run(bundle, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    assert manifest["users_by_policy"] == {"model": 40, "popular": 0}
+    assert set(manifest["seconds"]) == {"read", "score", "write", "total"}
+    assert all(value >= 0 for value in manifest["seconds"].values())
+    assert 50 << 20 < manifest["peak_memory_bytes"] <= peak_memory()
+    assert manifest["device"] == "cpu"
+
+
+def test_metrics_are_text_that_prometheus_reads(bundle: Bundle, tmp_path: Path) -> None:
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 - beside its use
+
+    job = Job(bundle.path, tmp_path / "topk", 4, Device.CPU)
+    path = tmp_path / "textfile" / "ncf.prom"
+    write_metrics(path, run(job, NOW))
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(path.read_text())
+        for sample in family.samples
+    }
+    assert found["ncf_batch_success",] == 1
+    assert found["ncf_batch_rows",] == 160
+    assert found["ncf_batch_users", "model"] == 40
+    assert found["ncf_batch_seconds", "total"] > 0
+    write_metrics(path, None)
+    assert "ncf_batch_success 0.0" in path.read_text()
+    assert [each.name for each in path.parent.iterdir()] == ["ncf.prom"]
+
+
+def _cli(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    program = "from ncf.cli import main; main()"
+    command = [sys.executable, "-c", program, *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_a_cron_job_gets_json_lines_and_a_metrics_file(bundle: Bundle, tmp_path: Path) -> None:
+    words = ["batch", "--bundle", bundle.path, "--log-format", "json", "--metrics-file", "m.prom"]
+    ended = _cli(*words, "--json", cwd=tmp_path)
+    assert json.loads(ended.stdout)["users"] == 40
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert {"time", "levelname", "name", "message"} <= lines[0].keys()
+    assert "success 1.0" in (tmp_path / "m.prom").read_text()
+    failed = _cli(*words, "-k", 0, cwd=tmp_path)
+    assert failed.returncode == 2
+    (line,) = failed.stderr.splitlines()
+    assert json.loads(line)["levelname"] == "ERROR"
+    ended = _cli(*words, "--users", "none.csv", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "success 0.0" in (tmp_path / "m.prom").read_text()
+
+
+def test_show_prints_a_user_and_refuses_one_without_rows(bundle: Bundle, tmp_path: Path) -> None:
+    _run(bundle, tmp_path / "topk")
+    table = read_latest(tmp_path / "topk")
+    found = json.loads(_cli("batch", "show", "--user", "u7", "--json", cwd=tmp_path).stdout)
+    rows = table[table.user_id == "u7"]
+    assert [each["item"] for each in found["items"]] == rows.item_id.tolist()
+    assert "film" in _cli("batch", "show", "--user", "u7", cwd=tmp_path).stdout
+    refused = _cli("batch", "show", "--user", "nobody", cwd=tmp_path)
+    assert (refused.returncode, "no row in run" in refused.stderr) == (2, True)
+
+
+def test_the_readmes_query_answers_as_printed(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run(bundle, tmp_path / "topk")
+    monkeypatch.chdir(tmp_path)
+    (query,) = re.findall(r"```sql\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert "'196'" in query
+    found = duckdb.execute(query.replace("'196'", "'u7'")).fetchall()
+    table = read_latest(tmp_path / "topk")
+    rows = table[table.user_id == "u7"]
+    assert [row[:2] for row in found] == list(zip(rows["rank"], rows.item_id, strict=True))
+
+
+def test_a_batch_says_what_it_computes_on(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run(Job(bundle.path, tmp_path), NOW)
+    assert "scoring 40 users on" in caplog.text
