@@ -158,7 +158,6 @@ class Bucket:
         with self._system.open_output_stream(path) as stream:
             stream.write(content)
 
-
     def _make_folder(self, path: str) -> None:
         """Make a folder, where there are any: S3 and GCS would get an empty object."""
         if self._system.type_name not in {"s3", "gcs"}:

@@ -41,9 +41,11 @@ def make_data(folder: Path, n_users: int, n_items: int, each: int) -> PreparedDa
     return open_data(folder)
 
 
-def make_bundle(folder: Path, data: PreparedData, kind: Kind, layers: int = 3) -> Bundle:
-    """Export a network of 32 factors with random weights."""
-    architecture = Architecture(kind, len(data.users), len(data.items), 32, layers)
+def make_bundle(
+    folder: Path, data: PreparedData, kind: Kind, layers: int = 3, factors: int = 32
+) -> Bundle:
+    """Export a network with random weights."""
+    architecture = Architecture(kind, len(data.users), len(data.items), factors, layers)
     torch.manual_seed(0)
     document: dict[str, Any] = {
         "variant": kind.value,
