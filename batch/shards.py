@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from batch.audience import Audience, Indices
 from batch.tables import Lists, Style, write_lists
@@ -77,6 +79,11 @@ class Task:
     stop: threading.Event = field(default_factory=threading.Event)
     scored: Callable[[int], None] = lambda _: None
 
+    @cached_property
+    def item_ids(self) -> pa.Array:
+        """Raw ids of all items by index."""
+        return pa.array(self.audience.bundle.items.raw, pa.string())
+
     def unwanted(self, users: Indices) -> npt.NDArray[np.int64]:
         """Tell what a block of users must not get; counts the block first."""
         if self.stop.is_set():
@@ -96,7 +103,7 @@ def make_part(task: Task, shard: Shard, file: BinaryIO) -> dict[str, Any]:
     started = time.perf_counter()
     lists = score(task, shard)
     scored = time.perf_counter()
-    write_lists(lists, task.audience.bundle.items.raw, task.style, file)
+    write_lists(lists, task.item_ids, task.style, file)
     written = time.perf_counter()
     by_policy = zip(Policy, np.bincount(lists.policies, minlength=len(Policy)), strict=True)
     return {

