@@ -41,6 +41,7 @@ COMMANDS = [
     "evaluate",
     "export",
     "batch",
+    "batch show",
     "recommend",
     "verify",
     "doctor",
@@ -148,7 +149,8 @@ def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) ->
 
 
 def test_help_lists_every_command(tmp_path: Path) -> None:
-    text = ncf("--help", cwd=tmp_path).stdout + ncf("data", "--help", cwd=tmp_path).stdout
+    groups = [(), ("data",), ("batch",)]
+    text = "".join(ncf(*group, "--help", cwd=tmp_path).stdout for group in groups)
     assert all(re.search(rf"^  {name.split()[-1]} ", text, re.MULTILINE) for name in COMMANDS)
 
 
