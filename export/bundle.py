@@ -16,7 +16,8 @@ from scipy import sparse
 from export.graphs import write_score_graph
 from export.model_card import model_card
 from export.parity import require_pair_parity, require_topk_parity
-from export.topk import row_width, topk_graphs, user_rows
+from export.topk import topk_graphs, user_rows
+from export.tower import row_width
 from ncf.artifacts import BUNDLE, Document, canonical_json, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Interactions
