@@ -6,7 +6,8 @@ with ``a = W1_user p'`` once a user and ``b = W1_item q' + b1`` once an item. Fo
 catalogue, and ``W2 a`` moves into the bias of the second layer. GMF is a plain matrix product
 with the user row ``h * p``. What is left a pair are the tower's later layers.
 
-Inputs are ``rows[n, d]`` float32 (see :func:`user_rows`), ``seen[m, 2]`` int64 (position in
+Inputs are ``rows[n, d]`` float32 (see :func:`user_rows`), ``mask[items]`` float32 (added to the
+logits: 0, or minus infinity where nobody may get an item), ``seen[m, 2]`` int64 (position in
 ``rows``, item) and ``k[1]`` int64; outputs are ``item[n, K]`` int64 and ``logit[n, K]`` float32,
 best first, ties by ascending index, with K = min(k, catalogue). Seen items count as minus
 infinity, so that they stand last where a user has fewer than K unseen ones.
@@ -24,7 +25,7 @@ import numpy as np
 from onnx import TensorProto
 
 from export.builder import GraphBuilder
-from export.tower import Floats, Tower, branches, column_range, heads, row_width
+from export.tower import Floats, Tower, branches, catalogue_size, column_range, heads, row_width
 from ncf.devices import Device
 from ncf.scoring.bundle import TOPK_GRAPHS
 from ncf.training.checkpoint import Weights
@@ -37,6 +38,7 @@ class Ends(NamedTuple):
     """Names of the values that the ranking nodes start from and end in."""
 
     rows: str
+    mask: str
     seen: str
     k: str
     logit: str = "logit"
@@ -94,11 +96,12 @@ def topk_graph(weights: Weights, form: Form, tile_items: int = TILE_ITEMS) -> by
         A checked ONNX model.
     """
     graph = GraphBuilder()
-    rank_users(graph, weights, form, Ends("rows", "seen", "k"), tile_items)
+    rank_users(graph, weights, form, Ends("rows", "mask", "seen", "k"), tile_items)
     return graph.model(
         "topk",
         {
             "rows": (TensorProto.FLOAT, ["n", row_width(weights)]),
+            "mask": (TensorProto.FLOAT, [catalogue_size(weights)]),
             "seen": (TensorProto.INT64, ["m", 2]),
             "k": (TensorProto.INT64, [1]),
         },
@@ -114,7 +117,7 @@ def rank_users(
     tile_items: int = TILE_ITEMS,
 ) -> None:
     """Add the nodes between the values that ``ends`` names."""
-    n_items = weights[branches(weights)[0] + ".item.weight"].shape[0]
+    n_items = catalogue_size(weights)
     gmf_head, mlp_head = heads(weights)
     logits = ""
     if gmf_head.size:
@@ -133,7 +136,8 @@ def rank_users(
             scores = tower.block(graph, rows)
         logits = graph.node("Add", logits, scores) if logits else scores
     graph.constant("output_bias", weights["output.bias"])
-    logits = graph.node("Add", logits, "output_bias")
+    # The mask rides on the bias: one pass over the logits, as without it.
+    logits = graph.node("Add", logits, graph.node("Add", ends.mask, "output_bias"))
     graph.constant("unwanted", np.array(-np.inf, np.float32))
     count = graph.node(
         "Slice", graph.node("Shape", ends.seen), graph.integers(0), graph.integers(1)

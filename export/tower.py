@@ -68,6 +68,12 @@ def row_width(weights: Weights) -> int:
     return width
 
 
+def catalogue_size(weights: Weights) -> int:
+    """Count of items."""
+    count: int = weights[branches(weights)[0] + ".item.weight"].shape[0]
+    return count
+
+
 def column_range(graph: GraphBuilder, start: int, stop: int) -> tuple[str, str, str]:
     """Arguments of ``Slice`` for columns ``start`` to ``stop``."""
     return graph.integers(start), graph.integers(stop), graph.integers(1)

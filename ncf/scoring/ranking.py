@@ -128,6 +128,7 @@ class GraphRanker:
             return self._nobody(k)
         feeds = {
             "rows": np.ascontiguousarray(self._bundle.user_rows[users]),
+            "mask": np.zeros(self._bundle.n_items, np.float32),
             "seen": unwanted,
             "k": np.array([k], np.int64),
         }

@@ -28,7 +28,8 @@ def random_weights(kind: Kind, layers: int, n_users: int, n_items: int, seed: in
 def rank(
     graph: bytes, rows: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_], k: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    feeds = {"rows": rows, "seen": np.argwhere(seen), "k": np.array([k], np.int64)}
+    mask = np.zeros(seen.shape[1], np.float32)
+    feeds = {"rows": rows, "mask": mask, "seen": np.argwhere(seen), "k": np.array([k], np.int64)}
     items, logits = open_cpu(graph, threads=1).run(["item", "logit"], feeds)
     return items, logits
 
@@ -115,3 +116,19 @@ def test_the_same_weights_give_the_same_bytes() -> None:
     weights = random_weights(Kind.NEUMF, 3, 20, 30, seed=1)
     for form in Form:
         assert topk_graph(weights, form) == topk_graph(dict(weights), form)
+
+
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("kind", list(Kind))
+def test_an_item_masked_for_everybody_is_ranked_for_nobody(kind: Kind, form: Form) -> None:
+    weights = random_weights(kind, 3, 20, 30, seed=5)
+    rows = np.concatenate(list(user_rows(weights)))
+    mask = np.where(np.arange(30) % 3 == 0, -np.inf, 0).astype(np.float32)
+    seen = np.random.default_rng(1).random((20, 30)) < 0.3
+    feeds = {"rows": rows, "mask": mask, "seen": np.argwhere(seen), "k": np.array([30])}
+    items, logits = open_cpu(topk_graph(weights, form)).run(["item", "logit"], feeds)
+    expected = rank(topk_graph(weights, form), rows, seen | np.isneginf(mask), 30)
+    valid = np.isfinite(logits)
+    assert not np.isneginf(mask[items[valid]]).any()
+    np.testing.assert_array_equal(logits, expected[1])
+    np.testing.assert_array_equal(items[valid], expected[0][valid])

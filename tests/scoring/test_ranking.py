@@ -80,6 +80,7 @@ def test_ties_stand_by_ascending_index(data: PreparedData, tmp_path: Path) -> No
     session = open_cpu(graph)
     feeds = {
         "rows": next(user_rows(flat.weights))[:3],
+        "mask": np.zeros(len(data.items), np.float32),
         "seen": np.array([[0, 0], [2, 1]]),
         "k": np.array([4]),
     }
