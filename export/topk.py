@@ -131,7 +131,7 @@ def rank_users(
         tower = Tower(weights, mlp_head)
         tower.constants(graph)
         if form is Form.LOOP:
-            scores = _loop(graph, tower, rows, tile_items)
+            scores = tower.loop(graph, rows, tile_items)
         else:
             scores = tower.block(graph, rows)
         logits = graph.node("Add", logits, scores) if logits else scores
@@ -145,22 +145,3 @@ def rank_users(
     masked = graph.node("ScatterND", logits, ends.seen, graph.node("Expand", "unwanted", count))
     length = graph.node("Min", ends.k, graph.integers(n_items))
     graph.outputs("TopK", masked, length, names=[ends.logit, ends.item], axis=-1)
-
-
-def _loop(graph: GraphBuilder, tower: Tower, rows: str, tile_items: int) -> str:
-    """Logits of shape ``(n, items)``: one user after another, and tile after tile."""
-    n_items, width = tower.items.shape
-    tile = min(tile_items, n_items)
-    tiles = -(-n_items // tile)
-    padded = np.zeros((tiles * tile, width), np.float32)
-    padded[:n_items] = tower.items
-    graph.constant("mlp_items", padded.reshape(tiles, tile, width))
-    inner = GraphBuilder("tile_")
-    scores = inner.node("Identity", tower.one_user(inner, "user", "items"))
-    over_tiles = inner.body("tiles", {"items": [tile, width]}, {scores: [tile]})
-    outer = GraphBuilder("user_")
-    scanned = outer.node("Scan", "mlp_items", body=over_tiles, num_scan_inputs=1)
-    over_users = outer.body("users", {"user": [width]}, {scanned: [tiles, tile]})
-    scores = graph.node("Scan", rows, body=over_users, num_scan_inputs=1)
-    flat = graph.node("Reshape", scores, graph.integers(0, tiles * tile))
-    return graph.node("Slice", flat, *column_range(graph, 0, n_items))

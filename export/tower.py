@@ -31,17 +31,43 @@ class Tower:
             graph.constant(f"weight_{layer}", weight.T)
             graph.constant(f"bias_{layer}", bias)
 
-    def one_user(self, body: GraphBuilder, user: str, items: str) -> str:
-        """Logits of one user, shape ``(width,)``, over items, shape ``(t, width)``: ``(t,)``."""
-        hidden = body.node("Max", items, body.node("Neg", user))
-        # max(b, -a) falls short of relu(a + b) by a: the layer above makes up for it.
+    def shortfall(self, graph: GraphBuilder, rows: str) -> str:
+        """Add what ``max(b, -a)`` falls short of ``relu(a + b)`` in the layer above, with its bias.
+
+        Of users, rows of shape ``(n, width)``; of shape ``(n, next layer)``, or ``(n, 1)`` where
+        the output layer is the next.
+        """
         if not self._later:
-            short = body.node("MatMul", user, "mlp_head")
-            logits = body.node("Add", body.node("MatMul", hidden, "mlp_head"), short)
+            return graph.node("MatMul", rows, "mlp_head")
+        return graph.node("Add", graph.node("MatMul", rows, "weight_1"), "bias_1")
+
+    def loop(self, graph: GraphBuilder, rows: str, tile_items: int) -> str:
+        """Logits of shape ``(n, items)``: one user after another, and tile after tile."""
+        n_items, width = self.items.shape
+        tile = min(tile_items, n_items)
+        tiles = -(-n_items // tile)
+        padded = np.zeros((tiles * tile, width), np.float32)
+        padded[:n_items] = self.items
+        graph.constant("mlp_tiles", padded.reshape(tiles, tile, width))
+        inner = GraphBuilder("tile_")
+        scores = inner.node("Identity", self._one_user(inner))
+        over_tiles = inner.body("tiles", {"items": [tile, width]}, {scores: [tile]})
+        outer = GraphBuilder("user_")
+        scanned = outer.node("Scan", "mlp_tiles", body=over_tiles, num_scan_inputs=1)
+        inputs = {"user": [width], "short": [self._later[0][1].size if self._later else 1]}
+        over_users = outer.body("users", inputs, {scanned: [tiles, tile]})
+        short = self.shortfall(graph, rows)
+        scores = graph.node("Scan", rows, short, body=over_users, num_scan_inputs=2)
+        flat = graph.node("Reshape", scores, graph.integers(0, tiles * tile))
+        return graph.node("Slice", flat, *column_range(graph, 0, n_items))
+
+    def _one_user(self, body: GraphBuilder) -> str:
+        """Logits of one ``user`` over ``items`` of shape ``(t, width)``: ``(t,)``."""
+        hidden = body.node("Max", "items", body.node("Neg", "user"))
+        if not self._later:
+            logits = body.node("Add", body.node("MatMul", hidden, "mlp_head"), "short")
             return body.node("Squeeze", logits, "int_1")
-        short = body.node("MatMul", user, "weight_1")
-        bias = body.node("Add", short, "bias_1")
-        hidden = body.node("Relu", body.node("Gemm", hidden, "weight_1", bias))
+        hidden = body.node("Relu", body.node("Gemm", hidden, "weight_1", "short"))
         for layer in range(2, len(self._later) + 1):
             linear = body.node("Gemm", hidden, f"weight_{layer}", f"bias_{layer}")
             hidden = body.node("Relu", linear)
@@ -56,6 +82,34 @@ class Tower:
             product = graph.node("MatMul", hidden, f"weight_{layer}")
             hidden = graph.node("Relu", graph.node("Add", product, f"bias_{layer}"))
         return graph.node("Squeeze", graph.node("MatMul", hidden, "mlp_head"), graph.integers(2))
+
+    def few(self, graph: GraphBuilder, rows: str, items: str) -> str:
+        """Logits of a block of users over few items each, with the arithmetic of the loop.
+
+        Parameters
+        ----------
+        graph : GraphBuilder
+            Takes the nodes; holds :meth:`constants` and a ``mlp_head_late``.
+        rows : str
+            Of shape ``(n, width)``.
+        items : str
+            Rows of ``items``, of shape ``(n, c, width)``, or ``(c, width)`` for the same c.
+
+        Returns
+        -------
+        str
+            Of shape ``(n, c)``.
+        """
+        hidden = graph.node("Max", items, graph.node("Unsqueeze", graph.node("Neg", rows), "int_1"))
+        short = graph.node("Unsqueeze", self.shortfall(graph, rows), "int_1")
+        for layer in range(1, len(self._later) + 1):
+            product = graph.node("MatMul", hidden, f"weight_{layer}")
+            bias = short if layer == 1 else f"bias_{layer}"
+            hidden = graph.node("Relu", graph.node("Add", product, bias))
+        logits = graph.node("MatMul", hidden, "mlp_head_late")
+        if not self._later:
+            logits = graph.node("Add", logits, short)
+        return graph.node("Squeeze", logits, graph.integers(2))
 
 
 def row_width(weights: Weights) -> int:
