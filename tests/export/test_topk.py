@@ -5,24 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.topk import Form, topk_graph, user_rows
-from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.scoring.sessions import open_cpu
-from ncf.training.checkpoint import Weights
 from tests.oracles import best_unseen, numpy_logit
+from tests.worlds import random_weights
 
 Scores = npt.NDArray[np.float64]
-
-
-def random_weights(kind: Kind, layers: int, n_users: int, n_items: int, seed: int) -> Weights:
-    """Weights of a network of 4 factors, drawn so that logits spread over some units."""
-    rng = np.random.default_rng(seed)
-    model = build(Architecture(kind, n_users, n_items, 4, layers))
-    weights = {}
-    for name, tensor in model.state_dict().items():
-        scale = 1.0 if name.endswith(("user.weight", "item.weight")) else tensor.shape[-1] ** -0.5
-        weights[name] = rng.normal(0, scale, tuple(tensor.shape)).astype(np.float32)
-    return weights
 
 
 def rank(
