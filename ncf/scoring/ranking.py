@@ -18,6 +18,7 @@ _LOOP_USERS, _LOOP_LOGITS = 64, 1 << 21
 _BLOCK_USERS, _BLOCK_VALUES = 1024, 1 << 26
 
 Pairs = npt.NDArray[np.int64]
+Feeds = dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class GraphRanker:
     ) -> None:
         self._bundle = bundle
         self._session = session
+        self._step: int
         if form is Device.CUDA:
             values = bundle.n_items * bundle.manifest["model"]["row_width"]
             self._step = max(1, min(_BLOCK_USERS, _BLOCK_VALUES // values))
@@ -102,7 +104,8 @@ class GraphRanker:
             A score is NaN.
         """
         self._check(users, k)
-        blocks = [users[start : start + self._step] for start in range(0, users.size, self._step)]
+        step = self._users_at_once(k)
+        blocks = [users[start : start + step] for start in range(0, users.size, step)]
 
         def rank_block(block: npt.NDArray[np.int64]) -> TopK:
             return self.rank_masked(block, self._bundle.seen.pairs(block), k)
@@ -126,16 +129,21 @@ class GraphRanker:
         self._check(users, k)
         if not users.size:  # a loop over no user is an error to ONNX Runtime
             return self._nobody(k)
-        feeds = {
+        items, scores = self._session.run(["item", "logit"], self._feeds(users, unwanted, k))
+        if np.isnan(scores).any():
+            raise ArtifactError("the model scores NaN", where=self._bundle.path)
+        return TopK(items, scores)
+
+    def _users_at_once(self, k: int) -> int:  # noqa: ARG002 - a screen's depends on it
+        return self._step
+
+    def _feeds(self, users: npt.NDArray[np.int64], unwanted: Pairs, k: int) -> Feeds:
+        return {
             "rows": np.ascontiguousarray(self._bundle.user_rows[users]),
             "mask": np.zeros(self._bundle.n_items, np.float32),
             "seen": unwanted,
             "k": np.array([k], np.int64),
         }
-        items, scores = self._session.run(["item", "logit"], feeds)
-        if np.isnan(scores).any():
-            raise ArtifactError("the model scores NaN", where=self._bundle.path)
-        return TopK(items, scores)
 
     def _nobody(self, k: int) -> TopK:
         shape = (0, min(k, self._bundle.n_items))
