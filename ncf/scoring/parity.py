@@ -67,12 +67,13 @@ def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.
 
 
 def tolerance(logits: npt.NDArray[np.float32]) -> float:
-    """Largest difference from some finite logits that rounding explains.
+    """Largest difference from some logits that rounding explains.
 
     It is 1e-5, or 32 units in the last place of the largest logit where that is more (from
     logits of 2.6 on): a float32 sum cannot be held closer than its own rounding.
     """
-    return max(TOLERANCE, _ROUNDING * float(np.abs(logits.astype(np.float64)).max(initial=0.0)))
+    finite = logits[np.isfinite(logits)].astype(np.float64)
+    return max(TOLERANCE, _ROUNDING * float(np.abs(finite).max(initial=0.0)))
 
 
 def graph_scorer(session: ort.InferenceSession) -> PairScorer:
