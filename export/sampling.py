@@ -17,10 +17,10 @@ from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Weights
 
 FEWEST = 64  # users, without whom neither a basis nor a recall means much
-_PAIRS = 1 << 27  # scored exactly: bounds the time
+_PAIRS = 1 << 26  # scored exactly: bounds the time
 _VALUES = 1 << 25  # of a group's logits held at once: bounds the memory
 _USERS = 1024
-_AFFORDED = 128  # users, whatever the catalogue
+_AFFORDED = 256  # users, whatever the catalogue
 _AT_ONCE = 32
 
 

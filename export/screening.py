@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from export.calibration import Choice, Options, UselessError, choose, require_promise
 from export.cost import Cost
@@ -58,7 +59,9 @@ def make_screen(
     """
     options = options or Options()
     try:
-        return _calibrated(weights, rows, seen, options)
+        # Products on several threads add up in another order: other bytes on other machines.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return _calibrated(weights, rows, seen, options)
     except UselessError as useless:
         logger.info("no screened graph: %s", useless)
         return Screen({}, {"reason": str(useless)})
