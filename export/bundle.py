@@ -16,7 +16,9 @@ from scipy import sparse
 from export.graphs import write_score_graph
 from export.model_card import model_card
 from export.parity import require_pair_parity, require_topk_parity
-from export.topk import row_width, topk_graphs, user_rows
+from export.screening import NOT_WANTED, make_screen
+from export.topk import topk_graphs, user_rows
+from export.tower import row_width
 from ncf.artifacts import BUNDLE, Document, canonical_json, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Interactions
@@ -51,11 +53,14 @@ class Source:
         What it was trained on: gives the seen items and their popularity.
     cold_user : ColdUser
         What users get whom the model does not know.
+    screen : bool
+        Whether to look for a screened graph.
     """
 
     checkpoint: Checkpoint
     data: PreparedData
     cold_user: ColdUser = ColdUser.POPULAR
+    screen: bool = True
 
 
 def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
@@ -97,7 +102,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     # Not compressed: the bytes of zlib differ between its versions.
     sparse.save_npz(folder / files.SEEN_FILE, known.csr(), compressed=False)
     np.save(folder / files.POPULAR_FILE, by_popularity(known))
-    document = _document(source, len(known))
+    document = {**_document(source, len(known)), "screen": _write_screen(source, known, folder)}
     unsealed = files.Bundle(folder, document)
     parity |= require_topk_parity(unsealed, checkpoint)
     document["parity"] = {each: report.document() for each, report in parity.items()}
@@ -123,6 +128,16 @@ def _write_user_rows(checkpoint: Checkpoint, path: Path) -> None:
         rows[start : start + len(part)] = part
         start += len(part)
     rows.flush()
+
+
+def _write_screen(source: Source, known: Interactions, folder: Path) -> Document:
+    if not source.screen:
+        return NOT_WANTED
+    rows = np.load(folder / files.USER_ROWS_FILE, mmap_mode="r")
+    screen = make_screen(source.checkpoint.weights, rows, known.csr())
+    for name, content in screen.graphs.items():
+        (folder / name).write_bytes(content)
+    return screen.document
 
 
 def _document(source: Source, interactions: int) -> Document:

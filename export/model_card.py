@@ -25,6 +25,10 @@ collaborative filtering", WWW 2017, exported as ONNX.
 Sampled figures rank each held-out item against sampled unseen items; they are not comparable
 with figures over the whole catalogue. The validation part chose the epoch, never the test part.
 
+## Screened ranking
+
+{screen}
+
 ## Recipe
 
 ```json
@@ -69,6 +73,7 @@ def model_card(name: str, document: Document, recipe: str) -> str:
         checkpoint=provenance["checkpoint"],
         created=provenance["created"] or "not recorded (SOURCE_DATE_EPOCH was not set)",
         metrics=_metrics(document["metrics"]),
+        screen=_screen(document["screen"]),
         recipe=recipe,
         cold=cold,
     )
@@ -85,3 +90,19 @@ def _metrics(metrics: Document) -> str:
         ndcg = f"NDCG@10 {test['ndcg']:.4f} ± {test['ndcg_se']:.4f}"
         lines.append(f"- test, sampled, {test['cases']:,} cases: {hr}, {ndcg} (standard errors)")
     return "\n".join(lines) or "None recorded."
+
+
+def _screen(screen: Document) -> str:
+    if "by_k" not in screen:
+        return f"None: {screen['reason']}."
+    users = screen["users"]["held_out"]
+    intro = (
+        f"Rank {screen['rank']}, {screen['landmarks']} landmarks. Recall of the exact lists of "
+        f"{users} held-out users, and its one-sided 95 % lower bound:"
+    )
+    lines = [
+        f"- K = {each['k']}: {each['candidates']} candidates, recall {each['recall']:.4f} "
+        f"(bound {each['recall_bound']:.4f})"
+        for each in screen["by_k"]
+    ]
+    return "\n".join([intro, "", *lines])

@@ -3,15 +3,29 @@
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import poisson
 
+from ncf.errors import ParityError
 from ncf.models.scorer import scorer
-from ncf.scoring.bundle import SCORE_GRAPH, TOPK_GRAPHS, Bundle
-from ncf.scoring.parity import Parity, compare, compare_topk, graph_scorer, reference
-from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.bundle import RESCORE_GRAPH, SCORE_GRAPH, SCREEN_GRAPH, TOPK_GRAPHS, Bundle
+from ncf.scoring.parity import (
+    Parity,
+    Reference,
+    compare,
+    compare_rescored,
+    compare_screen,
+    compare_topk,
+    graph_scorer,
+    reference,
+)
+from ncf.scoring.ranking import GraphRanker, TopK
+from ncf.scoring.recall import recalls
+from ncf.scoring.screening import Rescorer, ScreenRanker
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Checkpoint
 
 _PAIRS = 20_000
+_RARE = 1e-4
 
 
 def require_pair_parity(graph: Path | bytes, checkpoint: Checkpoint) -> Parity:
@@ -35,7 +49,7 @@ def require_pair_parity(graph: Path | bytes, checkpoint: Checkpoint) -> Parity:
 
 
 def require_topk_parity(bundle: Bundle, checkpoint: Checkpoint) -> dict[str, Parity]:
-    """Hold both forms of the top-K graph against PyTorch, by name of the graph.
+    """Hold both forms of the top-K graph, and the screen, against PyTorch, by name of the graph.
 
     The form for CUDA is held against it on the CPU: the graph is the same everywhere.
 
@@ -49,4 +63,33 @@ def require_topk_parity(bundle: Bundle, checkpoint: Checkpoint) -> dict[str, Par
     for device, name in TOPK_GRAPHS.items():
         ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
         report[name] = compare_topk(name, ranker, expected)
+    return report | compare_screens(bundle, expected)
+
+
+def compare_screens(bundle: Bundle, expected: Reference) -> dict[str, Parity]:
+    """Hold the graphs of a bundle's screen against a reference; nothing where there is none.
+
+    Scores must be exact, and recall what the bundle says. Of misses, those of one user are let
+    through, and as many more as would be exceeded once in ten thousand times at the target.
+
+    Raises
+    ------
+    ParityError
+        A logit, an order or a mask differs, or recall is under the target.
+    """
+    if not bundle.has_screen:
+        return {}
+    report = {RESCORE_GRAPH: compare_rescored(RESCORE_GRAPH, Rescorer.open(bundle).score, expected)}
+    ranker = ScreenRanker.open(bundle)
+    target: float = bundle.manifest["screen"]["target"]
+    for each in bundle.manifest["screen"]["by_k"]:
+        top = ranker.rank(expected.users, each["k"])
+        report[SCREEN_GRAPH] = compare_screen(SCREEN_GRAPH, top, expected)
+        exact = TopK(top.items, -np.sort(-expected.logits, axis=1)[:, : each["k"]])
+        listed = exact.valid().sum(axis=1)
+        missed = round(float(((1 - recalls(top, exact)) * listed).sum()))
+        if missed > each["k"] + poisson.ppf(1 - _RARE, (1 - target) * listed.sum()):
+            raise ParityError(
+                f"{SCREEN_GRAPH} misses {missed} of {listed.sum()} best items, lists of {each['k']}"
+            )
     return report

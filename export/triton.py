@@ -176,7 +176,9 @@ def triton_graph(source: Source, k: int) -> bytes:
     seen_pairs = graph.node("Concat", *columns, axis=1)
     rows = graph.node("Gather", "user_rows", users)
     length = graph.constant("k", np.array([k], np.int64))
-    rank_users(graph, weights, Form.LOOP, Ends(rows, "", seen_pairs, length, logit="ranked"))
+    mask = graph.constant("mask", np.zeros(seen.shape[1], np.float32))
+    ends = Ends(rows, mask, seen_pairs, length, logit="ranked")
+    rank_users(graph, weights, Form.LOOP, ends)
     answered = graph.node("Unsqueeze", known, graph.integers(1))
     graph.outputs("Where", answered, "ranked", "unwanted", names=["logit"])
     return graph.model(

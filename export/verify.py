@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from export.archive import archived_digest
+from export.parity import compare_screens
 from ncf.columns import Columns
 from ncf.data.tables import read_id_table
 from ncf.errors import ArtifactError, ParityError
@@ -31,8 +32,8 @@ def verify_bundle(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``files`` checked, golden ``requests`` replayed, largest difference of each top-K graph
-        from the pair graph, and the bundle's ``digest``.
+        ``files`` checked, golden ``requests`` replayed, largest difference of each top-K
+        and screening graph from the pair graph, and the bundle's ``digest``.
 
     Raises
     ------
@@ -68,7 +69,11 @@ def _compare_graphs(bundle: Bundle) -> dict[str, float]:
         except ParityError as error:
             raise ParityError(str(error), where=bundle.path) from error
         report[name] = parity.max_difference
-    return report
+    try:
+        screens = compare_screens(bundle, expected)
+    except ParityError as error:
+        raise ParityError(str(error), where=bundle.path) from error
+    return report | {name: parity.max_difference for name, parity in screens.items()}
 
 
 def _require_same_ids(ids: IdMap, table: Path, column: str) -> None:

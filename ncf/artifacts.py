@@ -75,7 +75,7 @@ BUNDLE = Kind(
     "bundle.json",
     2,
     "make it with 'ncf export'",
-    r"(score|topk|topk\.cuda)\.onnx|score\.onnx\.data|(users|popular)\.npy|(ids|seen)\.npz"
+    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular)\.npy|(ids|seen)\.npz"
     r"|(users|items)\.parquet|golden\.json|MODEL_CARD\.md",
 )
 RUN = Kind(

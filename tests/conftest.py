@@ -22,6 +22,7 @@ from ncf.training.checkpoint import (
     weights_of,
     write_checkpoint,
 )
+from tests.worlds import drawn_weights
 
 torch.set_num_threads(1)
 
@@ -94,3 +95,45 @@ def bundle(
     store = tmp_path_factory.mktemp("store")
     publish(Source(checkpoint, data), store, "ncf")
     return open_bundle(store / "ncf")
+
+
+WIDE_USERS, WIDE_ITEMS = 240, 1000
+
+
+@pytest.fixture(scope="session")
+def wide_data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    """A catalogue large enough for a screen; a fifth of the users has seen a lot."""
+    rng = np.random.default_rng(3)
+    rows = ["user_id,item_id"]
+    for user in range(WIDE_USERS):
+        seen = rng.permutation(WIDE_ITEMS)[: 300 if user % 5 == 0 else 12]
+        rows += [f"u{user},i{item}" for item in seen]
+    # Every item is somebody's, so that the catalogue has exactly so many.
+    rows += [f"u{item % WIDE_USERS},i{item}" for item in range(WIDE_ITEMS)]
+    folder = tmp_path_factory.mktemp("wide")
+    (folder / "ratings.csv").write_text("\n".join(dict.fromkeys(rows)) + "\n")
+    prepare(folder / "ratings.csv", Format.CSV, folder / "data", Options(negatives=12))
+    return open_data(folder / "data")
+
+
+@pytest.fixture(scope="session")
+def wide_checkpoint(
+    wide_data: PreparedData, tmp_path_factory: pytest.TempPathFactory
+) -> Checkpoint:
+    """A NeuMF whose users differ in a few tastes, as those of trained ones do."""
+    architecture = Architecture(Kind.NEUMF, len(wide_data.users), len(wide_data.items), 16, 3)
+    weights = drawn_weights(architecture, 0, 0.5, tastes=3)
+    document = {"variant": "neumf", "recipe": {}, "validation": {}, "parents": {}}
+    folder = tmp_path_factory.mktemp("wide-checkpoint") / "neumf"
+    write_checkpoint(folder, Trained(architecture, weights, [], document), wide_data)
+    return open_checkpoint(folder)
+
+
+@pytest.fixture(scope="session")
+def screened_bundle(
+    wide_checkpoint: Checkpoint, wide_data: PreparedData, tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """An exported NeuMF with a screen; never write into it."""
+    store = tmp_path_factory.mktemp("wide-store")
+    publish(Source(wide_checkpoint, wide_data), store, "wide")
+    return open_bundle(store / "wide")

@@ -113,6 +113,10 @@ def export(
     k: Annotated[
         int | None, typer.Option("-k", help="Length of Triton's answers: 100, or all items.")
     ] = None,
+    screen: Annotated[
+        bool,
+        typer.Option("--screen/--no-screen", help="Also a fast, screened top-K graph, if it pays."),
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Export a bundle and a .mar: ONNX graphs proven equal to the checkpoint, ids, digests.
@@ -125,7 +129,7 @@ def export(
     from ncf.data.prepared import open_data
     from ncf.training.checkpoint import open_checkpoint
 
-    source = Source(open_checkpoint(checkpoint), open_data(data), cold_user)
+    source = Source(open_checkpoint(checkpoint), open_data(data), cold_user, screen)
     if target is Target.TRITON:
         length = min(100, len(source.data.items)) if k is None else k
         report = write_repository(source, out, name, length)

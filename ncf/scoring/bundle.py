@@ -16,6 +16,8 @@ from ncf.scoring.seen import Seen
 
 SCORE_GRAPH = "score.onnx"
 TOPK_GRAPHS = {Device.CPU: "topk.onnx", Device.CUDA: "topk.cuda.onnx"}  # by form
+SCREEN_GRAPH = "screen.onnx"
+RESCORE_GRAPH = "rescore.onnx"
 USER_ROWS_FILE = "users.npy"
 IDS_FILE = "ids.npz"
 USERS_FILE = "users.parquet"
@@ -24,6 +26,7 @@ SEEN_FILE = "seen.npz"
 POPULAR_FILE = "popular.npy"
 GOLDEN_FILE = "golden.json"
 CARD_FILE = "MODEL_CARD.md"
+SCREEN_FILES = {SCREEN_GRAPH, RESCORE_GRAPH}  # both or none
 REQUIRED = {
     SCORE_GRAPH,
     *TOPK_GRAPHS.values(),
@@ -70,6 +73,11 @@ class Bundle:
         """Size of the catalogue."""
         count: int = self.manifest["model"]["n_items"]
         return count
+
+    @property
+    def has_screen(self) -> bool:
+        """Whether the bundle holds a screened graph; ``manifest["screen"]`` says why not."""
+        return "by_k" in self.manifest.get("screen", {})
 
     @property
     def score_graph(self) -> Path:
@@ -127,7 +135,8 @@ def open_bundle(path: Path) -> Bundle:
         A file is missing, extra or damaged, the schema is newer, or sizes do not fit together.
     """
     bundle = Bundle(path, open_sealed(path, BUNDLE))
-    if missing := REQUIRED - bundle.manifest["files"].keys():
+    required = REQUIRED | SCREEN_FILES if bundle.has_screen else REQUIRED
+    if missing := required - bundle.manifest["files"].keys():
         raise ArtifactError(
             "file of the bundle is missing", where=path / min(missing), remedy=BUNDLE.remedy
         )

@@ -17,6 +17,7 @@ _ROUNDING = 32 * 2.0**-23  # of the largest logit: what float32 sums may differ 
 _PAIRS_AT_ONCE = 1 << 16
 _LARGEST_SAMPLE = 128
 _SCORES = 1 << 21
+_RESCORED = 64  # items a user
 
 PairScorer = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.float32]]
 
@@ -46,27 +47,33 @@ class Parity:
 
 
 def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> Parity:
-    """Hold one array of logits against another.
-
-    The tolerance is 1e-5, or 32 units in the last place of the largest logit where that is more
-    (from logits of 2.6 on): a float32 sum cannot be held closer than its own rounding.
+    """Hold one array of logits against another, up to the tolerance.
 
     Raises
     ------
     ParityError
         One differs by more than the tolerance, or is NaN.
     """
-    largest = float(np.abs(expected.astype(np.float64)).max(initial=0.0))
-    tolerance = max(TOLERANCE, _ROUNDING * largest)
+    allowed = tolerance(expected)
     differences = np.abs(found.astype(np.float64) - expected)
     most = float(differences.max(initial=0.0))
-    if not most <= tolerance:  # written so that NaN fails too
+    if not most <= allowed:  # written so that NaN fails too
         worst = int(np.argmax(np.nan_to_num(differences, nan=np.inf)))
         raise ParityError(
             f"{name} says {found.flat[worst]} where the model says {expected.flat[worst]}"
         )
     mean = float(differences.mean()) if differences.size else 0.0
-    return Parity(differences.size, most, mean, tolerance)
+    return Parity(differences.size, most, mean, allowed)
+
+
+def tolerance(logits: npt.NDArray[np.float32]) -> float:
+    """Largest difference from some logits that rounding explains.
+
+    It is 1e-5, or 32 units in the last place of the largest logit where that is more (from
+    logits of 2.6 on): a float32 sum cannot be held closer than its own rounding.
+    """
+    finite = logits[np.isfinite(logits)].astype(np.float64)
+    return max(TOLERANCE, _ROUNDING * float(np.abs(finite).max(initial=0.0)))
 
 
 def graph_scorer(session: ort.InferenceSession) -> PairScorer:
@@ -142,6 +149,44 @@ def compare_topk(name: str, ranker: GraphRanker, expected: Reference) -> Parity:
     n_items = expected.logits.shape[1]
     compare_lists(name, ranker.rank(expected.users, min(10, n_items)), expected)
     return compare_lists(name, ranker.rank(expected.users, n_items), expected)
+
+
+def compare_screen(name: str, top: TopK, expected: Reference) -> Parity:
+    """Hold screened lists of the reference's users against it: their scores, not their choice.
+
+    Raises
+    ------
+    ParityError
+        A logit differs, a list is short or out of order, or holds an unwanted item or one twice.
+    """
+    n_items, k = expected.logits.shape[1], top.items.shape[1]
+    wanted = np.minimum(np.isfinite(expected.logits).sum(axis=1), k)
+    if not np.array_equal(top.valid(), np.arange(k) < wanted[:, None]):
+        raise ParityError(f"{name} lists seen items or too few")
+    rows, columns = np.nonzero(top.valid())
+    items, scores = top.items[rows, columns], top.scores[rows, columns]
+    if np.unique(rows * n_items + items).size != rows.size:
+        raise ParityError(f"{name} lists an item twice")
+    if (top.scores[:, 1:] > top.scores[:, :-1]).any():
+        raise ParityError(f"{name} does not list the best item first")
+    return compare(name, scores, expected.logits[rows, items])
+
+
+def compare_rescored(
+    name: str, score: Callable[..., npt.NDArray[np.float32]], expected: Reference
+) -> Parity:
+    """Hold scores of random given items against a reference's unseen ones.
+
+    Raises
+    ------
+    ParityError
+        A logit differs.
+    """
+    rng = np.random.default_rng(0)
+    items = rng.integers(0, expected.logits.shape[1], (expected.users.size, _RESCORED))
+    wanted = np.take_along_axis(expected.logits, items, axis=1)
+    finite = np.isfinite(wanted)
+    return compare(name, score(expected.users, items)[finite], wanted[finite])
 
 
 def compare_lists(name: str, top: TopK, expected: Reference) -> Parity:

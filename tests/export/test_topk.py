@@ -5,24 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.topk import Form, topk_graph, user_rows
-from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.scoring.sessions import open_cpu
-from ncf.training.checkpoint import Weights
 from tests.oracles import best_unseen, numpy_logit
+from tests.worlds import random_weights
 
 Scores = npt.NDArray[np.float64]
-
-
-def random_weights(kind: Kind, layers: int, n_users: int, n_items: int, seed: int) -> Weights:
-    """Weights of a network of 4 factors, drawn so that logits spread over some units."""
-    rng = np.random.default_rng(seed)
-    model = build(Architecture(kind, n_users, n_items, 4, layers))
-    weights = {}
-    for name, tensor in model.state_dict().items():
-        scale = 1.0 if name.endswith(("user.weight", "item.weight")) else tensor.shape[-1] ** -0.5
-        weights[name] = rng.normal(0, scale, tuple(tensor.shape)).astype(np.float32)
-    return weights
 
 
 def rank(
@@ -127,3 +115,19 @@ def test_the_same_weights_give_the_same_bytes() -> None:
     weights = random_weights(Kind.NEUMF, 3, 20, 30, seed=1)
     for form in Form:
         assert topk_graph(weights, form) == topk_graph(dict(weights), form)
+
+
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("kind", list(Kind))
+def test_an_item_masked_for_everybody_is_ranked_for_nobody(kind: Kind, form: Form) -> None:
+    weights = random_weights(kind, 3, 20, 30, seed=5)
+    rows = np.concatenate(list(user_rows(weights)))
+    mask = np.where(np.arange(30) % 3 == 0, -np.inf, 0).astype(np.float32)
+    seen = np.random.default_rng(1).random((20, 30)) < 0.3
+    feeds = {"rows": rows, "mask": mask, "seen": np.argwhere(seen), "k": np.array([30])}
+    items, logits = open_cpu(topk_graph(weights, form)).run(["item", "logit"], feeds)
+    expected = rank(topk_graph(weights, form), rows, seen | np.isneginf(mask), 30)
+    valid = np.isfinite(logits)
+    assert not np.isneginf(mask[items[valid]]).any()
+    np.testing.assert_array_equal(logits, expected[1])
+    np.testing.assert_array_equal(items[valid], expected[0][valid])

@@ -1,0 +1,147 @@
+"""The screened top-K graph: a cheap guess picks candidates, and only those are scored exactly.
+
+Inputs are those of ``topk.onnx`` and ``candidates[1]`` int64, how many items a user are scored
+exactly: C = max(K, min(candidates, items)). Outputs are those of ``topk.onnx``; logits are exact,
+with the arithmetic of ``topk.onnx``. What can go wrong is only that an item is not among the
+candidates. See docs/screening.md.
+
+Users are taken a block at a time: both towers are short here, and the one large product over the
+catalogue wants many rows.
+"""
+
+import numpy as np
+from onnx import TensorProto
+
+from export.builder import GraphBuilder
+from export.lowrank import LowRank
+from export.tower import Tower, catalogue_size, column_range, heads, row_width
+from ncf.training.checkpoint import Weights
+
+
+def screen_graph(weights: Weights, stand_in: LowRank) -> bytes:
+    """Build ``screen.onnx``.
+
+    Parameters
+    ----------
+    weights : dict
+        Of an MLP or a NeuMF.
+    stand_in : LowRank
+        Guesses the tower's logits.
+
+    Returns
+    -------
+    bytes
+        A checked ONNX model.
+    """
+    graph = GraphBuilder()
+    exact = _Exact(graph, weights)
+    items = graph.integers(catalogue_size(weights))
+    length = graph.node("Min", "k", items)
+    count = graph.node("Max", length, graph.node("Min", "candidates", items))
+    graph.constant("unwanted", np.array(-np.inf, np.float32))
+    guessed = _guess(graph, exact, stand_in)
+    gmf = exact.gmf_products(weights)
+    if gmf:
+        guessed = graph.node("Add", gmf, guessed)
+    guessed = _mask_seen(graph, guessed)
+    graph.outputs("TopK", guessed, count, names=["guess", "best"], axis=-1, sorted=0)
+    # By ascending index, so that ties end up as in the exact graph.
+    graph.outputs("TopK", "best", count, names=["candidate", "place"], axis=-1, largest=0)
+    guess = graph.node("GatherElements", "guess", "place", axis=1)
+    bias = graph.node("Gather", graph.node("Add", "mask", "output_bias"), "candidate")
+    exact_logits = exact.tower_pairs("candidate")
+    if gmf:
+        products = graph.node("GatherElements", gmf, "candidate", axis=1)
+        exact_logits = graph.node("Add", products, exact_logits)
+    logits = graph.node("Add", exact_logits, bias)
+    masked = graph.node("Where", graph.node("IsInf", guess, detect_positive=0), "unwanted", logits)
+    graph.outputs("TopK", masked, length, names=["logit", "rank"], axis=-1)
+    graph.outputs("GatherElements", "candidate", "rank", names=["item"], axis=1)
+    return graph.model(
+        "screen",
+        {
+            "rows": (TensorProto.FLOAT, ["n", row_width(weights)]),
+            "mask": (TensorProto.FLOAT, [catalogue_size(weights)]),
+            "seen": (TensorProto.INT64, ["m", 2]),
+            "k": (TensorProto.INT64, [1]),
+            "candidates": (TensorProto.INT64, [1]),
+        },
+        {"item": (TensorProto.INT64, ["n", "K"]), "logit": (TensorProto.FLOAT, ["n", "K"])},
+    )
+
+
+def rescore_graph(weights: Weights) -> bytes:
+    """Build ``rows[n, d] float32, item[n, c] int64 -> logit[n, c] float32``, exact.
+
+    It is the second half of the screened graph, for given items and with no work that grows with
+    the catalogue: GMF products are summed in another order, which the last bit may show.
+    """
+    graph = GraphBuilder()
+    exact = _Exact(graph, weights)
+    logits = exact.tower_pairs("item")
+    if exact.gmf_rows:
+        graph.constant("gmf_rows", weights["gmf.item.weight"])
+        column = graph.node("Unsqueeze", exact.gmf_rows, graph.integers(2))
+        products = graph.node("MatMul", graph.node("Gather", "gmf_rows", "item"), column)
+        logits = graph.node("Add", graph.node("Squeeze", products, graph.integers(2)), logits)
+    graph.outputs("Add", logits, "output_bias", names=["logit"])
+    return graph.model(
+        "rescore",
+        {
+            "rows": (TensorProto.FLOAT, ["n", row_width(weights)]),
+            "item": (TensorProto.INT64, ["n", "c"]),
+        },
+        {"logit": (TensorProto.FLOAT, ["n", "c"])},
+    )
+
+
+class _Exact:
+    """What both graphs share: user rows taken apart, and the tower over few items a user."""
+
+    def __init__(self, graph: GraphBuilder, weights: Weights) -> None:
+        self._graph = graph
+        gmf_head, mlp_head = heads(weights)
+        self.tower = Tower(weights, mlp_head)
+        self.tower.constants(graph)
+        graph.constant("mlp_items", self.tower.items)
+        graph.constant("output_bias", weights["output.bias"])
+        # ONNX Runtime multiplies by a constant column in another order than topk.onnx does in
+        # its inner loop, and by a computed one in the same. Nothing is added here.
+        nought = graph.constant("nought", np.array(0, np.float32))
+        users = graph.node("Shape", "rows", start=0, end=1)
+        none = graph.node("Mul", graph.node("Cast", users, to=TensorProto.FLOAT), nought)
+        graph.outputs("Add", "mlp_head", none, names=["mlp_head_late"])
+        self.gmf_rows = ""
+        if gmf_head.size:
+            columns = column_range(graph, 0, gmf_head.size)
+            self.gmf_rows = graph.node("Slice", "rows", *columns)
+        columns = column_range(graph, gmf_head.size, row_width(weights))
+        self.mlp_rows = graph.node("Slice", "rows", *columns)
+
+    def gmf_products(self, weights: Weights) -> str:
+        """GMF's part of the logits over all items, ``(n, items)``; empty where there is none."""
+        if not self.gmf_rows:
+            return ""
+        self._graph.constant("gmf_items", weights["gmf.item.weight"].T)
+        return self._graph.node("MatMul", self.gmf_rows, "gmf_items")
+
+    def tower_pairs(self, items: str) -> str:
+        """Tower's logits of each user's own items, int64 of shape ``(n, c)``."""
+        rows = self._graph.node("Gather", "mlp_items", items)
+        return self.tower.few(self._graph, self.mlp_rows, rows)
+
+
+def _guess(graph: GraphBuilder, exact: _Exact, stand_in: LowRank) -> str:
+    """Guess the tower's logits of users over all items, ``(n, items)``, the mask added."""
+    graph.constant("landmarks", exact.tower.items[stand_in.landmarks])
+    graph.constant("coefficients", stand_in.coefficients)
+    graph.constant("basis", stand_in.vectors)
+    graph.constant("offset", stand_in.offset)
+    landmark_logits = exact.tower.few(graph, exact.mlp_rows, "landmarks")
+    places = graph.node("MatMul", landmark_logits, "coefficients")
+    return graph.node("Gemm", places, "basis", graph.node("Add", "mask", "offset"))
+
+
+def _mask_seen(graph: GraphBuilder, logits: str) -> str:
+    count = graph.node("Slice", graph.node("Shape", "seen"), graph.integers(0), graph.integers(1))
+    return graph.node("ScatterND", logits, "seen", graph.node("Expand", "unwanted", count))
