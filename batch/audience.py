@@ -1,7 +1,9 @@
 """Tonight's audience: who gets a list, what each must not get, and which items may go out."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncf.columns import Columns
-from ncf.data.id_files import read_ids, read_pairs
+from ncf.data.id_files import find, read_ids, read_pairs
 from ncf.errors import UsageError
 from ncf.identifiers import IdMap
 from ncf.policies import ColdUser, Strangers
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.seen import Fresh, Seen
+
+logger = logging.getLogger(__name__)
 
 Indices = npt.NDArray[np.int64]
 
@@ -94,6 +98,12 @@ class Audience:
         """Count of all users."""
         return self.n_known + len(self.strangers)
 
+    @cached_property
+    def popular(self) -> npt.NDArray[np.int32]:
+        """Items that may be listed, the most popular first."""
+        popular = self.bundle.popular
+        return popular[self.allowed[popular]]
+
     def known(self, start: int, stop: int) -> Indices:
         """User indices at the positions from ``start`` to ``stop``, but for strangers."""
         stop = min(stop, self.n_known)
@@ -119,15 +129,14 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
     counts: dict[str, int] = {}
     allowed = _allowed(bundle, filters, counts)
     pairs = _Pairs.read(bundle, filters.seen, counts)
-    strange = np.flatnonzero(pairs.known < 0).tolist()
-    chosen, unknown = None, [pairs.raw_users[row] for row in strange]
+    chosen, unknown = None, pairs.strange.to_pylist()
     if filters.users is not None:
         asked = read_ids(filters.users, Columns.USER_ID)
-        if not asked:
+        if not len(asked):
             raise UsageError("names no user", where=filters.users)
-        indices = bundle.users.indices(asked)
+        indices = find(bundle.users, asked)
         chosen = np.unique(indices[indices >= 0])
-        unknown = [asked[row] for row in np.flatnonzero(indices < 0).tolist()]
+        unknown = asked.filter(pa.array(indices < 0)).to_pylist()
     counts["unknown_users"] = len(unknown)
     strangers = unknown if _wanted(bundle, filters) is Strangers.POPULAR else []
     if chosen is not None and not chosen.size and not strangers:
@@ -148,9 +157,9 @@ def _wanted(bundle: Bundle, filters: Filters) -> Strangers:
 class _Pairs:
     """Interactions since the export, those with unknown items left out."""
 
-    raw_users: Sequence[str]  # distinct
-    known: Indices  # user index of each of raw_users; -1 for strangers
-    users: Indices  # position in raw_users, a pair each
+    known: Indices  # user index of each distinct user; -1 for strangers
+    strange: pa.StringArray  # raw ids of these strangers, in their order
+    users: Indices  # position in known, a pair each
     items: Indices  # item index, a pair each
     n_items: int
 
@@ -158,16 +167,17 @@ class _Pairs:
     def read(cls, bundle: Bundle, path: Path | None, counts: dict[str, int]) -> "_Pairs":
         if path is None:
             nothing = np.empty(0, np.int64)
-            return cls([], nothing, nothing, nothing, bundle.n_items)
+            return cls(nothing, pa.array([], pa.string()), nothing, nothing, bundle.n_items)
         users, items = read_pairs(path)
-        raw_users, raw_items = users.dictionary.to_pylist(), items.dictionary.to_pylist()
-        item_of = bundle.items.indices(raw_items)
+        item_of = find(bundle.items, items.dictionary)
+        _warn_of_strange_ids(path, "item", item_of)
         found = item_of[_codes(items)]
-        counts["seen_rows"] = len(users)
-        counts["seen_unknown_items"] = int(np.count_nonzero(item_of < 0))
         rows = found >= 0
-        known = bundle.users.indices(raw_users)
-        return cls(raw_users, known, _codes(users)[rows], found[rows], bundle.n_items)
+        counts["seen_rows"] = len(users)
+        counts["seen_rows_of_unknown_items"] = int(np.count_nonzero(~rows))
+        known = find(bundle.users, users.dictionary)
+        strange = users.dictionary.filter(pa.array(known < 0))
+        return cls(known, strange, _codes(users)[rows], found[rows], bundle.n_items)
 
     def fresh(self) -> Fresh:
         users = self.known[self.users]
@@ -175,7 +185,9 @@ class _Pairs:
         return Fresh.of_pairs(users[rows], self.items[rows], self.n_items)
 
     def of_strangers(self, strangers: Sequence[str]) -> Seen:
-        position = IdMap(strangers).indices(self.raw_users)[self.users]
+        places = np.full(self.known.size, -1, np.int64)
+        places[self.known < 0] = find(IdMap(strangers), self.strange)
+        position = places[self.users]
         rows = position >= 0
         return Seen.of_pairs(position[rows], self.items[rows], (len(strangers), self.n_items))
 
@@ -186,13 +198,23 @@ def _codes(ids: pa.DictionaryArray) -> Indices:
 
 
 def _allowed(bundle: Bundle, filters: Filters, counts: dict[str, int]) -> npt.NDArray[np.bool_]:
-    allowed = np.full(bundle.n_items, filters.candidates is None)
+    allowed, named = np.full(bundle.n_items, filters.candidates is None), []
     for name, value in (("candidates", True), ("exclude_items", False)):
         if (path := filters.files().get(name)) is not None:
-            indices = bundle.items.indices(read_ids(path, Columns.ITEM_ID))
+            indices = find(bundle.items, read_ids(path, Columns.ITEM_ID))
+            _warn_of_strange_ids(path, "item", indices)
             counts[f"{name}_unknown"] = int(np.count_nonzero(indices < 0))
             allowed[indices[indices >= 0]] = value
+            named.append(str(path))
     if not allowed.any():
-        names = " and ".join(f"{path}" for path in filters.files().values())
-        raise UsageError("no item of the bundle is left to list", where=names)
+        raise UsageError(
+            "no item of the bundle is left to list",
+            where=" and ".join(named),
+            remedy="are these the ids that the ratings file had?",
+        )
     return allowed
+
+
+def _warn_of_strange_ids(path: Path, noun: str, indices: Indices) -> None:
+    if indices.size and (indices < 0).all():
+        logger.warning("%s: the bundle knows no %s of it; are these the same ids?", path, noun)

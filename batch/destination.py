@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import shutil
+import uuid
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from ncf.locks import removal_lock
 
 logger = logging.getLogger(__name__)
 
-_WORK_FOLDER = ".work"
+_WORK_FOLDER = ".ncf-batch"
 _PROBE = ".ncf-probe"
 
 
@@ -47,7 +48,7 @@ class Destination(Protocol):
         """Remove a run, unless somebody reads it."""
 
 
-def open_destination(runs: Runs, work: Path | None) -> Destination:
+def open_destination(runs: Runs, work: Path | None, place: str) -> Destination:
     """Open a place for writing.
 
     Parameters
@@ -57,6 +58,8 @@ def open_destination(runs: Runs, work: Path | None) -> Destination:
     work : Path or None
         Folder for the unfinished run; only an object store needs one, and has a default under
         ``$XDG_CACHE_HOME``.
+    place : str
+        How the place was given: tells the work for one store from that for another.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def open_destination(runs: Runs, work: Path | None) -> Destination:
         if work is not None:
             raise UsageError("--work is for object stores", remedy="leave it out")
         return Folder(runs.folder)
-    return Bucket(runs, work or _cache(runs.root))
+    return Bucket(runs, work or _cache(place))
 
 
 class Folder:
@@ -119,7 +122,7 @@ class Bucket:
 
     def prepare(self) -> None:
         """Write an object and remove it: better to fail now than after the scoring."""
-        probe = f"{self._root}/{_PROBE}"
+        probe = f"{self._root}/{_PROBE}-{uuid.uuid4().hex}"
         with storage_access(self._root):
             self._write(probe, b"")
             self._system.delete_file(probe)
@@ -155,15 +158,22 @@ class Bucket:
 
     def _write(self, path: str, content: bytes) -> None:
         self._make_folder(path.rsplit("/", 1)[0])
-        with self._system.open_output_stream(path) as stream:
+        aside = path if self._has_objects() else f"{path}.tmp"
+        with self._system.open_output_stream(aside) as stream:
             stream.write(content)
+        if aside != path:
+            self._system.move(aside, path)
 
     def _make_folder(self, path: str) -> None:
         """Make a folder, where there are any: S3 and GCS would get an empty object."""
-        if self._system.type_name not in {"s3", "gcs"}:
+        if not self._has_objects():
             self._system.create_dir(path, recursive=True)
 
+    def _has_objects(self) -> bool:
+        """Whether a write appears whole, and folders are but prefixes."""
+        return self._system.type_name in {"s3", "gcs", "abfs"}
 
-def _cache(root: str) -> Path:
+
+def _cache(place: str) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ncf" / "batch" / hashlib.sha256(root.encode()).hexdigest()[:12]
+    return Path(base) / "ncf" / "batch" / hashlib.sha256(place.encode()).hexdigest()[:12]

@@ -31,8 +31,8 @@ def run_shards(
     """
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(_SHARDS_AT_ONCE) as runners:
         pooled = replace(task, pool=pool)
-        futures = [runners.submit(finish, pooled, shard) for shard in shards]
         try:
+            futures = [runners.submit(finish, pooled, shard) for shard in shards]
             for future in as_completed(futures):
                 future.result()
         except BaseException:

@@ -1,16 +1,74 @@
 """What a monitor reads of a batch: a file in Prometheus' text format, for node_exporter."""
 
+import logging
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+from prometheus_client.parser import text_string_to_metric_families
 
+from ncf.errors import NcfError
 from ncf.files import storage_errors
 
+logger = logging.getLogger(__name__)
 
-def write_metrics(path: Path, figures: Mapping[str, Any] | None) -> None:
+_PREFIX = "ncf_batch_"
+_LAST = "last_success_timestamp_seconds"
+
+
+@contextmanager
+def metrics_of(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Give what records the figures of a run; without them, in the end, the run has failed.
+
+    Parameters
+    ----------
+    path : Path or None
+        Where to write; None writes nothing.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be written; found out at the start.
+    """
+    if path is None:
+        yield lambda _: None
+        return
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    last = last_success(path)
+    recorded: list[Mapping[str, Any]] = []
+    try:
+        yield recorded.append
+    except BaseException:
+        if not recorded:
+            try:
+                write_metrics(path, None, last)
+            except (NcfError, OSError) as error:
+                logger.warning("%s: not written: %s", path, error)
+        raise
+    try:
+        write_metrics(path, recorded[0], time.time())
+    except (NcfError, OSError) as error:  # the table is published all the same
+        logger.warning("%s: not written: %s", path, error)
+
+
+def last_success(path: Path) -> float | None:
+    """Unix time of the last success that a file tells of; None where it tells of none."""
+    try:
+        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+    samples = [sample for family in families for sample in family.samples]
+    return next((each.value for each in samples if each.name == f"{_PREFIX}{_LAST}"), None)
+
+
+def write_metrics(path: Path, figures: Mapping[str, Any] | None, last: float | None) -> None:
     """Replace the file.
 
     Parameters
@@ -19,14 +77,18 @@ def write_metrics(path: Path, figures: Mapping[str, Any] | None) -> None:
         Ends in ``.prom`` where node_exporter is to find it.
     figures : mapping or None
         What :func:`batch.run.run` returned; None where the run failed.
+    last : float or None
+        Unix time of the last success; None where there was none.
     """
     registry = CollectorRegistry()
 
     def gauge(name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"ncf_batch_{name}", text, labels, registry=registry)
+        return Gauge(f"{_PREFIX}{name}", text, labels, registry=registry)
 
     gauge("success", "1 if the last run published a table, else 0.").set(figures is not None)
     gauge("end_timestamp_seconds", "When the last run ended.").set(time.time())
+    if last is not None:
+        gauge(_LAST, "When a table was last published.").set(last)
     if figures is not None:
         users = gauge("users", "Users of the table by policy.", "policy")
         for policy, count in figures["users_by_policy"].items():
@@ -41,7 +103,10 @@ def write_metrics(path: Path, figures: Mapping[str, Any] | None) -> None:
         gauge("peak_memory_bytes", "Most memory that the process held.").set(
             figures["peak_memory_bytes"]
         )
+        if "recall" in figures:
+            gauge("recall_lower_bound", "Recall that the screened table has proven.").set(
+                figures["recall"]["lower_bound"]
+            )
         gauge("parts_reused", "Parts taken over from a run that died.").set(figures["parts_reused"])
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_to_textfile(str(path), registry)

@@ -15,3 +15,11 @@ class Layout(StrEnum):
 
     LONG = "long"
     LIST = "list"
+
+
+class Mode(StrEnum):
+    """How users are ranked; ``auto`` screens where that pays and keeps the contract."""
+
+    AUTO = "auto"
+    EXACT = "exact"
+    SCREENED = "screened"

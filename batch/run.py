@@ -4,89 +4,41 @@ The same command after any death goes on from the shards that are whole and ends
 bytes; other inputs begin anew.
 """
 
+import itertools
 import logging
-import sys
 import time
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
+import pyarrow as pa
 
-from batch.audience import Filters, read_audience
+from batch.attempts import attempts
+from batch.audience import read_audience
 from batch.destination import Destination, open_destination
-from batch.engine import run_shards
+from batch.job import Job
+from batch.memory import peak_memory
 from batch.runs import SUCCESS_FILE, Runs, open_runs
-from batch.shards import Shard, Task, make_part, plan
-from batch.tables import Style
-from batch.work import Part, Work
+from batch.scoring import score_all
+from batch.shards import Task
+from batch.work import Work
 from ncf.artifacts import BUNDLE, RUN, open_sealed, seal
-from ncf.devices import Device, usable_cores
-from ncf.errors import ArtifactError, InterruptedWorkError, UsageError
+from ncf.errors import ArtifactError, NcfError, UsageError
 from ncf.files import sha256
 from ncf.locks import writer_lock
-from ncf.progress import report
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.scoring.ranking import GraphRanker, check_k
 
 logger = logging.getLogger(__name__)
 
-_LARGEST_K = int(np.iinfo(np.int16).max)  # rank is an int16
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to score and where to publish.
-
-    Parameters
-    ----------
-    bundle : Path
-        Exported model.
-    out : str or Path
-        Folder of all runs, or a URI such as ``s3://bucket/topk``.
-    k : int
-        Rows a user at most, 1 to 32,767.
-    device : Device
-        Where to compute.
-    shard_users : int
-        Users a part, at least 1.
-    workers : int
-        Threads that score; 0 takes every core this process may use.
-    filters : Filters
-        Files of users and items.
-    style : Style
-        How parts are written.
-    keep : int
-        Runs kept, the new one among them; 0 keeps all.
-    work : Path or None
-        Folder for the unfinished run of an object store.
-    """
-
-    bundle: Path
-    out: str | Path
-    k: int = 10
-    device: Device = Device.AUTO
-    shard_users: int = 10_000
-    workers: int = 0
-    filters: Filters = field(default_factory=Filters)
-    style: Style = field(default_factory=Style)
-    keep: int = 0
-    work: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        check_k(self.k)
-        if self.k > _LARGEST_K:
-            raise UsageError(f"k = {self.k} is above {_LARGEST_K}")
-        for name, least in (("shard_users", 1), ("workers", 0), ("keep", 0)):
-            if (value := getattr(self, name)) < least:
-                raise UsageError(f"--{name.replace('_', '-')} {value} is less than {least}")
+_NOT_FIGURES = {
+    *("digest", "files", "inputs", "parameters", "parts_version", "rows_by_part", "schema_version"),
+    *("audit_pairs", "ncf", "onnxruntime", "pyarrow", "width"),
+}
+_PARTS_VERSION = 1  # counts changes to how parts are made
 
 
 def run(job: Job, now: datetime) -> dict[str, Any]:
@@ -118,37 +70,44 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
         Ctrl-C or SIGTERM; finished parts are kept.
     """
     started = time.monotonic()
-    inputs = {name: sha256(path) for name, path in job.filters.files().items()}
+    inputs = {name: _digest(name, path) for name, path in job.filters.files().items()}
     bundle = open_bundle(job.bundle)
     audience = read_audience(bundle, job.filters)
-    ranker = GraphRanker.open(bundle, job.device, threads=1, allowed=audience.allowed)
-    logger.info("scoring %s users on %s", f"{len(audience):,}", ranker.device.value)
     runs = open_runs(job.out)
-    destination = open_destination(runs, job.work)
+    destination = open_destination(runs, job.work, str(job.out))
+    ways = attempts(job, audience)
+    first = next(ways)
+    logger.info("scoring %s users on %s", f"{len(audience):,}", first.ranker.device.value)
     with writer_lock(destination.lock):
         destination.prepare()
-        identity = {
-            "parameters": _parameters(job),
-            "inputs": {"bundle": bundle.digest, **inputs},
-            "device": ranker.device.value,
-            **_versions(),
-        }
-        work = Work.open(destination.work, identity, partial(_forget, runs, destination))
-        if (name := work.published()) is None:
-            task = Task(audience, ranker, job.k, job.style)
-            read = time.monotonic() - started
-            totals = _score(job, task, work)
+        before = _latest(runs)
+        read = time.monotonic() - started
+        for attempt in itertools.chain([first], ways):
+            identity = {
+                "parameters": _parameters(job),
+                "inputs": {"bundle": bundle.digest, **inputs},
+                **attempt.identity(),
+                **_versions(),
+            }
+            work = Work.open(destination.work, identity, partial(_forget, runs, destination))
+            if (name := _published(runs, work)) is not None:
+                break
+            task = Task(audience, attempt.ranker, job.k, job.style, attempt.audit)
+            totals = score_all(job, task, work)
+            if not attempt.keeps(totals.audited):
+                continue
             _require_unchanged(job, bundle, inputs)
             seconds = {"read": read, **totals.seconds, "total": time.monotonic() - started}
             document: dict[str, Any] = {
                 **identity,
                 **audience.counts,
+                **attempt.report(totals.audited, job.k),
                 "users": len(audience),
                 "users_by_policy": dict(totals.users),
                 "rows": sum(totals.rows.values()),
                 "rows_by_part": totals.rows,
                 "parts_reused": totals.reused,
-                "sequence": 1 + _latest_sequence(runs),
+                "sequence": _sequence(runs),
                 "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
                 "peak_memory_bytes": peak_memory(),
             }
@@ -158,94 +117,33 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
             seal(work.parts, RUN, document)
             name = work.name(lambda: _name(runs, now, bundle))
             destination.publish(work.parts, name)
+            break
+        if name is None:
+            raise AssertionError  # the last way ranks exactly, and keeps any contract
         destination.point(name)
-        work.clear()
-        _retire(runs, destination, job.keep)
+        _tidy(job, runs, destination, work, list(dict.fromkeys([name, before])))
         return {"run": name, "table": f"{runs.folder or runs.root}/{name}", **_figures(runs, name)}
 
 
 def _figures(runs: Runs, name: str) -> dict[str, Any]:
-    hidden = {"digest", "files", "inputs", "parameters", "rows_by_part", "schema_version"}
-    found = {key: value for key, value in runs.manifest(name).items() if key not in hidden}
-    first = {key: found.pop(key) for key in ("users", "users_by_policy", "rows")}
-    return {**first, **found}
-
-
-class _Totals:
-    """What the parts add up to."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, int] = {}
-        self.users: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
-        self.reused = 0
-        self.elapsed = 0.0
-
-    def add(self, name: str, part: Part, *, reused: bool) -> None:
-        self.rows[name] = part["rows"]
-        self.users.update(part["users"])
-        self.reused += reused
-        if not reused:
-            self.seconds.update(part["seconds"])
-
-
-def _score(job: Job, task: Task, work: Work) -> _Totals:
-    """Finish every shard; the order in which they end does not show."""
-    shards = list(plan(len(task.audience), job.shard_users))
-    found: dict[int, tuple[Part, bool]] = {}
-    started = time.monotonic()
-    with report("score users", len(task.audience)) as progress:
-
-        def finish(task: Task, shard: Shard) -> None:
-            name = job.style.part(shard.number)
-            found[shard.number] = work.finish(name, lambda file: make_part(task, shard, file))
-            if found[shard.number][1]:
-                progress.advance(shard.stop - shard.start)
-
-        watched = replace(task, scored=progress.advance)
-        try:
-            run_shards(watched, shards, job.workers or usable_cores(), finish)
-        except KeyboardInterrupt as error:
-            raise InterruptedWorkError(
-                f"interrupted with {len(found)} of {len(shards)} parts finished",
-                remedy="the same command goes on from them",
-            ) from error
-    totals = _Totals()
-    for number in range(len(shards)):
-        part, reused = found[number]
-        totals.add(job.style.part(number), part, reused=reused)
-    totals.elapsed = time.monotonic() - started
-    return totals
-
-
-def peak_memory() -> int:
-    """Most memory that this process has held, in bytes; mapped files count."""
-    if sys.platform == "win32":
-        return 0
-    status = Path("/proc/self/status")
-    if status.exists():  # what getrusage says may be from before this program was started
-        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-        peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), None)
-        if peak is not None:
-            return int(peak) * 1024
-    import resource  # noqa: PLC0415 - not on Windows
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    manifest = runs.manifest(name)
+    return {key: value for key, value in manifest.items() if key not in _NOT_FIGURES}
 
 
 def _parameters(job: Job) -> dict[str, Any]:
     return {
         "k": job.k,
-        "shard_users": job.shard_users,
+        "shard_users": job.users_a_shard,
         "format": job.style.file_format.value,
         "layout": job.style.layout.value,
         "cold_user": job.filters.strangers.value if job.filters.strangers else None,
     }
 
 
-def _versions() -> dict[str, str]:
-    """Name what may change the last bits of a score, besides parameters and inputs."""
-    return {"ncf": metadata.version("ncf"), "onnxruntime": ort.__version__}
+def _versions() -> dict[str, Any]:
+    """Name what may change the bytes of a part, besides parameters and inputs."""
+    versions = {"ncf": metadata.version("ncf"), "onnxruntime": ort.__version__}
+    return {**versions, "pyarrow": pa.__version__, "parts_version": _PARTS_VERSION}
 
 
 def _name(runs: Runs, now: datetime, bundle: Bundle) -> str:
@@ -263,9 +161,23 @@ def _latest(runs: Runs) -> str | None:
         return None
 
 
-def _latest_sequence(runs: Runs) -> int:
-    latest = _latest(runs)
-    return runs.sequence(latest) if latest else 0
+def _sequence(runs: Runs) -> int:
+    """Count of publishes; above that of any run that is here, whatever LATEST names."""
+    return 1 + max(map(runs.sequence, runs.names()), default=0)
+
+
+def _published(runs: Runs, work: Work) -> str | None:
+    """Name of a run that was renamed into place, and is whole, but not yet named by LATEST."""
+    name = work.published()
+    if name is None or runs.folder is None:
+        return None
+    try:
+        open_sealed(runs.folder / name, RUN)
+    except ArtifactError as error:
+        logger.warning("beginning anew: %s", error)
+        work.begin_anew()
+        return None
+    return name
 
 
 def _forget(runs: Runs, destination: Destination, name: str) -> None:
@@ -274,19 +186,32 @@ def _forget(runs: Runs, destination: Destination, name: str) -> None:
         destination.remove(name)
 
 
-def _retire(runs: Runs, destination: Destination, keep: int) -> None:
-    """Remove all but the ``keep`` newest runs, by order of publishing; never the latest."""
-    if keep:
-        latest = runs.latest()
-        others = [name for name in runs.names() if name != latest]
-        others.sort(key=runs.sequence, reverse=True)
-        for name in others[keep - 1 :]:
-            destination.remove(name)
+def _tidy(
+    job: Job, runs: Runs, destination: Destination, work: Work, newest: list[str | None]
+) -> None:
+    """Clear the work away, and all but the ``keep`` newest runs.
+
+    These are ``newest`` (this one, and the one that LATEST named before, which an operator may
+    have gone back to), then others by order of publishing. The table is published: what goes
+    wrong here is a warning.
+    """
+    try:
+        work.clear()
+        if job.keep:
+            names = set(runs.names())
+            first = [each for each in newest if each in names]
+            others = sorted(names - set(first), key=runs.sequence, reverse=True)
+            for old in [*first, *others][job.keep :]:
+                destination.remove(old)
+    except (NcfError, OSError) as error:
+        logger.warning("the table is published, and something old is left: %s", error)
 
 
 def _require_unchanged(job: Job, bundle: Bundle, inputs: Mapping[str, str]) -> None:
     """Refuse to publish what was read from files that have changed since."""
-    changed = [path for name, path in job.filters.files().items() if _digest(path) != inputs[name]]
+    changed = [
+        path for name, path in job.filters.files().items() if _digest(name, path) != inputs[name]
+    ]
     if changed or open_sealed(bundle.path, BUNDLE)["digest"] != bundle.digest:
         raise ArtifactError(
             "changed during the run; nothing was published",
@@ -295,5 +220,7 @@ def _require_unchanged(job: Job, bundle: Bundle, inputs: Mapping[str, str]) -> N
         )
 
 
-def _digest(path: Path) -> str | None:
-    return sha256(path) if path.is_file() else None
+def _digest(name: str, path: Path) -> str:
+    if not path.is_file():
+        raise UsageError(f"no such file, for --{name.replace('_', '-')}", where=path)
+    return sha256(path)

@@ -18,6 +18,7 @@ from batch.options import Layout, TableFormat
 from batch.tables import Style, read_part
 from ncf.artifacts import RUN, open_sealed
 from ncf.errors import ArtifactError, StorageError, UsageError
+from ncf.files import check_target
 from ncf.locks import reader_lock
 
 LATEST_FILE = "LATEST"
@@ -114,15 +115,16 @@ def open_runs(place: str | Path) -> Runs:
     Raises
     ------
     UsageError
-        The URI is of no known kind.
+        It is no name, or the URI is of no known kind.
     """
     if "://" not in str(place):
-        folder = Path(place)
-        return Runs(fs.LocalFileSystem(), str(folder.absolute()), folder)
+        return _folder(str(place))
     try:
         system, root = fs.FileSystem.from_uri(str(place))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         system, root = _through_fsspec(str(place), error)
+    if isinstance(system, fs.LocalFileSystem):
+        return _folder(root)
     return Runs(system, root.rstrip("/"), None)
 
 
@@ -180,7 +182,8 @@ def read_run(folder: Path) -> pd.DataFrame:
         It is damaged.
     """
     style = style_of(open_sealed(folder, RUN))
-    return pd.concat([read_part(part, style) for part in sorted(folder.glob(style.parts))])
+    parts = sorted(folder.glob(style.parts), key=lambda part: (len(part.name), part.name))
+    return pd.concat([read_part(part, style) for part in parts])
 
 
 def read_latest(place: str | Path) -> pd.DataFrame:
@@ -197,10 +200,26 @@ def read_latest(place: str | Path) -> pd.DataFrame:
         Nothing was published here, or a part is damaged.
     """
     runs = open_runs(place)
-    with runs.newest() as name:
-        whole = str(runs.folder / name) if runs.folder else _within(str(place), name)
-        with local_copy(whole) as folder:
-            return read_run(folder).reset_index(drop=True)
+    for _ in range(_TRIES):
+        with runs.newest() as name:
+            whole = str(runs.folder / name) if runs.folder else _within(str(place), name)
+            try:
+                with local_copy(whole) as folder:
+                    return read_run(folder).reset_index(drop=True)
+            except ArtifactError:
+                if runs.latest() == name:
+                    raise  # else it was replaced, and removed, meanwhile: an object has no lock
+    raise ArtifactError("is replaced faster than it can be read", where=place)
+
+
+def _folder(place: str) -> Runs:
+    if not place.strip() or place.startswith("~") or re.match(r"[a-z0-9+]+:/", place):
+        raise UsageError(
+            f"{place!r} is not the name of a folder", remedy="give a folder, or a URI with ://"
+        )
+    folder = Path(place)
+    check_target(folder)
+    return Runs(fs.LocalFileSystem(), str(folder.absolute()), folder)
 
 
 def _within(uri: str, name: str) -> str:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, BinaryIO
 
@@ -19,7 +19,11 @@ import pyarrow as pa
 from batch.audience import Audience, Indices
 from batch.tables import Lists, Style, write_lists
 from ncf.policies import Policy
-from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.audit import SEED, PairAudit
+from ncf.scoring.ranking import GraphRanker, TopK
+from ncf.scoring.recall import PairSample
+
+_AUDITED_AT_ONCE = 1 << 17  # pairs
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Task:
         Rows a user at most, at least 1.
     style : Style
         How parts are written.
+    audit : PairAudit or None
+        Measures what a screen missed.
     pool : Executor or None
         Threads for the blocks of a shard.
     stop : threading.Event
@@ -75,6 +81,7 @@ class Task:
     ranker: GraphRanker
     k: int
     style: Style = field(default_factory=Style)
+    audit: PairAudit | None = None
     pool: Executor | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     scored: Callable[[int], None] = lambda _: None
@@ -98,10 +105,12 @@ def make_part(task: Task, shard: Shard, file: BinaryIO) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows``, users by policy, and the seconds that scoring and writing took.
+        ``rows``, users by policy, what the audit found, and the seconds that scoring (with the
+        audit) and writing took.
     """
     started = time.perf_counter()
-    lists = score(task, shard)
+    lists, top = score(task, shard)
+    audited = audit(task, shard, top)
     scored = time.perf_counter()
     write_lists(lists, task.item_ids, task.style, file)
     written = time.perf_counter()
@@ -109,23 +118,23 @@ def make_part(task: Task, shard: Shard, file: BinaryIO) -> dict[str, Any]:
     return {
         "rows": lists.items.size,
         "users": {policy.value: int(count) for policy, count in by_policy},
+        "audit": asdict(audited),
         "seconds": {"score": scored - started, "write": written - scored},
     }
 
 
-def score(task: Task, shard: Shard) -> Lists:
-    """Top-K of a shard's users: known ones by ascending index, then strangers."""
+def score(task: Task, shard: Shard) -> tuple[Lists, TopK]:
+    """Top-K of a shard's users: known ones by ascending index, then strangers; and the former's."""
     audience = task.audience
     users = audience.known(shard.start, shard.stop)
     top = task.ranker.rank(users, task.k, task.pool, task.unwanted)
     valid = top.valid()
     first = max(shard.start - audience.n_known, 0)
     last = max(shard.stop - audience.n_known, 0)
-    popular = [_popular(audience, stranger, task.k) for stranger in range(first, last)]
-    task.scored(len(popular))
+    popular = list(_popular(task, range(first, last)))
     raw = audience.bundle.users.raw
     whole = users.size and users[-1] - users[0] + 1 == users.size
-    return Lists(
+    lists = Lists(
         users=[
             *(raw[int(users[0]) : int(users[-1]) + 1] if whole else map(raw.__getitem__, users)),
             *audience.strangers[first:last],
@@ -139,11 +148,40 @@ def score(task: Task, shard: Shard) -> Lists:
         ),
         policies=np.repeat(np.arange(2), [users.size, len(popular)]),
     )
+    return lists, top
 
 
-def _popular(audience: Audience, stranger: int, k: int) -> npt.NDArray[np.int32]:
-    """Most popular items that a stranger has not seen."""
-    seen = audience.strangers_seen.of(stranger)
-    popular = audience.bundle.popular
-    popular = popular[audience.allowed[popular]][: k + seen.size]
-    return popular[~np.isin(popular, seen)][:k]
+def audit(task: Task, shard: Shard, top: TopK) -> PairSample:
+    """Measure what a screen missed of the known users' lists; nothing where there is none."""
+    checker = task.audit
+    if checker is None:
+        return PairSample()
+    users = task.audience.known(shard.start, shard.stop)
+
+    def block(start: int) -> PairSample:
+        if task.stop.is_set():
+            raise Stopped
+        part = slice(start, start + step)
+        return checker(
+            users[part],
+            TopK(top.items[part], top.scores[part]),
+            np.random.default_rng([SEED, shard.start + start]),
+            task.audience.unwanted(users[part]),
+            task.audience.allowed,
+        )
+
+    step = max(1, int(_AUDITED_AT_ONCE / max(1.0, checker.each)))
+    starts = range(0, users.size, step)
+    return sum((task.pool.map if task.pool else map)(block, starts), start=PairSample())
+
+
+def _popular(task: Task, strangers: range) -> Iterator[npt.NDArray[np.int32]]:
+    """Yield the most popular items that each stranger has not seen."""
+    popular, seen = task.audience.popular, task.audience.strangers_seen
+    for stranger in strangers:
+        if task.stop.is_set():
+            raise Stopped
+        own = seen.of(stranger)
+        best = popular[: task.k + own.size]
+        task.scored(1)
+        yield best[~np.isin(best, own)][: task.k] if own.size else best

@@ -1,20 +1,21 @@
 """One user's rows of the newest table."""
 
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from pyarrow import csv, dataset
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from batch.options import TableFormat
 from batch.runs import Runs, open_runs, storage_access, style_of
-from batch.tables import SCHEMAS, Style, long_frame
+from batch.tables import long_frame, read_table
 from ncf.columns import Columns
 from ncf.errors import ArtifactError
+from ncf.files import sha256_bytes
 
 
 def rows_of(place: str | Path, user: str) -> tuple[str, pd.DataFrame]:
-    """Find a user in the newest run.
+    """Find a user in the newest run; each part's digest is checked before it is read.
 
     Parameters
     ----------
@@ -33,33 +34,29 @@ def rows_of(place: str | Path, user: str) -> tuple[str, pd.DataFrame]:
     Raises
     ------
     ArtifactError
-        Nothing was published here, or a part is damaged.
+        Nothing was published here, or a part is damaged; the message names it.
     """
     runs = open_runs(place)
     with runs.newest() as name, storage_access(runs.root):
         manifest = runs.manifest(name)
+        found = []
         try:
-            style, parts = style_of(manifest), sorted(manifest["rows_by_part"])
-            table = _parts(runs, name, parts, style).to_table(
-                filter=dataset.field(Columns.USER_ID) == user
-            )
+            style = style_of(manifest)
+            for part in sorted(manifest["rows_by_part"]):
+                content = _checked(runs, f"{name}/{part}", manifest["files"][part])
+                table = read_table(BytesIO(content), style)
+                found.append(table.filter(pc.equal(table[Columns.USER_ID], user)))
         except (KeyError, ValueError, FileNotFoundError) as error:
             raise ArtifactError(
                 f"run {name} is damaged ({error})", where=runs.root, remedy="run the batch again"
             ) from error
-    return name, long_frame(table, style).sort_values(Columns.RANK, ignore_index=True)
+    rows = long_frame(pa.concat_tables(found), style)
+    return name, rows.sort_values(Columns.RANK, ignore_index=True)
 
 
-def _parts(runs: Runs, name: str, parts: list[str], style: Style) -> dataset.Dataset:
-    schema = SCHEMAS[style.layout]
-    form: Any = "parquet"
-    if style.file_format is TableFormat.CSV:
-        form = dataset.CsvFileFormat(
-            csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(
-                column_types=dict(zip(schema.names, schema.types, strict=True)),
-                strings_can_be_null=False,
-            ),
-        )
-    paths = [f"{runs.root}/{name}/{part}" for part in parts]
-    return dataset.dataset(paths, schema=schema, format=form, filesystem=runs.system)
+def _checked(runs: Runs, path: str, digest: str) -> bytes:
+    with runs.system.open_input_stream(f"{runs.root}/{path}") as stream:
+        content: bytes = stream.read()
+    if sha256_bytes(content) != digest:
+        raise ValueError(f"{path}: bytes differ from the recorded SHA-256")
+    return content

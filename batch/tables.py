@@ -110,7 +110,7 @@ def write_lists(lists: Lists, item_ids: pa.Array, style: Style, file: BinaryIO) 
         )
 
 
-def read_part(path: Path, style: Style) -> pd.DataFrame:
+def read_part(source: Path | BinaryIO, style: Style) -> pd.DataFrame:
     """Read a part as rows of the long table.
 
     Raises
@@ -118,10 +118,21 @@ def read_part(path: Path, style: Style) -> pd.DataFrame:
     ValueError
         Its columns are not those of the style.
     """
+    return long_frame(read_table(source, style), style)
+
+
+def read_table(source: Path | BinaryIO, style: Style) -> pa.Table:
+    """Read a part as it was written.
+
+    Raises
+    ------
+    ValueError
+        Its columns are not those of the style.
+    """
+    schema = SCHEMAS[style.layout]
     if style.file_format is TableFormat.CSV:
-        schema = SCHEMAS[Layout.LONG]
         table = csv.read_csv(
-            path,
+            source,
             parse_options=csv.ParseOptions(newlines_in_values=True),
             convert_options=csv.ConvertOptions(
                 column_types=dict(zip(schema.names, schema.types, strict=True)),
@@ -130,11 +141,11 @@ def read_part(path: Path, style: Style) -> pd.DataFrame:
         )
         if table.schema.names != schema.names:
             raise ValueError(f"columns are {', '.join(table.schema.names)}")
-        return long_frame(table, style)
-    table = pq.read_table(path, page_checksum_verification=True)
-    if not table.schema.equals(SCHEMAS[style.layout]):
+        return table
+    table = pq.read_table(source, page_checksum_verification=True)
+    if not table.schema.equals(schema):
         raise ValueError("columns are not those of the contract")
-    return long_frame(table, style)
+    return table
 
 
 def long_frame(table: pa.Table, style: Style) -> pd.DataFrame:

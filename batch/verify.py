@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from batch.audience import Audience, Filters, read_audience
-from batch.runs import local_copy, style_of
+from batch.runs import LATEST_FILE, local_copy, style_of
 from batch.shards import Shard, plan
 from batch.tables import Style, read_part
 from ncf.artifacts import RUN, open_sealed
@@ -46,7 +46,10 @@ def verify_run(
     UsageError
         The run was made with files that are not given, or with others.
     """
-    with local_copy(str(run)) as path:
+    with local_copy(str(run)) as copy:
+        path = copy
+        if (copy / LATEST_FILE).is_file():  # a folder of runs: the newest of them
+            path = copy / (copy / LATEST_FILE).read_text(encoding="utf-8").strip()
         manifest = open_sealed(path, RUN)
         audience = _audience(path, manifest, bundle, filters or Filters()) if bundle else None
         style = style_of(manifest)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ncf.artifacts import Document, canonical_json
+from ncf.errors import StorageError
 from ncf.files import atomic_file, sha256, storage_errors, sweep
 
 _IDENTITY = "identity.json"
 _NAME = "name"
+_OURS = {_IDENTITY, _NAME, "parts", "notes"}
 
 Part = dict[str, Any]
 
@@ -45,6 +47,7 @@ class Work:
         wanted, found = canonical_json(identity), folder / _IDENTITY
         with storage_errors(folder):
             if not found.is_file() or found.read_bytes() != wanted:
+                work._require_ours()
                 if (folder / _NAME).is_file():
                     forget((folder / _NAME).read_text(encoding="utf-8"))
                 if folder.exists():
@@ -53,7 +56,8 @@ class Work:
                 work.notes.mkdir()
                 with atomic_file(found) as file:
                     file.write(wanted)
-            sweep(work.parts, ".*")
+            for place in (work.folder, work.parts, work.notes):
+                sweep(place, ".*")
         return work
 
     @property
@@ -81,10 +85,10 @@ class Work:
             facts: Part = json.loads(note.read_bytes())
             if facts.pop("sha256") == sha256(part):
                 return facts, True
-        with atomic_file(part) as file:
+        with atomic_file(part, clean=False) as file:
             facts = make(file)
         # The note comes last: a part without one is not counted on.
-        with atomic_file(note) as file:
+        with atomic_file(note, clean=False) as file:
             file.write(canonical_json({**facts, "sha256": sha256(part)}))
         return facts, False
 
@@ -103,6 +107,24 @@ class Work:
             return None
         return path.read_text(encoding="utf-8")
 
+    def begin_anew(self) -> None:
+        """Forget the parts and the name, for the same inputs."""
+        (self.folder / _NAME).unlink(missing_ok=True)
+        for folder in (self.parts, self.notes):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+
     def clear(self) -> None:
         """Remove what is left once all is published."""
         shutil.rmtree(self.folder)
+
+    def _require_ours(self) -> None:
+        """Refuse to clear away what no batch has written."""
+        names = {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
+        foreign = [name for name in names - _OURS if not name.startswith(".")]
+        if foreign:
+            raise StorageError(
+                f"holds {min(foreign)!r}, which no batch has written",
+                where=self.folder,
+                remedy="move it away, or choose another output folder",
+            )

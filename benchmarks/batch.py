@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from batch.run import Job, run
+from batch.job import Job
+from batch.run import run
 from benchmarks.synthetic import make_bundle, make_data
 from ncf.devices import Device
 from ncf.models.kinds import Kind

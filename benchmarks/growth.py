@@ -22,7 +22,8 @@ _RUN = """
 import json, logging, sys, threading, time
 from datetime import UTC, datetime
 from pathlib import Path
-from batch.run import Job, run
+from batch.job import Job
+from batch.run import run
 from ncf.devices import Device
 
 peak = 0

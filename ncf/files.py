@@ -87,14 +87,16 @@ def check_target(target: Path) -> None:
 
 
 @contextmanager
-def atomic_file(target: Path) -> Iterator[BinaryIO]:
+def atomic_file(target: Path, *, clean: bool = True) -> Iterator[BinaryIO]:
     """Open a file aside; on success flush it and rename it to ``target``, on failure remove it.
 
-    The caller holds :func:`ncf.locks.writer_lock`: leftovers of dead writers are swept here.
+    The caller holds :func:`ncf.locks.writer_lock`: leftovers of dead writers are swept here,
+    unless ``clean`` says that the caller has done so for a folder of many files.
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target.parent, re.escape(target.name))
+        if clean:
+            sweep(target.parent, re.escape(target.name))
         aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             with aside.open("wb") as file:

@@ -1,6 +1,7 @@
 """One writer at a time; and nobody removes what somebody reads."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,13 +34,14 @@ def writer_lock(target: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            pid = holder.read_text().strip() if holder.exists() else "unknown"  # or no locks here
+            # A shared disk may have the holder on another machine; some disks have no locks.
+            pid = holder.read_text().strip() if holder.exists() else "unknown"
             raise LockedError(
                 f"another process (pid {pid}) is writing this",
                 where=target,
                 remedy="wait for it to end, or choose another output folder",
             ) from None
-        holder.write_text(f"{os.getpid()}\n")
+        holder.write_text(f"{os.getpid()} on {socket.gethostname()}\n")
     try:
         yield
     finally:
@@ -67,7 +69,8 @@ def removal_lock(file: Path) -> Iterator[bool]:
 @contextmanager
 def _shared_or_not(file: Path, *, exclusive: bool) -> Iterator[bool]:
     try:
-        descriptor = os.open(file, os.O_RDONLY)
+        # An exclusive lock on NFS needs a file open for writing.
+        descriptor = os.open(file, os.O_RDWR if exclusive else os.O_RDONLY)
     except FileNotFoundError:
         yield exclusive  # nothing there for anybody to read
         return

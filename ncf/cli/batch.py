@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from batch.options import Layout, TableFormat
+from batch.options import Layout, Mode, TableFormat
 from ncf.cli.output import AsJson, Length, LogFormat, print_json, say, set_log_format, show
 from ncf.devices import Device
 from ncf.errors import UsageError
@@ -27,6 +27,12 @@ def batch(
     out: Out = "topk",
     k: Length = 10,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
+    mode: Annotated[
+        Mode, typer.Option(help="Screen, rank exactly, or screen where that pays.")
+    ] = Mode.AUTO,
+    recall: Annotated[
+        float, typer.Option(help="Least recall that a screened table must prove.")
+    ] = 0.999,
     seen: Annotated[
         Path | None, typer.Option(help="CSV or Parquet of interactions since the export.")
     ] = None,
@@ -66,27 +72,37 @@ def batch(
     Example: ncf batch --bundle model_store/ncf --out topk -k 10 --seen tonight.csv --keep 7
     """
     if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
         return
     if bundle is None:
         raise UsageError("--bundle is missing", remedy="give the folder that 'ncf export' made")
+    if not out:
+        raise UsageError("--out is empty", remedy="give a folder, or leave it out for 'topk'")
     from batch.audience import Filters
-    from batch.metrics import write_metrics
-    from batch.run import Job, run
+    from batch.job import Job
+    from batch.metrics import metrics_of
+    from batch.run import run
     from batch.tables import Style
 
     set_log_format(log_format)
     filters = Filters(seen, users, exclude_items, candidates, cold_user)
-    style = Style(file_format, layout)
-    job = Job(bundle, out, k, device, shard_users, workers, filters, style, keep, work)
-    try:
+    with metrics_of(metrics_file) as record:
+        style = Style(file_format, layout)
+        machine = (device, shard_users, workers)
+        job = Job(bundle, out, k, *machine, filters, style, keep, work, mode, recall)
         figures = run(job, datetime.now(UTC))
-    except BaseException:
-        if metrics_file is not None:
-            write_metrics(metrics_file, None)
-        raise
-    if metrics_file is not None:
-        write_metrics(metrics_file, figures)
+        record(figures)
     show(figures, as_json=as_json)
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """Refuse 'ncf batch --out x show', which would show another table."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"--{name.replace('_', '-')} stands before 'show'", remedy="put it after"
+            )
 
 
 @app.command("show")

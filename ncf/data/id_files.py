@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -11,11 +13,13 @@ from ncf.columns import Columns
 from ncf.data.options import Format
 from ncf.data.readers import read_columns, read_ratings, refuse_blank
 from ncf.errors import RatingsError
+from ncf.identifiers import IdMap
 
 _PARQUET = b"PAR1"
+_AT_ONCE = 1 << 16
 
 
-def read_ids(path: Path, column: str) -> list[str]:
+def read_ids(path: Path, column: str) -> pa.StringArray:
     """Read the distinct ids of one column, in order of first appearance.
 
     Parameters
@@ -38,8 +42,7 @@ def read_ids(path: Path, column: str) -> list[str]:
             refuse_blank(table, block, column)
             parts.append(table[column].combine_chunks())
         ids = pa.chunked_array(parts, pa.string())
-    distinct: list[str] = pc.unique(ids).to_pylist()
-    return distinct
+    return pc.unique(ids)
 
 
 def read_pairs(path: Path) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
@@ -61,6 +64,18 @@ def read_pairs(path: Path) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
         return _encoded(users), _encoded(items)
     ratings = read_ratings(path, Format.CSV, may_be_empty=True)
     return ratings.users, ratings.items
+
+
+def find(ids: IdMap, raw: pa.StringArray) -> npt.NDArray[np.int64]:
+    """Index of each raw id, int64 of shape ``(len(raw),)``; -1 where it is unknown.
+
+    Goes piece by piece: millions of Python strings would take hundreds of bytes each.
+    """
+    found = np.empty(len(raw), np.int64)
+    for start in range(0, len(raw), _AT_ONCE):
+        part = raw[start : start + _AT_ONCE]
+        found[start : start + len(part)] = ids.indices(part.to_pylist())
+    return found
 
 
 def _encoded(ids: pa.ChunkedArray) -> pa.DictionaryArray:
@@ -88,6 +103,8 @@ def _parquet_columns(path: Path, names: Sequence[str]) -> list[pa.ChunkedArray]:
 
 def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not len(column):  # a quiet night has any type
+        return pa.chunked_array([], pa.string())
     if not (
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
     ):

@@ -8,9 +8,11 @@ import numpy.typing as npt
 
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.parity import tolerance
-from ncf.scoring.ranking import TopK
+from ncf.scoring.ranking import Pairs, TopK
 from ncf.scoring.recall import PairSample
 from ncf.scoring.screening import Rescorer
+
+SEED = 0
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class PairAudit:
         users: npt.NDArray[np.int64],
         found: TopK,
         rng: np.random.Generator,
-        mask: npt.NDArray[np.float32] | None = None,
+        unwanted: Pairs | None = None,
+        allowed: npt.NDArray[np.bool_] | None = None,
     ) -> PairSample:
         """Audit the lists of some users.
 
@@ -54,8 +57,11 @@ class PairAudit:
             Their lists of unseen items.
         rng : numpy.random.Generator
             Draws the pairs.
-        mask : float32 array of shape (items,), optional
-            Minus infinity for items that nobody may get.
+        unwanted : int64 array of shape (m, 2), optional
+            Position in ``users`` and item of what they must not get; if not given, what the
+            bundle says they have seen.
+        allowed : bool array of shape (items,), optional
+            Items that may be listed; all of them if not given.
         """
         n_items = self.bundle.n_items
         chosen = np.arange(users.size)
@@ -66,23 +72,23 @@ class PairAudit:
         last = found.scores[chosen, -1] + tolerance(found.scores[found.valid()])
         rows, columns = np.nonzero(logits > last[:, None])  # few, so that the rest is cheap
         pairs = np.stack([chosen[rows], items[rows, columns]], axis=1)
-        if mask is not None:
-            pairs = pairs[~np.isneginf(mask[pairs[:, 1]])]
+        if allowed is not None:
+            pairs = pairs[allowed[pairs[:, 1]]]
+        if unwanted is None:
+            unwanted = self.bundle.seen.pairs(users)
         return PairSample(
             drawn=self.each * users.size,
-            missed=len(pairs) - self._explained(users, found, pairs),
+            missed=len(pairs) - self._explained(found, pairs, unwanted),
             population=users.size * n_items,
             listed=int(np.count_nonzero(found.valid())),
         )
 
-    def _explained(
-        self, users: npt.NDArray[np.int64], found: TopK, pairs: npt.NDArray[np.int64]
-    ) -> int:
-        """Count the pairs (position in users, item) that are listed, or seen by their user."""
+    def _explained(self, found: TopK, pairs: Pairs, unwanted: Pairs) -> int:
+        """Count the pairs (position in users, item) that are listed, or unwanted."""
         n_items = self.bundle.n_items
         positions, columns = np.nonzero(found.valid())
         listed = np.sort(positions * n_items + found.items[positions, columns])
-        seen = self.bundle.seen.pairs(users) @ np.array([n_items, 1])  # ascending as it is
+        seen = np.sort(unwanted @ np.array([n_items, 1]))
         keys = pairs @ np.array([n_items, 1])
         return int(np.count_nonzero(_among(keys, listed) | _among(keys, seen)))
 

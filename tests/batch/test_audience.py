@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.audience import Filters
-from batch.run import Job, run
+from batch.job import Job
+from batch.run import run
 from batch.runs import read_latest
+from batch.scoring import score_all
 from batch.verify import verify_run
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
@@ -172,6 +174,35 @@ def test_a_quiet_night_has_a_header_alone(bundle: Bundle, tmp_path: Path) -> Non
     assert (figures["seen_rows"], figures["users"]) == (0, 40)
 
 
+@pytest.mark.parametrize("columns", [{"user_id": [], "item_id": []}, {}])
+def test_a_quiet_night_in_parquet_has_any_type(
+    columns: dict[str, list[str]], bundle: Bundle, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame(columns, columns=["user_id", "item_id"])
+    frame.to_parquet(tmp_path / "seen.parquet")
+    filters = Filters(seen=tmp_path / "seen.parquet", exclude_items=tmp_path / "seen.parquet")
+    assert run(_job(bundle, tmp_path, filters), NOW)["users"] == 40
+
+
+def test_a_stranger_who_saw_the_most_popular_items_gets_the_next(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    popular = [bundle.items.raw[index] for index in bundle.popular.tolist()]
+    rows = [f"zoe,{item}\n" for item in popular[:5]]
+    (tmp_path / "seen.csv").write_text("user_id,item_id\n" + "".join(rows))
+    run(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
+    table = read_latest(tmp_path / "topk")
+    assert table[table.user_id == "zoe"].item_id.tolist() == popular[5:10]
+
+
+def test_ids_of_another_world_are_warned_of(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "items.csv").write_text("item_id\n12\n13\n")
+    run(_job(bundle, tmp_path, Filters(exclude_items=tmp_path / "items.csv")), NOW)
+    assert "knows no item of it" in caplog.text
+
+
 def test_ids_that_are_numbers_in_parquet_are_the_same_ids(bundle: Bundle, tmp_path: Path) -> None:
     pd.DataFrame({"user_id": [12, 7, 12]}).to_parquet(tmp_path / "users.parquet")
     run(_job(bundle, tmp_path, Filters(users=tmp_path / "users.parquet")), NOW)
@@ -238,16 +269,13 @@ def test_a_bad_parquet_file_is_named(
 def test_a_file_that_changes_during_the_run_is_refused_at_publish(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import batch.run  # noqa: PLC0415 - beside its use
-
     (tmp_path / "seen.csv").write_text("user_id,item_id\nu1,film 3\n")
-    score = batch.run._score
 
     def change(*arguments: object) -> object:
         (tmp_path / "seen.csv").write_text("user_id,item_id\nu1,film 5\n")
-        return score(*arguments)  # type: ignore[arg-type]
+        return score_all(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(batch.run, "_score", change)
+    monkeypatch.setattr("batch.run.score_all", change)
     with pytest.raises(UsageError.__base__, match=r"seen\.csv: changed during the run"):  # type: ignore[arg-type]
         run(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
     assert not (tmp_path / "topk" / "LATEST").exists()

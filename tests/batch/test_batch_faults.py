@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,8 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batch.run import Job, run
+from batch.audience import Filters, read_audience
+from batch.engine import run_shards
+from batch.job import Job
+from batch.run import run
 from batch.runs import open_runs
+from batch.shards import Shard, Stopped, Task, plan, score
 from batch.verify import verify_run
 from ncf.devices import Device
 from ncf.errors import StorageError
@@ -60,7 +65,9 @@ def test_a_kill_leaves_the_last_run_whole_and_the_rerun_is_byte_identical(
 def slow_world(bundle: Bundle, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A batch of the command line whose every block takes a while."""
     program = (
-        "import time, sys\n"
+        # A shell that started the tests in the background has made them deaf to SIGINT.
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from ncf.scoring.ranking import GraphRanker\n"
         "rank = GraphRanker.rank_masked\n"
         "def slow(*arguments):\n"
@@ -82,7 +89,7 @@ def slow_world(bundle: Bundle, tmp_path: Path) -> Iterator[subprocess.Popen[str]
 def test_a_signal_stops_the_run_within_a_shard_and_the_same_command_goes_on(
     number: signal.Signals, slow_world: subprocess.Popen[str], bundle: Bundle, tmp_path: Path
 ) -> None:
-    notes = tmp_path / "topk" / ".work" / "notes"
+    notes = tmp_path / "topk" / ".ncf-batch" / "notes"
     deadline = time.monotonic() + 60
     while len(list(notes.glob("*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -96,6 +103,93 @@ def test_a_signal_stops_the_run_within_a_shard_and_the_same_command_goes_on(
     figures = run(Job(bundle.path, tmp_path / "topk", 5, Device.CPU, 1), NOW)
     assert figures["parts_reused"] >= 3
     verify_run(figures["table"], bundle.path)
+
+
+@pytest.mark.parametrize("strangers", [0, 4000])
+def test_a_stop_ends_a_shard_of_many_blocks_or_strangers_within_it(
+    strangers: int, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "users.csv").write_text(
+        "user_id\nu1\n" + "".join(f"stranger {number}\n" for number in range(strangers))
+    )
+    audience = read_audience(bundle, Filters(users=tmp_path / "users.csv" if strangers else None))
+    stop, counted = threading.Event(), 0
+
+    def scored(users: int) -> None:
+        nonlocal counted
+        counted += users
+        if counted >= 5:
+            stop.set()
+
+    ranker = GraphRanker.open(bundle, Device.CPU, threads=1)
+    monkeypatch.setattr(ranker, "_step", 2)
+    task = Task(audience, ranker, 5, stop=stop, scored=scored)
+    with pytest.raises(Stopped):
+        score(task, Shard(0, 0, len(audience)))
+    assert counted < 10
+
+
+def test_an_interrupt_cancels_shards_that_have_not_begun(bundle: Bundle) -> None:
+    audience = read_audience(bundle, Filters())
+    task = Task(audience, GraphRanker.open(bundle, Device.CPU, threads=1), 5)
+    begun = []
+
+    def finish(task: Task, shard: Shard) -> None:
+        begun.append(shard.number)
+        if shard.number == 0:
+            raise KeyboardInterrupt
+        task.stop.wait(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_shards(task, plan(40, 1), 1, finish)
+    assert len(begun) < 10
+
+
+def test_a_folder_of_somebody_elses_is_never_cleared_away(bundle: Bundle, tmp_path: Path) -> None:
+    thesis = tmp_path / "topk" / ".ncf-batch" / "thesis.txt"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("years of work")
+    with pytest.raises(StorageError, match=r"holds 'thesis\.txt'"):
+        run(_job(bundle, tmp_path / "topk"), NOW)
+    assert thesis.read_text() == "years of work"
+
+
+def _dies_at(point: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(point, dies)
+        with pytest.raises(KeyboardInterrupt):
+            run(job, NOW)
+
+
+@pytest.mark.parametrize("damage", ["a part", "the run"])
+def test_a_run_damaged_between_its_rename_and_latest_is_made_again(
+    damage: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(_job(bundle, tmp_path, k=3), NOW)["run"]
+    _dies_at("batch.destination.Folder.point", _job(bundle, tmp_path), monkeypatch)
+    (second,) = [
+        path
+        for path in tmp_path.iterdir()
+        if path.is_dir() and path.name[0] == "2" and path.name != first
+    ]
+    if damage == "a part":
+        (second / "part-00001.parquet").unlink()
+    else:
+        shutil.rmtree(second)
+    verify_run(run(_job(bundle, tmp_path), NOW)["table"], bundle.path)
+    verify_run(_latest(tmp_path), bundle.path)
+
+
+def test_other_inputs_after_a_death_in_the_tidying_leave_the_published_run(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies_at("batch.work.Work.clear", _job(bundle, tmp_path), monkeypatch)
+    published = _latest(tmp_path)
+    run(_job(bundle, tmp_path, k=2), NOW)
+    verify_run(published, bundle.path)
 
 
 def test_a_worker_that_fails_fails_the_run_and_loses_no_user(

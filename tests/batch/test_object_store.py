@@ -11,7 +11,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from batch.destination import Bucket
-from batch.run import Job, run
+from batch.job import Job
+from batch.run import run
 from batch.runs import open_runs, read_latest
 from batch.show import rows_of
 from batch.verify import verify_run
@@ -91,14 +92,14 @@ def test_parts_go_before_success_and_success_before_latest(
         copy(self, source, target)
 
     def watched_write(self: Bucket, path: str, content: bytes) -> None:
-        order.append(path.rsplit("/", 1)[1])
+        order.append(path.rsplit("/", 1)[1].partition("-probe")[0])
         write(self, path, content)
 
     monkeypatch.setattr(Bucket, "_copy", watched_copy)
     monkeypatch.setattr(Bucket, "_write", watched_write)
     run(_job(bundle, place, tmp_path / "work"), NOW)
     parts = [f"part-0000{part}.parquet" for part in range(3)]
-    assert order == [".ncf-probe", *parts, "manifest.json", "_SUCCESS", "LATEST"]
+    assert order == [".ncf", *parts, "manifest.json", "_SUCCESS", "LATEST"]
     assert client
 
 
@@ -164,7 +165,7 @@ def test_a_bucket_that_is_not_there_is_found_out_before_scoring(
     assert client
     with pytest.raises(StorageError, match="check the name"):
         run(_job(bundle, place.replace("tables", "nowhere"), tmp_path / "work"), NOW)
-    assert not (tmp_path / "work" / ".work").exists()
+    assert not (tmp_path / "work" / ".ncf-batch").exists()
 
 
 def test_an_empty_bucket_says_that_nothing_was_published(client: Client, place: str) -> None:

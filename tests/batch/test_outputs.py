@@ -5,9 +5,11 @@ import logging
 import re
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -18,9 +20,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.metrics import write_metrics
+from batch.job import Job
+from batch.memory import peak_memory
+from batch.metrics import last_success, metrics_of
 from batch.options import Layout, TableFormat
-from batch.run import Job, peak_memory, run
+from batch.run import run
 from batch.runs import open_runs, read_latest
 from batch.show import rows_of
 from batch.tables import Lists, Style, read_part, write_lists
@@ -128,6 +132,51 @@ def test_old_runs_go_by_order_of_publishing_and_never_the_latest(
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [last.name]
 
 
+def test_going_back_to_an_older_run_keeps_it_and_a_lost_latest_keeps_the_newest(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    runs = [_run(bundle, tmp_path, days=day) for day in range(4)]
+    (tmp_path / "LATEST").write_text(f"{runs[1].name}\n")  # the last two are bad
+    new = _run(bundle, tmp_path, days=9, keep=3)
+    assert {path for path in tmp_path.iterdir() if path.is_dir()} == {runs[1], runs[3], new}
+    (tmp_path / "LATEST").unlink()
+    newest = _run(bundle, tmp_path, days=-9, keep=2)
+    assert {path for path in tmp_path.iterdir() if path.is_dir()} == {new, newest}
+
+
+def test_an_old_run_that_cannot_be_removed_is_a_warning(
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("no locks on this disk")
+
+    _run(bundle, tmp_path)
+    monkeypatch.setattr("batch.destination.Folder.remove", broken)
+    second = _run(bundle, tmp_path, days=1, keep=1)
+    assert open_runs(tmp_path).latest() == second.name
+    assert "no locks on this disk" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["", " ", ".", "/", "..", "~/topk", "s3:/bucket/topk"])
+def test_what_names_no_folder_is_refused(place: str, bundle: Bundle) -> None:
+    with pytest.raises((UsageError, StorageError)):
+        run(Job(bundle.path, place), NOW)
+
+
+def test_a_file_uri_is_a_folder(bundle: Bundle, tmp_path: Path) -> None:
+    run(Job(bundle.path, f"file://{tmp_path}/topk", 4, Device.CPU), NOW)
+    assert open_runs(tmp_path / "topk").folder == tmp_path / "topk"
+    assert len(read_latest(f"file://{tmp_path}/topk")) == 160
+
+
+def test_verify_follows_latest(bundle: Bundle, tmp_path: Path) -> None:
+    _run(bundle, tmp_path)
+    assert verify_run(tmp_path, bundle.path)["users"] == 40
+
+
 def test_a_run_that_somebody_reads_is_not_removed(bundle: Bundle, tmp_path: Path) -> None:
     first = _run(bundle, tmp_path)
     with open_runs(tmp_path).newest() as name:
@@ -160,9 +209,13 @@ def test_other_folders_beside_the_runs_are_left_alone(bundle: Bundle, tmp_path: 
 def test_a_user_in_no_table_and_a_damaged_run(bundle: Bundle, tmp_path: Path) -> None:
     folder = _run(bundle, tmp_path)
     assert rows_of(tmp_path, "nobody")[1].empty
-    (folder / "part-00001.parquet").write_bytes(b"PAR1")
-    with pytest.raises((ArtifactError, StorageError), match=r"part-00001|damaged"):
-        rows_of(tmp_path, "u7")
+    whole = (folder / "part-00001.parquet").read_bytes()
+    flipped = bytearray(whole)
+    flipped[100] ^= 1
+    for content in (b"PAR1", whole[:-20], bytes(flipped)):
+        (folder / "part-00001.parquet").write_bytes(content)
+        with pytest.raises(ArtifactError, match="damaged"):
+            rows_of(tmp_path, "u7")
 
 
 def test_the_manifest_tells_time_memory_and_users(bundle: Bundle, tmp_path: Path) -> None:
@@ -180,7 +233,7 @@ def test_metrics_are_text_that_prometheus_reads(bundle: Bundle, tmp_path: Path) 
 
     job = Job(bundle.path, tmp_path / "topk", 4, Device.CPU)
     path = tmp_path / "textfile" / "ncf.prom"
-    write_metrics(path, run(job, NOW))
+    write_metrics_of_a_run(path, run(job, NOW))
     found = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(path.read_text())
@@ -190,9 +243,30 @@ def test_metrics_are_text_that_prometheus_reads(bundle: Bundle, tmp_path: Path) 
     assert found["ncf_batch_rows",] == 160
     assert found["ncf_batch_users", "model"] == 40
     assert found["ncf_batch_seconds", "total"] > 0
-    write_metrics(path, None)
+    assert found["ncf_batch_last_success_timestamp_seconds",] == pytest.approx(time.time(), abs=60)
+    with pytest.raises(ValueError, match="broke"), metrics_of(path):
+        raise ValueError("it broke")
     assert "ncf_batch_success 0.0" in path.read_text()
+    last = found["ncf_batch_last_success_timestamp_seconds",]
+    assert last_success(path) == pytest.approx(last)
     assert [each.name for each in path.parent.iterdir()] == ["ncf.prom"]
+
+
+def write_metrics_of_a_run(path: Path, figures: dict[str, Any]) -> None:
+    with metrics_of(path) as record:
+        record(figures)
+
+
+def test_metrics_that_cannot_be_written_are_found_out_first_and_lose_no_table(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    with pytest.raises((StorageError, OSError)), metrics_of(Path("/proc/x/ncf.prom")):
+        pytest.fail("began")
+    path = tmp_path / "textfile" / "ncf.prom"
+    with metrics_of(path) as record:
+        record(run(Job(bundle.path, tmp_path / "topk", 4, Device.CPU), NOW))
+        path.parent.rmdir()
+        path.parent.write_text("in the way")
 
 
 def _cli(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -210,6 +284,7 @@ def test_a_cron_job_gets_json_lines_and_a_metrics_file(bundle: Bundle, tmp_path:
     assert "success 1.0" in (tmp_path / "m.prom").read_text()
     failed = _cli(*words, "-k", 0, cwd=tmp_path)
     assert failed.returncode == 2
+    assert "success 0.0" in (tmp_path / "m.prom").read_text()
     (line,) = failed.stderr.splitlines()
     assert json.loads(line)["levelname"] == "ERROR"
     ended = _cli(*words, "--users", "none.csv", cwd=tmp_path)
@@ -226,6 +301,8 @@ def test_show_prints_a_user_and_refuses_one_without_rows(bundle: Bundle, tmp_pat
     assert "film" in _cli("batch", "show", "--user", "u7", cwd=tmp_path).stdout
     refused = _cli("batch", "show", "--user", "nobody", cwd=tmp_path)
     assert (refused.returncode, "no row in run" in refused.stderr) == (2, True)
+    refused = _cli("batch", "--out", "other", "show", "--user", "u7", cwd=tmp_path)
+    assert (refused.returncode, "--out stands before 'show'" in refused.stderr) == (2, True)
 
 
 def test_the_readmes_query_answers_as_printed(

@@ -16,16 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.run import Job, run
+from batch.job import Job
+from batch.run import run
 from batch.runs import open_runs, read_latest
 from batch.shards import plan
 from batch.verify import verify_run
-from ncf.artifacts import RUN, open_sealed
+from ncf.artifacts import BUNDLE, RUN, open_sealed, seal
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
 from ncf.errors import ArtifactError, LockedError, UsageError
 from ncf.locks import writer_lock
-from ncf.scoring.bundle import Bundle
+from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.recommend import Recommender, Wishes
 from ncf.training.checkpoint import Checkpoint
@@ -178,12 +179,32 @@ def test_a_bundle_that_changes_during_the_run_is_refused_at_publish(
     assert [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
 
 
+def test_another_sound_bundle_swapped_in_during_the_run_is_refused_at_publish(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
+    rank = GraphRanker.rank
+
+    def swap(self: GraphRanker, *arguments: Any) -> object:  # noqa: ANN401 - passed on
+        document = json.loads((copy / "bundle.json").read_bytes())
+        document["provenance"]["created"] = "just now"
+        seal(copy, BUNDLE, document)
+        open_bundle(copy)
+        return rank(self, *arguments)
+
+    monkeypatch.setattr(GraphRanker, "rank", swap)
+    with pytest.raises(ArtifactError, match="changed during the run"):
+        run(Job(copy, tmp_path / "topk", 3, Device.CPU), NOW)
+    assert not (tmp_path / "topk" / "LATEST").exists()
+
+
 _RUN = """
 import sys, os
 from datetime import UTC, datetime
 from pathlib import Path
 import batch.shards
-from batch.run import Job, run
+from batch.job import Job
+from batch.run import run
 from ncf.devices import Device
 write, left = batch.shards.write_lists, int(sys.argv[3])
 def dying(*arguments):
@@ -267,7 +288,7 @@ def test_a_part_that_was_damaged_before_the_resume_is_made_again(
     undisturbed = _parts(_run(bundle, tmp_path / "whole", shard_users=5))
     command = [sys.executable, "-c", _RUN, str(bundle.path), str(tmp_path / "topk"), "4"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    part = tmp_path / "topk" / ".work" / "parts" / "part-00001.parquet"
+    part = tmp_path / "topk" / ".ncf-batch" / "parts" / "part-00001.parquet"
     content = bytearray(part.read_bytes())
     content[50] ^= 1
     part.write_bytes(content)

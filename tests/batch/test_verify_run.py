@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batch.job import Job
 from batch.options import Layout
-from batch.run import Job, run
+from batch.run import run
 from batch.tables import SCHEMAS
 from batch.verify import verify_run
 from ncf.artifacts import RUN, seal

@@ -15,7 +15,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from batch.run import Job, run
+from batch.job import Job
+from batch.run import run
 from batch.runs import open_runs
 from batch.verify import verify_run
 from ncf.devices import Device
@@ -73,7 +74,7 @@ class Batches:
         elif self.parts() != undisturbed:
             self.problems.append(f"{label}: the table differs from an undisturbed one")
         names = [path.name for path in self._out.iterdir()]
-        if any(name.endswith(".tmp") or name == ".work" for name in names):
+        if any(name.endswith(".tmp") or name == ".ncf-batch" for name in names):
             self.problems.append(f"{label}: left {names}")
 
     def undisturbed(self) -> dict[str, bytes]:

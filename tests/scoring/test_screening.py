@@ -121,9 +121,13 @@ def test_an_audit_of_every_pair_counts_what_is_missing(
     assert (sample.missed, sample.listed) == (spoiled, 240 * 5)
     assert sample.recall() == pytest.approx(1 - spoiled / (240 * 5))
     # What nobody may get is not missed.
-    mask = np.zeros(1000, np.float32)
-    mask[exact.items[:spoiled, 0]] = -np.inf
-    assert audit(EVERYBODY, _spoiled(exact, spoiled), rng, mask).missed == 0
+    allowed = np.ones(1000, np.bool_)
+    allowed[exact.items[:spoiled, 0]] = False
+    assert audit(EVERYBODY, _spoiled(exact, spoiled), rng, None, allowed).missed == 0
+    positions = np.arange(spoiled)
+    unwanted = np.stack([positions, exact.items[:spoiled, 0]], axis=1)
+    unwanted = np.concatenate([screened_bundle.seen.pairs(EVERYBODY), unwanted])
+    assert audit(EVERYBODY, _spoiled(exact, spoiled), rng, unwanted).missed == 0
 
 
 @pytest.mark.parametrize("pairs", [60, 240 * 40])

@@ -1,0 +1,142 @@
+"""The recall contract: screen, prove what was kept, widen, and fall back to exact.
+
+A screened run scores exactly what it lists, and may miss an item. How much it missed is measured
+in the same run: random pairs of its users and items are scored exactly and held against the end
+of each list (:mod:`ncf.scoring.audit`), and their misses bound the recall of the whole table from
+below at 95 % confidence, whatever the users have in common (:class:`PairSample`). Where the bound
+is under the contract, twice as many candidates are tried, then exact ranking: nothing is
+published under the contract.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from batch.audience import Audience
+from batch.job import Job
+from batch.options import Mode
+from ncf.devices import Device
+from ncf.errors import UsageError
+from ncf.scoring.audit import SEED, PairAudit
+from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.recall import CONFIDENCE, PairSample, pairs_needed
+from ncf.scoring.screening import Rescorer, ScreenRanker, calibrated
+
+logger = logging.getLogger(__name__)
+
+_WIDTHS = (1.0, 2.0, 4.0, 8.0)
+_ROOM = 1.6  # times the pairs of a faultless proof: one miss is forgiven
+_LARGEST_SHARE = 0.2  # of all pairs in the audit: above, exact ranking costs no more
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to rank the audience.
+
+    Parameters
+    ----------
+    ranker : GraphRanker
+        Exact, or a screen of some width.
+    audit : PairAudit or None
+        What proves a screen's recall; None for exact ranking.
+    width : float
+        Times the calibrated candidates beyond K; 0 for exact ranking.
+    target : float
+        Recall to prove.
+    """
+
+    ranker: GraphRanker
+    audit: PairAudit | None = None
+    width: float = 0.0
+    target: float = 0.0
+
+    def identity(self) -> dict[str, Any]:
+        """Tell what decides the bytes of the parts."""
+        mode = Mode.SCREENED if self.audit else Mode.EXACT
+        screen = {"width": self.width, "audit_pairs": self.audit.each} if self.audit else {}
+        return {"device": self.ranker.device.value, "mode": mode.value, **screen}
+
+    def keeps(self, sample: PairSample) -> bool:
+        """Whether the sample proves the contract; exact ranking needs no proof."""
+        return self.audit is None or sample.lower_bound() >= self.target
+
+    def report(self, sample: PairSample, k: int) -> dict[str, Any]:
+        """Describe the proof, for the manifest."""
+        if not isinstance(self.ranker, ScreenRanker):
+            return {}
+        return {
+            "recall": {
+                "target": self.target,
+                "lower_bound": round(sample.lower_bound(), 7),
+                "estimate": round(sample.recall(), 7),
+                "confidence": CONFIDENCE,
+                "method": "random pairs, Garwood's bound for a Poisson mean",
+                "seed": SEED,
+                "candidates": self.ranker.candidates(k),
+                **asdict(sample),
+            }
+        }
+
+
+def attempts(job: Job, audience: Audience) -> Iterator[Attempt]:
+    """Yield ways to rank, each safer than the one before; the last is exact.
+
+    Raises
+    ------
+    UsageError
+        A screen is asked for where the bundle has none, or none for lists so long.
+    CapabilityError
+        CUDA was asked for and cannot be had.
+    """
+    why_not = _why_not(job, audience)
+    if job.mode is Mode.SCREENED and why_not:
+        raise UsageError(
+            f"--mode screened: {why_not}", where=job.bundle, remedy="use --mode exact, or auto"
+        )
+    exact = GraphRanker.open(audience.bundle, job.device, threads=1, allowed=audience.allowed)
+    if job.mode is Mode.AUTO and exact.device is Device.CUDA:
+        why_not = why_not or "CUDA ranks exactly"
+    if why_not:
+        if job.mode is Mode.AUTO:
+            logger.info("ranking exactly: %s", why_not)
+        yield Attempt(exact)
+        return
+    device = Device.CPU if exact.device is Device.CPU else Device.CUDA
+    screen = ScreenRanker.open(audience.bundle, device, threads=1, allowed=audience.allowed)
+    rescorer = Rescorer.open(audience.bundle, device, threads=1)
+    pairs = _audit_pairs(job, audience)
+    audit = PairAudit.of_size(audience.bundle, rescorer, pairs, audience.n_known)
+    for width in _WIDTHS:
+        ranker = screen.widened(width)
+        logger.info("screening with %s candidates a user", f"{ranker.candidates(job.k):,}")
+        yield Attempt(ranker, audit, width, job.recall)
+        logger.warning("the screen did not prove a recall of %s", job.recall)
+    logger.warning("ranking exactly instead")
+    yield Attempt(exact)
+
+
+def _why_not(job: Job, audience: Audience) -> str:
+    """Reason not to screen; empty where there is none."""
+    if job.mode is Mode.EXACT:
+        return "--mode exact"
+    if not audience.bundle.has_screen:
+        reason = audience.bundle.manifest["screen"].get("reason", "exported without")
+        return f"the bundle has no screen ({reason})"
+    found = calibrated(audience.bundle, job.k)
+    if found is None:
+        return f"the screen is not calibrated for k = {job.k}"
+    if job.mode is Mode.AUTO:
+        if found.recall < job.recall:
+            return f"its calibrated recall {found.recall:.5f} is under {job.recall}"
+        if (
+            _audit_pairs(job, audience)
+            > _LARGEST_SHARE * audience.n_known * audience.bundle.n_items
+        ):
+            return "for so few users the proof would cost as much as it saves"
+    return ""
+
+
+def _audit_pairs(job: Job, audience: Audience) -> int:
+    return math.ceil(_ROOM * pairs_needed(job.recall, job.k, audience.bundle.n_items))

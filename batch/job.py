@@ -1,0 +1,78 @@
+"""What a batch is asked for."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from batch.audience import Filters
+from batch.options import Mode
+from batch.tables import Style
+from ncf.devices import Device
+from ncf.errors import UsageError
+from ncf.scoring.ranking import check_k
+
+_ROWS_A_SHARD = 2_000_000  # two shards are in memory at a time
+_LARGEST_K = int(np.iinfo(np.int16).max)  # rank is an int16
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to score and where to publish.
+
+    Parameters
+    ----------
+    bundle : Path
+        Exported model.
+    out : str or Path
+        Folder of all runs, or a URI such as ``s3://bucket/topk``.
+    k : int
+        Rows a user at most, 1 to 32,767.
+    device : Device
+        Where to compute.
+    shard_users : int
+        Users a part at most, at least 1.
+    workers : int
+        Threads that score; 0 takes every core this process may use.
+    filters : Filters
+        Files of users and items.
+    style : Style
+        How parts are written.
+    keep : int
+        Runs kept, the new one among them; 0 keeps all.
+    work : Path or None
+        Folder for the unfinished run of an object store.
+    mode : Mode
+        Exact or screened; ``auto`` screens where that pays and keeps the contract.
+    recall : float
+        Least recall, in (0, 1), that a screened run must prove; see :mod:`batch.attempts`.
+    """
+
+    bundle: Path
+    out: str | Path
+    k: int = 10
+    device: Device = Device.AUTO
+    shard_users: int = 10_000
+    workers: int = 0
+    filters: Filters = field(default_factory=Filters)
+    style: Style = field(default_factory=Style)
+    keep: int = 0
+    work: Path | None = None
+    mode: Mode = Mode.AUTO
+    recall: float = 0.999
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_k(self.k)
+        if self.k > _LARGEST_K:
+            raise UsageError(f"k = {self.k} is above {_LARGEST_K}")
+        for name, least in (("shard_users", 1), ("workers", 0), ("keep", 0)):
+            if (value := getattr(self, name)) < least:
+                raise UsageError(f"--{name.replace('_', '-')} {value} is less than {least}")
+        if not 0 < self.recall < 1:
+            raise UsageError(f"--recall {self.recall} is outside (0, 1)")
+
+    @property
+    def users_a_shard(self) -> int:
+        """Users a part, fewer than asked for where lists are very long."""
+        return max(1, min(self.shard_users, _ROWS_A_SHARD // self.k))
