@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from ncf.cli import data, model, serving
+from ncf.cli import data, model, serve, serving
 from ncf.errors import NcfError
 
 _FAULT = 1
@@ -29,6 +29,7 @@ app.command("evaluate")(model.evaluate)
 app.command("export")(model.export)
 app.command("batch")(serving.batch)
 app.command("recommend")(serving.recommend)
+app.command("serve")(serve.serve)
 app.command("verify")(serving.verify)
 app.command("doctor")(serving.doctor)
 
