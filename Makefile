@@ -72,7 +72,7 @@ lint: $(SETUP) ## ruff and mypy
 	$(VENV)/bin/mypy
 
 test: lint ## Lint, type-check, test
-	$(VENV)/bin/pytest -n auto
+	$(VENV)/bin/pytest -n auto --dist loadgroup
 
 bench: $(SETUP) ## Measure against the tutorial's loops
 	$(VENV)/bin/python -m benchmarks.batch

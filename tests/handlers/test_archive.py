@@ -14,6 +14,8 @@ from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.recommend import Recommender, Wishes
 from tests.handlers.environment import make_environment, torchserve, wait_until_it_answers
 
+pytestmark = pytest.mark.xdist_group("torchserve")
+
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
