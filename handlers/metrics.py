@@ -6,6 +6,7 @@ which ``ncf serve`` sets, and else drops them.
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from handlers.service import Answer
@@ -47,9 +48,13 @@ class Metrics:
     def __init__(self, cache: Any, digest: str) -> None:  # noqa: ANN401 - a class of TorchServe
         self._digest = digest
         self._metrics = {name: _open(cache, name) for name in SPECIFICATION}
+        self._writer = ThreadPoolExecutor(1)
 
     def record(self, answers: Sequence[Answer], seconds: float) -> None:
-        """Record a batch and the seconds that its scoring took."""
+        """Record a batch and the seconds that its scoring took, while the answers go out."""
+        self._writer.submit(self._write, answers, seconds)
+
+    def _write(self, answers: Sequence[Answer], seconds: float) -> None:
         for (policy, code), count in Counter(
             (answer.policy, answer.code) for answer in answers
         ).items():

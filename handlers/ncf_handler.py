@@ -78,13 +78,13 @@ def _load(folder: Path, context: Context) -> None:
         from handlers.service import Service  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(f"{error}: this model needs {_NEEDED}; pip install it") from error
-    service = Service(folder / _BUNDLE, _threads(context.model_yaml_config))
+    service = Service(folder / _BUNDLE, _lanes(context.model_yaml_config))
     _Loaded.metrics = Metrics(context.metrics, service.model)
     _Loaded.service = service
     logger.info("bundle %s is loaded", service.model)
 
 
-def _threads(config: Mapping[str, Any]) -> int:
+def _lanes(config: Mapping[str, Any]) -> int:
     """Cores for each worker; one where the number of workers is not known."""
     from ncf.devices import usable_cores  # noqa: PLC0415 - lies in the archive
 

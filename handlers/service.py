@@ -61,8 +61,8 @@ class Service:
     ----------
     folder : Path
         The bundle; its digests are checked and its golden requests replayed first.
-    threads : int
-        For one call of the graph.
+    lanes : int
+        Calls of the graph that may go on side by side, each on one thread.
 
     Raises
     ------
@@ -70,9 +70,10 @@ class Service:
         The bundle is damaged, or does not answer as it did when it was exported.
     """
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
+    def __init__(self, folder: Path, lanes: int = 1) -> None:
         bundle = open_bundle(folder)
-        self._recommender = Recommender(bundle, GraphRanker.open(bundle, Device.AUTO, threads))
+        ranker = GraphRanker.open(bundle, Device.AUTO, threads=1)
+        self._recommender = Recommender(bundle, ranker, lanes)
         replayed = replay(bundle, self._recommender)
         self.model = bundle.digest[:_SHORT]
         self._longest = longest_list(bundle.items)
@@ -84,7 +85,7 @@ class Service:
             "cold_user": bundle.manifest["cold_user"],
             "golden_requests": replayed,
             "longest_list": self._longest,
-            "threads": threads,
+            "lanes": lanes,
         }
 
     def describe(self) -> bytes:

@@ -47,7 +47,7 @@ class Spy(GraphRanker):
 def ranker(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Spy:
     spy = Spy.open(bundle)
     assert isinstance(spy, Spy)
-    monkeypatch.setattr(GraphRanker, "open", lambda *_: spy)
+    monkeypatch.setattr(GraphRanker, "open", lambda *_, **__: spy)
     spy.calls = []
     return spy
 
@@ -98,11 +98,13 @@ def test_an_answer_is_the_same_bits_in_whatever_company(
     rows = [
         row(user, **wishes) for user, wishes in itertools.product(bundle_users(tmp_path), kinds)
     ]
+    lanes = Service(tmp_path / "ncf", lanes=3)
     alone = [service.answer([each])[0][0].body for each in rows]
     for size in (2, 3, 5, 16, 64):
         for block in (slice(start, start + size) for start in range(0, len(rows), size)):
-            together, _ = service.answer(rows[block])
-            assert [answer.body for answer in together] == alone[block]
+            for each in (service, lanes):
+                together, _ = each.answer(rows[block])
+                assert [answer.body for answer in together] == alone[block]
 
 
 def bundle_users(store: Path) -> list[str]:
@@ -122,10 +124,10 @@ def test_an_unknown_user_is_not_found_where_the_bundle_says_so(
 
 
 def test_a_description_gives_the_bundles_facts(bundle: Bundle) -> None:
-    described = json.loads(Service(bundle.path, threads=2).describe())
+    described = json.loads(Service(bundle.path, lanes=2).describe())
     assert described["digest"] == bundle.digest
     assert described["model"]["n_users"] == bundle.n_users
-    assert described["threads"] == 2
+    assert described["lanes"] == 2
     assert described["longest_list"] == 1000
 
 

@@ -172,7 +172,7 @@ def test_sigterm_stops_the_server_its_workers_and_no_other(
         assert f"pid {second.process.pid}" in running.stderr
         (described,) = second.manage("GET", "models/ncf", customized="true").json()
         cores = len(os.sched_getaffinity(0))
-        assert described["customizedMetadata"]["threads"] == max(1, cores // 2)
+        assert described["customizedMetadata"]["lanes"] == max(1, cores // 2)
     assert not any(map(alive, [java, *workers]))
     assert live.predict(user="u3").status_code == 200
 
