@@ -59,8 +59,7 @@ def serve(
 
     Example: ncf serve --check http://127.0.0.1:8080
     """
-    from ncf.locks import writer_lock
-    from ncf.serving.process import running
+    from ncf.serving.process import OTHER_CONFIG, environment, running
 
     ports = Ports(port, management_port, metrics_port, grpc_port, grpc_management_port)
     folder = (print_config or state).absolute()
@@ -70,11 +69,12 @@ def serve(
         return
     if print_config is not None:
         settings.write()
-        assigned = [f"{each}={value}" for each, value in settings.environment().items()]
+        assigned = [f"{each}={value}" for each, value in environment(settings, workers).items()]
+        words = ["env", "-u", OTHER_CONFIG, *assigned, "torchserve", *settings.arguments()]
         say(f"cd {shlex.quote(str(folder))}")
-        say(shlex.join(["env", *assigned, "torchserve", *settings.arguments()]))
+        say(shlex.join(words))
         return
-    with writer_lock(settings.state), running(settings, workers, wait) as server:
+    with running(settings, workers, wait) as server:
         _introduce(server, workers)
         try:
             status = server.process.wait()

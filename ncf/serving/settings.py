@@ -102,6 +102,26 @@ class Settings:
         """Address of the management API."""
         return f"http://{HOST}:{self.ports.management_port}"
 
+    def make_folders(self) -> None:
+        """Make the folder of state, for its owner alone.
+
+        Raises
+        ------
+        UsageError
+            Its path is too long for the sockets in it.
+        StorageError
+            It cannot be written.
+        """
+        if len(bytes(self.temporary / ".ts.sock.90000")) > _LONGEST_SOCKET:
+            raise UsageError(
+                "path too long for Unix sockets",
+                where=self.state,
+                remedy="choose a shorter --state",
+            )
+        with storage_errors(self.state):
+            for folder in (self.state, self.logs, self.temporary):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def write(self) -> None:
         """Write TorchServe's files into the folder of state.
 
@@ -109,8 +129,6 @@ class Settings:
         ------
         ArtifactError
             There is no archive.
-        UsageError
-            The path of the folder is too long for the sockets in it.
         StorageError
             The folder cannot be written.
         """
@@ -118,11 +136,8 @@ class Settings:
             raise ArtifactError(
                 "no such archive", where=self.archive, remedy="'ncf export' writes it"
             )
-        if len(bytes(self.temporary / ".ts.sock.90000")) > _LONGEST_SOCKET:
-            raise UsageError("path too long for Unix sockets", where=self.state)
+        self.make_folders()
         with storage_errors(self.state):
-            for folder in (self.state, self.logs, self.temporary):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.state / CONFIG_FILE).write_text(self._config())
             (self.state / LOG_CONFIG_FILE).write_text(log_config(self.logs))
 
@@ -135,15 +150,6 @@ class Settings:
             "--log-config": self.state / LOG_CONFIG_FILE,
         }
         return words + [str(word) for option in paths.items() for word in option]
-
-    def environment(self) -> dict[str, str]:
-        """Variables of ``torchserve`` beside those that are set already."""
-        return {
-            "TEMP": str(self.temporary),  # becomes java.io.tmpdir: archives, sockets
-            "TMPDIR": str(self.temporary),  # TorchServe's pid file, one a machine otherwise
-            "LOG_LOCATION": str(self.logs),
-            "METRICS_LOCATION": str(self.logs),
-        }
 
     def _config(self) -> str:
         ports = self.ports
