@@ -41,7 +41,7 @@ def fields_of(body: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def encode(found: Recommendation, model: str, body: Mapping[str, Any]) -> bytes:
+def encode(found: Recommendation, name: str, model: str, body: Mapping[str, Any]) -> bytes:
     """One answer as tensors ``item``, ``title`` and, where there are scores, ``score``."""
     outputs = [
         _tensor("item", "BYTES", [each.item for each in found.items]),
@@ -51,7 +51,7 @@ def encode(found: Recommendation, model: str, body: Mapping[str, Any]) -> bytes:
     if None not in scores:
         outputs.append(_tensor("score", "FP32", scores))
     answer = {
-        "model_name": "ncf",
+        "model_name": name,
         "model_version": model,
         "parameters": {"user": found.user, "policy": found.policy.value},
         "outputs": outputs,

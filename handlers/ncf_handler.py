@@ -22,6 +22,7 @@ _JSON = "application/json"
 class Context(Protocol):
     """What this handler uses of TorchServe's context."""
 
+    model_name: str
     system_properties: Mapping[str, Any]
     model_yaml_config: Mapping[str, Any]
     metrics: Any
@@ -78,7 +79,8 @@ def _load(folder: Path, context: Context) -> None:
         from handlers.service import Service  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(f"{error}: this model needs {_NEEDED}; pip install it") from error
-    service = Service(folder / _BUNDLE, _lanes(context.model_yaml_config))
+    lanes = _lanes(context.model_yaml_config)
+    service = Service(folder / _BUNDLE, lanes, context.model_name)
     _Loaded.metrics = Metrics(context.metrics, service.model)
     _Loaded.service = service
     logger.info("bundle %s is loaded", service.model)

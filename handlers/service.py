@@ -63,6 +63,8 @@ class Service:
         The bundle; its digests are checked and its golden requests replayed first.
     lanes : int
         Calls of the graph that may go on side by side, each on one thread.
+    name : str
+        Of the model, for protocols that repeat it.
 
     Raises
     ------
@@ -70,12 +72,13 @@ class Service:
         The bundle is damaged, or does not answer as it did when it was exported.
     """
 
-    def __init__(self, folder: Path, lanes: int = 1) -> None:
+    def __init__(self, folder: Path, lanes: int = 1, name: str = "ncf") -> None:
         bundle = open_bundle(folder)
         ranker = GraphRanker.open(bundle, Device.AUTO, threads=1)
         self._recommender = Recommender(bundle, ranker, lanes)
         replayed = replay(bundle, self._recommender)
         self.model = bundle.digest[:_SHORT]
+        self._name = name
         self._longest = longest_list(bundle.items)
         self._facts = {
             "digest": bundle.digest,
@@ -135,7 +138,7 @@ class Service:
         if isinstance(found, Exception):
             return _failed(found)
         if kserve.is_kserve(body):
-            encoded = kserve.encode(found, self.model, body)
+            encoded = kserve.encode(found, self._name, self.model, body)
         else:
             encoded = encode(found, self.model)
         return Answer(200, encoded, policy=found.policy.value)

@@ -108,6 +108,7 @@ class Metrics:
     def add_metric_to_cache(self, *specification):
         pass
 class Context:
+    model_name = "ncf"
     system_properties = {"model_dir": str(folder)}
     model_yaml_config = {}
     metrics = Metrics()

@@ -136,7 +136,7 @@ def test_tensors_of_kserve_ask_and_answer_the_same(bundle: Bundle) -> None:
         given = [{"name": name, "shape": [len(d)], "data": d} for name, d in inputs.items()]
         return {"body": {"id": "7", "inputs": given}}
 
-    service = Service(bundle.path)
+    service = Service(bundle.path, name="films")
     rows: list[dict[str, object]] = [
         tensors(user=["u3"], k=[4], exclude=["film 1"]),
         tensors(user=["?"]),
@@ -153,6 +153,6 @@ def test_tensors_of_kserve_ask_and_answer_the_same(bundle: Bundle) -> None:
     assert outputs["item"] == [each.item for each in found.items]
     assert outputs["score"] == [each.score for each in found.items]
     assert outputs["title"] == [each.title or "" for each in found.items]
-    assert known["id"] == "7"
+    assert (known["id"], known["model_name"]) == ("7", "films")
     assert known["parameters"] == {"user": "u3", "policy": "model"}
     assert {output["name"] for output in stranger["outputs"]} == {"item", "title"}

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -102,8 +103,10 @@ class Live:
 
 
 @contextlib.contextmanager
-def serving(store: Path, state: Path, *options: str) -> Iterator[Live]:
-    """Run ``ncf serve``; when the block ends it gets SIGTERM and must end well."""
+def serving(
+    store: Path, state: Path, *options: str, stop: signal.Signals = signal.SIGINT
+) -> Iterator[Live]:
+    """Run ``ncf serve``; when the block ends it gets a signal and must end well."""
     ports = some_ports()
     command = [*NCF, *arguments(store, state, ports), *options]
     with subprocess.Popen(
@@ -112,7 +115,7 @@ def serving(store: Path, state: Path, *options: str) -> Iterator[Live]:
         try:
             yield Live(process, _introduction(process), state, ports)
         finally:
-            process.terminate()
+            process.send_signal(stop)
             try:
                 status = process.wait(40)
             finally:

@@ -162,7 +162,7 @@ def test_a_flipped_byte_keeps_the_worker_down_and_the_last_line_says_why(
 def test_sigterm_stops_the_server_its_workers_and_no_other(
     store: Path, live: Live, state: Path
 ) -> None:
-    with serving(store, state, "--workers", "2") as second:
+    with serving(store, state, "--workers", "2", stop=signal.SIGTERM) as second:
         workers = second.workers()
         assert len(workers) == 2
         java = int((state / "tmp" / ".model_server.pid").read_text())
