@@ -2,6 +2,8 @@
 
 import json
 import random
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,75 +20,11 @@ from ncf.devices import Device
 from ncf.scoring.bundle import Bundle
 from tests.conftest import N_USERS
 from tests.serving.live import Live
+from tests.serving.malformed import BAD, BODIES, JSON
 
 pytestmark = pytest.mark.xdist_group("torchserve")
 
 USERS = [f"u{number}" for number in range(N_USERS)]
-JSON = "application/json"
-BAD: list[tuple[bytes, str]] = [
-    (b"", JSON),
-    (b"", "text/plain"),
-    (b"", "application/x-www-form-urlencoded"),
-    (b"{", JSON),
-    (b'{"user": "u3"', JSON),
-    (b'{"user": "u3", "k": NaN}', JSON),
-    (b'{"user": "u3", "k": Infinity}', JSON),
-    (b"[" * 50_000, JSON),
-    (b'{"user":' * 50_000, JSON),
-    (b"\xff\xfe\x00", JSON),
-    ("{'user': 'u3'}".encode("utf-16"), JSON),
-    (b"null", JSON),
-    (b'"u3"', JSON),
-    (b"[]", JSON),
-    (b'[{"user": "u3"}]', JSON),
-    (b"{}", JSON),
-    (b'{"k": 3}', JSON),
-    (b'{"user": 3}', JSON),
-    (b'{"user": null}', JSON),
-    (b'{"user": ["u3"]}', JSON),
-    (b'{"user": "\\ud800"}', JSON),
-    (b'{"user": "u3", "k": 0}', JSON),
-    (b'{"user": "u3", "k": -1}', JSON),
-    (b'{"user": "u3", "k": 1e9}', JSON),
-    (b'{"user": "u3", "k": 1000000000}', JSON),
-    (b'{"user": "u3", "k": ' + b"9" * 5000 + b"}", JSON),
-    (b'{"user": "u3", "k": "3"}', JSON),
-    (b'{"user": "u3", "k": true}', JSON),
-    (b'{"user": "u3", "candidates": ["nothing"]}', JSON),
-    (b'{"user": "u3", "candidates": "film 1"}', JSON),
-    (b'{"user": "u3", "exclude": [1]}', JSON),
-    (b'{"user": "u3", "include_seen": 1}', JSON),
-    (b'{"user": "u3", "also": 1}', JSON),
-    (b'{"user": "' + b"u" * 200_000 + b'"}', JSON),
-    (b'{"user": "u3", "candidates": ["' + b"x" * 1_000_000 + b'"]}', JSON),
-    (b'{"inputs": [{"name": "user", "data": ["u3", "u4"]}]}', JSON),
-    (b'{"user": "u3"}', "application/x-www-form-urlencoded"),
-    (b"user=u3&k=ten", "application/x-www-form-urlencoded"),
-    (b"name=u3", "application/x-www-form-urlencoded"),
-    (b"user,k\nu3,3", "text/csv"),
-    (b"<user>u3</user>", "application/xml"),
-    (b"\x93NUMPY", "application/octet-stream"),
-    (b"{", "application/json; charset=utf-8"),
-]
-
-_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
-_not_text = _json.filter(lambda value: not isinstance(value, str))
-_not_a_length = _json.filter(lambda value: type(value) is not int or not 1 <= value <= 1000)
-_malformed = st.one_of(
-    _json.filter(lambda value: not isinstance(value, dict)),
-    st.fixed_dictionaries({"user": _not_text}),
-    st.fixed_dictionaries({"user": st.just("u3"), "k": _not_a_length}),
-    st.fixed_dictionaries({"user": st.just("u3"), "exclude": st.lists(_not_text, min_size=1)}),
-    st.fixed_dictionaries({"user": st.just("u3"), "candidates": st.lists(_not_text, min_size=1)}),
-    st.fixed_dictionaries({"user": st.just("u3"), "include_seen": st.integers() | st.text()}),
-    st.fixed_dictionaries({"user": st.just("u3"), "x": _json}),
-).map(lambda value: json.dumps(value).encode())
-_types = st.sampled_from([JSON, f"{JSON}; charset=utf-8", "text/plain", "application/octet-stream"])
-_bodies = st.tuples(_malformed | st.binary(max_size=20).map(lambda junk: b"\0" + junk), _types)
 
 
 # Generated alone: looking for the cause of a failure traces every line, and takes a minute.
@@ -96,7 +34,7 @@ _bodies = st.tuples(_malformed | st.binary(max_size=20).map(lambda junk: b"\0" +
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(drawn=st.lists(_bodies, min_size=50, max_size=50), order=st.randoms(use_true_random=False))
+@given(drawn=st.lists(BODIES, min_size=50, max_size=50), order=st.randoms(use_true_random=False))
 def test_malformed_requests_get_their_own_4xx_among_good_ones(
     live: Live, bundle: Bundle, drawn: list[tuple[bytes, str]], order: random.Random
 ) -> None:
@@ -120,27 +58,55 @@ def test_malformed_requests_get_their_own_4xx_among_good_ones(
     assert live.workers() == workers
 
 
-def test_batches_were_filled_and_counted(live: Live, bundle: Bundle) -> None:
-    lines = dict(
-        line.rsplit(" ", 1) for line in live.metrics().splitlines() if line.startswith("ncf_")
-    )
-    figures = {name.split("Hostname")[0]: float(value) for name, value in lines.items()}
-    digest = f'digest="{bundle.digest[:12]}",'
-    rows, batches = (figures[f"ncf_batch_rows_{each}{{{digest}"] for each in ("sum", "count"))
-    assert rows / batches > 2
-    assert figures[f"ncf_score_milliseconds_count{{{digest}"] == batches
-    assert figures[f"ncf_unknown_users_total{{{digest}"] >= 3
-    counted = {
-        (policy, code): figures[f'ncf_requests_total{{policy="{policy}",code="{code}",{digest}']
-        for policy, code in (
-            ("model", "ok"),
-            ("popular", "ok"),
-            ("none", "bad_request"),
-            ("none", "unknown_item"),
-        )
+def test_metrics_count_requests_by_policy_and_error_and_rows_by_batch(
+    live: Live, bundle: Bundle
+) -> None:
+    live.predict(user="u3")
+    sent: dict[tuple[str, str], bytes] = {
+        ("model", "ok"): b'{"user": "u3"}',
+        ("popular", "ok"): b'{"user": "stranger"}',
+        ("none", "bad_request"): b"{",
+        ("none", "unknown_item"): b'{"user": "u3", "candidates": ["nothing"]}',
     }
-    assert sum(counted.values()) == rows
-    assert counted["none", "bad_request"] > 500
+    digest = bundle.digest[:12]
+
+    def rows() -> float:
+        return _metric(live, "ncf_batch_rows_sum", digest=digest)
+
+    def counts() -> list[float]:
+        return [
+            _metric(live, "ncf_requests_total", policy=policy, code=code, digest=digest)
+            for policy, code in sent
+        ]
+
+    def batches() -> float:
+        return _metric(live, "ncf_batch_rows_count", digest=digest)
+
+    _settled(rows)
+    before, rows_before, batches_before = counts(), rows(), batches()
+    unknown = _metric(live, "ncf_unknown_users_total", digest=digest)
+    with ThreadPoolExecutor(32) as clients:
+        list(clients.map(live.post, [*sent.values()] * 40))
+    _settled(rows)
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [40.0] * 4
+    assert rows() - rows_before == 160
+    assert 160 / (batches() - batches_before) > 2
+    assert _metric(live, "ncf_unknown_users_total", digest=digest) - unknown == 40
+    assert _metric(live, "ncf_score_milliseconds_count", digest=digest) == batches()
+
+
+def _metric(live: Live, name: str, **labels: str) -> float:
+    wanted = name + "{" + "".join(f'{label}="{value}",' for label, value in labels.items())
+    found = [line for line in live.metrics().splitlines() if line.startswith(wanted)]
+    return float(found[0].rsplit(" ", 1)[1]) if found else 0.0
+
+
+def _settled(read: Callable[[], float]) -> None:
+    """Wait until TorchServe has read what the worker wrote."""
+    before, now = -1.0, read()
+    while now != before:
+        time.sleep(0.3)
+        before, now = now, read()
 
 
 def test_a_body_over_the_limit_is_refused_and_the_worker_lives(live: Live) -> None:
