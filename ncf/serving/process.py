@@ -23,7 +23,8 @@ from ncf.serving.settings import TOKEN_FILE, Settings
 
 OTHER_CONFIG = "TS_CONFIG_FILE"  # a variable that outdoes the settings given
 _STOPS_WITHIN = 20.0  # seconds
-_MANAGES_WITHIN = 300.0
+_DESCRIBES_WITHIN = 10.0
+_SCALES_WITHIN = 300.0
 _PAUSE = 0.1
 
 
@@ -64,7 +65,7 @@ class Server:
         UsageError
             There is no token yet.
         """
-        described: list[dict[str, Any]] = self._manage("GET", {})[0]["workers"]
+        described: list[dict[str, Any]] = self._manage("GET", {}, _DESCRIBES_WITHIN)[0]["workers"]
         return described
 
     def scale(self, workers: int) -> None:
@@ -77,16 +78,14 @@ class Server:
         """
         count = str(workers)
         wanted = {"min_worker": count, "max_worker": count, "synchronous": "true"}
-        self._manage("PUT", wanted)
+        self._manage("PUT", wanted, _SCALES_WITHIN)
 
-    def _manage(self, method: str, parameters: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
+    def _manage(self, method: str, parameters: dict[str, str], within: float) -> Any:  # noqa: ANN401 - JSON
         settings = self.settings
         url = f"{settings.management_url}/models/{settings.name}"
         token = {"Authorization": f"Bearer {read_token(self.token_file, 'management')}"}
         try:
-            answer = requests.request(
-                method, url, params=parameters, headers=token, timeout=_MANAGES_WITHIN
-            )
+            answer = requests.request(method, url, params=parameters, headers=token, timeout=within)
             answer.raise_for_status()
             return answer.json()
         except requests.RequestException as error:
@@ -215,8 +214,10 @@ def _stop(settings: Settings, process: "subprocess.Popen[bytes]", patience: floa
 
 
 def _clear(settings: Settings) -> None:
-    """Remove what an earlier server left: tokens, logs, and unpacked archives if it was killed."""
+    """Remove what an earlier server left, tokens and unpacked archives; its logs step aside."""
     (settings.state / TOKEN_FILE).unlink(missing_ok=True)
     shutil.rmtree(settings.temporary, ignore_errors=True)
-    for stale in settings.logs.glob("*.log"):
-        stale.unlink()
+    earlier = settings.logs / "earlier"
+    earlier.mkdir(exist_ok=True)
+    for log in settings.logs.glob("*.log"):
+        log.replace(earlier / log.name)
