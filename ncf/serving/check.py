@@ -122,6 +122,10 @@ def golden_user(archive: Path) -> tuple[str, str]:
         with zipfile.ZipFile(archive) as file:
             user: str = json.loads(file.read("bundle/golden.json"))["answers"][0]["user"]
             digest: str = json.loads(file.read("bundle/bundle.json"))["digest"]
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            "no such archive", where=archive, remedy="'ncf export' writes it"
+        ) from error
     except (OSError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
         raise ArtifactError(
             f"not an archive of this toolkit ({error})", where=archive, remedy="export it again"

@@ -136,18 +136,33 @@ def test_rolling_to_the_next_version_loses_no_request(
     assert live.manage("DELETE", "models/ncf/2.0").status_code == 200
 
 
-def test_a_flipped_byte_keeps_the_worker_down_and_the_last_line_says_why(
-    store: Path, live: Live, state: Path, tmp_path: Path
-) -> None:
-    with (
-        zipfile.ZipFile(store / "ncf.mar") as before,
-        zipfile.ZipFile(tmp_path / "ncf.mar", "w") as after,
-    ):
+def spoil(archive: Path, target: Path, version: str = "1.0") -> None:
+    with zipfile.ZipFile(archive) as before, zipfile.ZipFile(target, "w") as after:
         for name in before.namelist():
             content = bytearray(before.read(name))
             if name == "bundle/topk.onnx":
                 content[len(content) // 2] ^= 1
+            elif name == "MAR-INF/MANIFEST.json":
+                manifest = json.loads(content)
+                manifest["model"]["modelVersion"] = version
+                content = bytearray(json.dumps(manifest).encode())
             after.writestr(name, bytes(content))
+
+
+def test_a_damaged_version_is_refused_and_the_first_answers_on(live: Live, store: Path) -> None:
+    spoil(store / "ncf.mar", store / "damaged.mar", "3.0")
+    with traffic(live, KNOWN, 4) as answers:
+        refused = live.manage("POST", "models", url="damaged.mar", synchronous="true")
+    assert refused.status_code == 500
+    assert {answer.status_code for _, answer in drained(answers)} == {200}
+    versions = live.manage("GET", "models/ncf/all").json()
+    assert [each["modelVersion"] for each in versions] == ["1.0"]
+
+
+def test_a_flipped_byte_keeps_the_worker_down_and_the_last_line_says_why(
+    store: Path, live: Live, state: Path, tmp_path: Path
+) -> None:
+    spoil(store / "ncf.mar", tmp_path / "ncf.mar")
     ended = command(*arguments(tmp_path, state, some_ports()))
     assert ended.returncode == 2
     reason = "topk.onnx: bytes differ from the recorded SHA-256"
