@@ -59,12 +59,8 @@ $(CHOICE): FORCE
 $(TOP): FORCE
 	@mkdir -p $(@D); echo '$(K)' | cmp -s - $@ || echo '$(K)' > $@
 
-serve: $(BUNDLE) ## Serve model_store/ncf.mar with TorchServe on 127.0.0.1:8080, until Ctrl-C
-	@echo 'The token for the Authorization header is the inference key in key_file.json.'
-	java="$$($(VENV)/bin/python -c 'from ncf.doctor import find_java; print(find_java())')"; \
-	PATH="$(CURDIR)/$(VENV)/bin:$$(dirname "$$java"):$$PATH" \
-	JAVA_HOME="$$(dirname "$$(dirname "$$java")")" \
-	torchserve --start --foreground --ncs --model-store model_store --models ncf=ncf.mar
+serve: $(BUNDLE) ## Serve model_store/ncf.mar on 127.0.0.1:8080, until Ctrl-C
+	$(NCF) serve --model-store model_store
 
 lint: $(SETUP) ## ruff and mypy
 	$(VENV)/bin/ruff check .
@@ -72,11 +68,11 @@ lint: $(SETUP) ## ruff and mypy
 	$(VENV)/bin/mypy
 
 test: lint ## Lint, type-check, test
-	$(VENV)/bin/pytest -n auto
+	$(VENV)/bin/pytest -n auto --dist loadgroup
 
 bench: $(SETUP) ## Measure against the tutorial's loops
 	$(VENV)/bin/python -m benchmarks.batch
 
 clean: ## Remove .venv and everything that was made, but not fetched data
-	rm -rf $(VENV) .make checkpoints topk model_store/ncf *.egg-info
+	rm -rf $(VENV) .make .serve checkpoints topk model_store/ncf *.egg-info
 	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true

@@ -38,6 +38,9 @@ CODE = (
     "ncf/scoring/seen.py",
     "ncf/scoring/sessions.py",
     "handlers/__init__.py",
+    "handlers/kserve.py",
+    "handlers/limits.py",
+    "handlers/metrics.py",
     "handlers/requests.py",
     "handlers/service.py",
 )

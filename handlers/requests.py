@@ -2,62 +2,62 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from handlers.limits import MAX_K, MAX_USER
 from ncf.errors import RequestError
-from ncf.scoring.recommend import Recommendation, Wishes
+from ncf.scoring.recommend import Recommendation, Request, Wishes
 
-MAX_K = 1000
+JSON_TYPE = "application/json"
 _FIELDS = ("user", "k", "exclude", "candidates", "include_seen")
-_EXAMPLE = 'send JSON such as {"user": "196", "k": 10}'
+_EXAMPLE = f'send Content-Type: {JSON_TYPE} and a body such as {{"user": "196", "k": 10}}'
+_SHOWN = 80  # characters of a field's name in a message
 
 
-@dataclass(frozen=True)
-class Request:
-    """One checked request.
-
-    Parameters
-    ----------
-    user : str
-        Raw user id.
-    wishes : Wishes
-        Length of the list and what may be in it.
-    """
-
-    user: str
-    wishes: Wishes
-
-
-def decode(row: Mapping[str, object]) -> Request:
-    """Check one row of a TorchServe batch.
+def body_of(row: Mapping[str, object]) -> dict[str, Any]:
+    """Fields of one row of a TorchServe batch, not yet checked.
 
     Parameters
     ----------
     row : mapping
-        ``body`` or ``data``: parsed JSON, or its bytes where the content type had a charset.
+        ``body`` or ``data``: JSON as bytes, text, or parsed by TorchServe. Or the fields of a
+        form: ``user`` as it is, the others as JSON.
 
     Raises
     ------
     RequestError
-        The row is not a request; the message says what to send.
+        It is neither; the message says what to send.
     """
-    body = row.get("body", row.get("data"))
+    body = row.get("body", row.get("data", row))
+    if body is row:
+        return _form(row)
     if isinstance(body, bytes | bytearray | str):
         body = _parse(body)
     if not isinstance(body, dict):
         raise RequestError("the body is not a JSON object", remedy=_EXAMPLE)
-    unknown = sorted(set(body) - set(_FIELDS))
-    if unknown:
-        raise RequestError(f"unknown field {unknown[0]!r}", remedy=f"known: {', '.join(_FIELDS)}")
+    return body
+
+
+def check(body: Mapping[str, Any], longest: int = MAX_K) -> Request:
+    """Check the fields of one request; ``longest`` is the most that ``k`` may be.
+
+    Raises
+    ------
+    RequestError
+        A field is missing, unknown or malformed; the message says what to send.
+    """
+    if unknown := sorted(map(str, set(body) - set(_FIELDS))):
+        raise RequestError(
+            f"unknown field {unknown[0][:_SHOWN]!r}", remedy=f"known: {', '.join(_FIELDS)}"
+        )
     user = body.get("user")
-    if not isinstance(user, str) or not _encodes(user):
+    if not isinstance(user, str) or not _encodes(user) or len(user) > MAX_USER:
         raise RequestError("'user' must be a string, the raw user id", remedy=_EXAMPLE)
     candidates = body.get("candidates")
     return Request(
         user,
         Wishes(
-            k=_k(body.get("k", 10)),
+            k=_k(body.get("k", min(10, longest)), longest),
             exclude=_ids("exclude", body.get("exclude", [])),
             candidates=None if candidates is None else _ids("candidates", candidates),
             include_seen=_flag("include_seen", body.get("include_seen", False)),
@@ -76,13 +76,35 @@ def encode(found: Recommendation, model: str) -> bytes:
             item["title"] = each.title
         items.append(item)
     answer = {"user": found.user, "policy": found.policy.value, "items": items, "model": model}
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact(answer)
 
 
 def encode_error(code: str, message: str) -> bytes:
-    """One error as compact JSON."""
+    """One error as compact JSON, ASCII: a message may quote what is not Unicode."""
     answer = {"error": {"code": code, "message": message}}
-    return json.dumps(answer, ensure_ascii=True, separators=(",", ":")).encode()
+    return json.dumps(answer, separators=(",", ":")).encode()
+
+
+def compact(document: Mapping[str, Any]) -> bytes:
+    """JSON without spaces, UTF-8."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _form(row: Mapping[str, object]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in row.items():
+        # What curl sends as a form unless told otherwise has the JSON as the name of a field.
+        if name not in _FIELDS or not isinstance(value, bytes | bytearray | str):
+            raise RequestError("the body is a form of unknown fields", remedy=_EXAMPLE)
+        if name != "user":
+            fields[name] = _parse(value)
+        elif isinstance(value, str):
+            fields[name] = value
+        else:
+            fields[name] = value.decode(errors="surrogateescape")
+    if not fields:
+        raise RequestError("no body, or a form without fields", remedy=_EXAMPLE)
+    return fields
 
 
 def _parse(body: bytes | bytearray | str) -> object:
@@ -97,9 +119,9 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(name)
 
 
-def _k(value: object) -> int:
-    if type(value) is not int or not 1 <= value <= MAX_K:
-        raise RequestError(f"'k' must be a whole number from 1 to {MAX_K}")
+def _k(value: object, longest: int) -> int:
+    if type(value) is not int or not 1 <= value <= longest:
+        raise RequestError(f"'k' must be a whole number from 1 to {longest}")
     return value
 
 

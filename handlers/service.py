@@ -1,20 +1,57 @@
 """A loaded bundle that answers rows: what the handler calls, testable without TorchServe."""
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from handlers.requests import decode, encode, encode_error
+from handlers import kserve
+from handlers.limits import longest_list
+from handlers.requests import body_of, check, compact, encode, encode_error
 from ncf.devices import Device
-from ncf.errors import NcfError
+from ncf.errors import RequestError
 from ncf.scoring.bundle import open_bundle
 from ncf.scoring.golden import replay
 from ncf.scoring.ranking import GraphRanker
-from ncf.scoring.recommend import Recommender
+from ncf.scoring.recommend import Recommendation, Recommender, Request
 
 logger = logging.getLogger(__name__)
 
 _SHORT = 12
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one row gets.
+
+    Parameters
+    ----------
+    status : int
+        Of HTTP.
+    body : bytes
+        Compact JSON.
+    code : str
+        ``ok``, or the word for the error.
+    policy : str
+        ``model`` or ``popular``; ``none`` for an error.
+    """
+
+    status: int
+    body: bytes
+    code: str = "ok"
+    policy: str = "none"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A row that is a request, and its body, in whose protocol it is answered."""
+
+    request: Request
+    body: dict[str, Any]
 
 
 class Service:
@@ -24,32 +61,93 @@ class Service:
     ----------
     folder : Path
         The bundle; its digests are checked and its golden requests replayed first.
+    lanes : int
+        Calls of the graph that may go on side by side, each on one thread.
+    name : str
+        Of the model, for protocols that repeat it.
 
     Raises
     ------
-    RuntimeError
+    ArtifactError
         The bundle is damaged, or does not answer as it did when it was exported.
     """
 
-    def __init__(self, folder: Path) -> None:
-        try:
-            bundle = open_bundle(folder)
-            ranker = GraphRanker.open(bundle, Device.AUTO, threads=1)
-            self._recommender = Recommender(bundle, ranker)
-            replay(bundle, self._recommender)
-        except NcfError as error:
-            # TorchServe reports only this kind of error from a load as what it is.
-            raise RuntimeError(str(error)) from error
+    def __init__(self, folder: Path, lanes: int = 1, name: str = "ncf") -> None:
+        bundle = open_bundle(folder)
+        ranker = GraphRanker.open(bundle, Device.AUTO, threads=1)
+        self._recommender = Recommender(bundle, ranker, lanes)
+        replayed = replay(bundle, self._recommender)
         self.model = bundle.digest[:_SHORT]
+        self._name = name
+        self._longest = longest_list(bundle.items)
+        self._facts = {
+            "digest": bundle.digest,
+            "model": bundle.manifest["model"],
+            "metrics": bundle.manifest["metrics"],
+            "provenance": bundle.manifest["provenance"],
+            "cold_user": bundle.manifest["cold_user"],
+            "golden_requests": replayed,
+            "longest_list": self._longest,
+            "lanes": lanes,
+        }
 
-    def answer(self, row: Mapping[str, object]) -> tuple[int, bytes]:
-        """HTTP status and JSON of one row; never raises."""
+    def describe(self) -> bytes:
+        """Facts about the bundle, as JSON."""
+        return compact(self._facts)
+
+    def answer(self, rows: Sequence[Row]) -> tuple[list[Answer], float]:
+        """Answer the rows of a batch together, each on its own merits; never raises.
+
+        Returns
+        -------
+        list of Answer, float
+            One a row, and the seconds that scoring took.
+        """
+        decoded = [self._decode(row) for row in rows]
+        requests = [each.request for each in decoded if isinstance(each, _Asked)]
+        started = time.perf_counter()
+        found = iter(self._score(requests))
+        seconds = time.perf_counter() - started
+        return [
+            self._answered(next(found), each.body) if isinstance(each, _Asked) else each
+            for each in decoded
+        ], seconds
+
+    def _decode(self, row: Row) -> _Asked | Answer:
         try:
-            request = decode(row)
-            found = self._recommender.recommend(request.user, request.wishes)
-            return 200, encode(found, self.model)
-        except NcfError as error:
-            return error.http_status, encode_error(error.code, str(error))
-        except Exception:
-            logger.exception("a row failed")
-            return 500, encode_error("internal", "scoring failed; see the server's log")
+            body = body_of(row)
+            fields = kserve.fields_of(body) if kserve.is_kserve(body) else body
+            return _Asked(check(fields, self._longest), body)
+        except RequestError as error:
+            return _refused(error)
+        except Exception as error:  # noqa: BLE001 - its neighbours must not suffer
+            return _failed(error)
+
+    def _score(self, requests: Sequence[Request]) -> Sequence[Recommendation | Exception]:
+        try:
+            return self._recommender.recommend_all(requests)
+        except Exception as error:  # noqa: BLE001 - as above
+            if len(requests) == 1:
+                return [error]
+        logger.warning("a batch of %d failed: its rows are scored singly", len(requests))
+        return [one for request in requests for one in self._score([request])]
+
+    def _answered(self, found: Recommendation | Exception, body: Mapping[str, Any]) -> Answer:
+        if isinstance(found, RequestError):
+            return _refused(found)
+        if isinstance(found, Exception):
+            return _failed(found)
+        if kserve.is_kserve(body):
+            encoded = kserve.encode(found, self._name, self.model, body)
+        else:
+            encoded = encode(found, self.model)
+        return Answer(200, encoded, policy=found.policy.value)
+
+
+def _refused(error: RequestError) -> Answer:
+    return Answer(error.http_status, encode_error(error.code, str(error)), error.code)
+
+
+def _failed(error: Exception) -> Answer:
+    logger.error("a row failed", exc_info=error)
+    return Answer(500, encode_error("internal", "scoring failed; see the server's log"), "internal")

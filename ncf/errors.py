@@ -83,6 +83,12 @@ class CapabilityError(NcfError):
     http_status = 503
 
 
+class ServerError(NcfError):
+    """The server that was started does not come up, or ended by itself."""
+
+    http_status = 503
+
+
 class LockedError(NcfError):
     """Another process is writing the same output."""
 

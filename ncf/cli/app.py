@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from ncf.cli import batch, data, model, serving
+from ncf.cli import batch, data, model, serve, serving
 from ncf.errors import NcfError
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ app.command("train")(model.train)
 app.command("evaluate")(model.evaluate)
 app.command("export")(model.export)
 app.command("recommend")(serving.recommend)
+app.command("serve")(serve.serve)
 app.command("verify")(serving.verify)
 app.command("doctor")(serving.doctor)
 

@@ -1,14 +1,18 @@
 """Recommendations by raw id: what ``ncf recommend`` prints and the server answers."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ncf.errors import RequestError
+from ncf.errors import NcfError, RequestError
 from ncf.policies import ColdUser, Policy
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.ranking import GraphRanker, check_k
+
+_SHOWN = 80  # characters of an id in a message: one of megabytes would not fit in an answer
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,14 @@ class Wishes:
     exclude: tuple[str, ...] = ()
     candidates: tuple[str, ...] | None = None
     include_seen: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A raw user id, and what the user's list may hold."""
+
+    user: str
+    wishes: Wishes
 
 
 @dataclass(frozen=True)
@@ -70,11 +82,16 @@ class Recommender:
         Ids, titles, seen items, popularity.
     ranker : GraphRanker
         Ranks the users that the model knows.
+    lanes : int
+        Calls of the graph that may go on side by side. With a session of one thread this beats a
+        session of many threads, whose operators are too small to share out.
     """
 
-    def __init__(self, bundle: Bundle, ranker: GraphRanker) -> None:
+    def __init__(self, bundle: Bundle, ranker: GraphRanker, lanes: int = 1) -> None:
         self._bundle = bundle
         self._ranker = ranker
+        self._lanes = lanes
+        self._pool = ThreadPoolExecutor(lanes) if lanes > 1 else None
         self._cold_user = ColdUser(bundle.manifest["cold_user"])
 
     def recommend(self, user: str, wishes: Wishes) -> Recommendation:
@@ -87,6 +104,42 @@ class Recommender:
         RequestError
             A candidate is unknown, or the user is and the bundle was exported to refuse that.
         """
+        (found,) = self.recommend_all([Request(user, wishes)])
+        if isinstance(found, NcfError):
+            raise found
+        return found
+
+    def recommend_all(self, requests: Sequence[Request]) -> list[Recommendation | NcfError]:
+        """Answer several requests, users that the model knows in one call of the graph a lane.
+
+        A user's list does not depend on who else is asked for. Equal requests are scored once.
+
+        Returns
+        -------
+        list of Recommendation or NcfError
+            One a request; the error that :meth:`recommend` would raise stands in its place.
+        """
+        found: dict[Request, Recommendation | NcfError] = {}
+        known: list[_Known] = []
+        for request in dict.fromkeys(requests):
+            try:
+                prepared = self._prepare(request)
+            except NcfError as error:
+                found[request] = error
+            else:
+                if isinstance(prepared, _Known):
+                    known.append(prepared)
+                else:
+                    found[request] = prepared
+        each = -(-len(known) // self._lanes)
+        blocks = [known[start : start + each] for start in range(0, len(known), max(1, each))]
+        spread = self._pool.map if self._pool and len(blocks) > 1 else map
+        for ranked in spread(self._rank, blocks):
+            found |= ranked
+        return [found[request] for request in requests]
+
+    def _prepare(self, request: Request) -> "Recommendation | _Known":
+        user, wishes = request.user, request.wishes
         check_k(wishes.k)
         unwanted = self._unwanted(wishes)
         index = self._bundle.users.index(user)
@@ -94,12 +147,23 @@ class Recommender:
             return self._popular(user, wishes.k, unwanted)
         if not wishes.include_seen:
             unwanted[self._bundle.seen.of(index)] = True
-        (items,) = np.nonzero(unwanted)
-        pairs = np.stack([np.zeros_like(items), items], axis=1)
-        top = self._ranker.rank_masked(np.array([index], np.int64), pairs, wishes.k)
-        valid = top.valid()
-        found = zip(top.items[valid].tolist(), top.scores[valid].tolist(), strict=True)
-        return Recommendation(user, Policy.MODEL, tuple(self._scored(*each) for each in found))
+        return _Known(request, index, np.flatnonzero(unwanted))
+
+    def _rank(self, known: "Sequence[_Known]") -> dict[Request, Recommendation]:
+        users = np.array([each.index for each in known], np.int64)
+        positions = np.repeat(np.arange(users.size), [each.unwanted.size for each in known])
+        pairs = np.stack([positions, np.concatenate([each.unwanted for each in known])], axis=1)
+        top = self._ranker.rank_masked(users, pairs, max(each.request.wishes.k for each in known))
+        found = {}
+        for each, items, scores, valid in zip(
+            known, top.items, top.scores, top.valid(), strict=True
+        ):
+            chosen = np.flatnonzero(valid)[: each.request.wishes.k]
+            listed = zip(items[chosen].tolist(), scores[chosen].tolist(), strict=True)
+            found[each.request] = Recommendation(
+                each.request.user, Policy.MODEL, tuple(self._scored(*one) for one in listed)
+            )
+        return found
 
     def history(self, user: str) -> tuple[Scored, ...]:
         """List a user's known interactions in order of item index; empty for an unknown user."""
@@ -115,7 +179,9 @@ class Recommender:
             wanted = ids.indices(wishes.candidates)
             if (wanted < 0).any():
                 raw = wishes.candidates[int(np.argmin(wanted))]
-                raise RequestError(f"unknown item {raw!r} in 'candidates'", code="unknown_item")
+                raise RequestError(
+                    f"unknown item {_shown(raw)} in 'candidates'", code="unknown_item"
+                )
             unwanted[:] = True
             unwanted[wanted] = False
         excluded = ids.indices(wishes.exclude)
@@ -124,7 +190,7 @@ class Recommender:
 
     def _popular(self, user: str, k: int, unwanted: npt.NDArray[np.bool_]) -> Recommendation:
         if self._cold_user is ColdUser.ERROR:
-            raise RequestError(f"unknown user {user!r}", code="unknown_user", http_status=404)
+            raise RequestError(f"unknown user {_shown(user)}", code="unknown_user", http_status=404)
         popular = self._bundle.popular
         items = popular[~unwanted[popular]][:k].tolist()
         return Recommendation(user, Policy.POPULAR, tuple(self._scored(item) for item in items))
@@ -132,3 +198,16 @@ class Recommender:
     def _scored(self, item: int, score: float | None = None) -> Scored:
         ids = self._bundle.items
         return Scored(ids.raw[item], ids.title(item), score)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A request of a user whom the model knows, and the items left out."""
+
+    request: Request
+    index: int
+    unwanted: npt.NDArray[np.int64]
+
+
+def _shown(raw: str) -> str:
+    return repr(raw if len(raw) <= _SHOWN else f"{raw[:_SHOWN]}...")

@@ -78,7 +78,7 @@ class Server:
 @contextlib.contextmanager
 def torchserve(python: Path, archive: Path, folder: Path) -> Iterator[Server]:
     """Serve an archive on free loopback ports; ends what it started."""
-    ports = _free_ports(5)
+    ports = free_ports(5)
     folder.mkdir()
     lines = [
         f"inference_address=http://127.0.0.1:{ports[0]}",
@@ -131,7 +131,8 @@ def wait_until_it_answers(server: Server, body: object) -> requests.Response:
         time.sleep(0.2)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

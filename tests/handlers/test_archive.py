@@ -14,6 +14,8 @@ from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.recommend import Recommender, Wishes
 from tests.handlers.environment import make_environment, torchserve, wait_until_it_answers
 
+pytestmark = pytest.mark.xdist_group("torchserve")
+
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -102,8 +104,14 @@ from pathlib import Path
 folder = Path(sys.argv[1])
 sys.path.insert(0, str(folder))
 import ncf_handler
+class Metrics:
+    def add_metric_to_cache(self, *specification):
+        pass
 class Context:
+    model_name = "ncf"
     system_properties = {"model_dir": str(folder)}
+    model_yaml_config = {}
+    metrics = Metrics()
 assert ncf_handler.handle(None, Context()) is None
 for module in list(sys.modules.values()):
     file = getattr(module, "__file__", None) or ""

@@ -5,7 +5,7 @@ import pytest
 
 _BLOCKED = """
 import sys
-sys.modules["torch"] = None
+sys.modules["torch"] = sys.modules["ts"] = None
 import {module}
 """
 
@@ -18,11 +18,13 @@ import {module}
         "ncf.scoring.ranking",
         "ncf.scoring.recommend",
         "handlers.service",
+        "handlers.metrics",
+        "handlers.ncf_handler",
         "batch.run",
         "batch.shards",
     ],
 )
-def test_scoring_and_batch_import_with_torch_blocked(module: str) -> None:
+def test_scoring_handlers_and_batch_import_without_torch_or_torchserve(module: str) -> None:
     subprocess.run([sys.executable, "-c", _BLOCKED.format(module=module)], check=True)
 
 

