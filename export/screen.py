@@ -2,8 +2,8 @@
 
 Inputs are those of ``topk.onnx`` and ``candidates[1]`` int64, how many items a user are scored
 exactly: C = max(K, min(candidates, items)). Outputs are those of ``topk.onnx``; logits are exact,
-with the arithmetic of ``topk.onnx``. What can go wrong is only that an item is not among the
-candidates. See docs/screening.md.
+with the same arithmetic but for the order of sums in wide layers. What can go wrong is only that
+an item is not among the candidates. See docs/screening.md.
 
 Users are taken a block at a time: both towers are short here, and the one large product over the
 catalogue wants many rows.
