@@ -68,6 +68,16 @@ def make_screen(
         return Screen({}, {"reason": str(useless)})
 
 
+def summary(document: Document) -> str:
+    """Say in one line what screen a bundle has, or why it has none."""
+    if "by_k" not in document:
+        return f"none: {document['reason']}"
+    least = min(each["recall"] for each in document["by_k"])
+    lengths = ", ".join(str(each["k"]) for each in document["by_k"])
+    users = document["users"]["held_out"]
+    return f"lists of {lengths}: recall {least:.4f} or more on {users} held-out users"
+
+
 def _calibrated(weights: Weights, rows: Floats, seen: sparse.csr_array, options: Options) -> Screen:
     if "mlp.user.weight" not in weights:
         raise UselessError("a GMF has no tower: its exact graph is one matrix product already")

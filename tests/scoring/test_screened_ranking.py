@@ -10,6 +10,7 @@ import pytest
 
 from export.bundle import Source
 from export.publish import publish
+from export.screening import summary
 from export.verify import verify_bundle
 from ncf.artifacts import BUNDLE, seal
 from ncf.data.prepared import PreparedData
@@ -158,6 +159,7 @@ def test_the_bundle_of_a_screen_is_what_the_documents_say(screened_bundle: Bundl
     manifest = json.loads((screened_bundle.path / "bundle.json").read_bytes())
     jsonschema.validate(manifest, schema)
     assert {"screen.onnx", "rescore.onnx"} <= manifest["parity"].keys()
+    assert summary(manifest["screen"]).startswith("lists of 10, 20")
     card = (screened_bundle.path / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "- K = 10: " in card
     report = verify_bundle(screened_bundle.path)
