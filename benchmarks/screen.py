@@ -5,12 +5,16 @@
     python -m benchmarks.screen --checkpoint checkpoints/mine --data data/mine
     python -m benchmarks.screen --checkpoint checkpoints/mine --data data/mine --items 100000
 
+Times are processor time of this process, so that other programs count less; calibration, which
+uses every core, is given as elapsed time too.
+
 A larger catalogue is the trained one again and again, each copy of an item moved by noise of a
 tenth of its column's spread: near ties abound, worse than in any real catalogue.
 """
 
 import argparse
-import os
+import json
+import resource
 import tempfile
 import time
 from dataclasses import dataclass
@@ -18,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 from scipy import sparse
 
 from export.screening import make_screen
@@ -26,7 +29,7 @@ from export.topk import Form, topk_graph, user_rows
 from export.tower import catalogue_size, row_width
 from ncf.data.prepared import open_data
 from ncf.scoring.audit import PairAudit
-from ncf.scoring.bundle import TOPK_GRAPHS, Bundle
+from ncf.scoring.bundle import SCREEN_GRAPH, TOPK_GRAPHS, Bundle
 from ncf.scoring.ranking import GraphRanker, TopK
 from ncf.scoring.recall import PairSample, mean_lower_bound, pairs_needed, recalls
 from ncf.scoring.screening import Rescorer, ScreenRanker
@@ -69,12 +72,13 @@ class World:
     ----------
     bundle : Bundle
         Without ids, so that only rankers can use it.
-    calibration : float
-        Seconds.
+    elapsed, processor : float
+        Seconds that the calibration took.
     """
 
     bundle: Bundle
-    calibration: float
+    elapsed: float
+    processor: float
 
 
 def make_world(weights: Weights, seen: sparse.csr_array, folder: Path) -> World:
@@ -82,9 +86,9 @@ def make_world(weights: Weights, seen: sparse.csr_array, folder: Path) -> World:
     rows = np.concatenate(list(user_rows(weights)))
     n_items = catalogue_size(weights)
     seen = sparse.csr_array((seen.data, seen.indices, seen.indptr), shape=(len(rows), n_items))
-    started = time.perf_counter()
+    started, began = time.perf_counter(), time.process_time()
     screen = make_screen(weights, rows, seen)
-    seconds = time.perf_counter() - started
+    elapsed, processor = time.perf_counter() - started, time.process_time() - began
     (folder / next(iter(TOPK_GRAPHS.values()))).write_bytes(topk_graph(weights, Form.LOOP))
     for name, content in screen.graphs.items():
         (folder / name).write_bytes(content)
@@ -92,16 +96,16 @@ def make_world(weights: Weights, seen: sparse.csr_array, folder: Path) -> World:
     bundle = Bundle(folder, {"model": sizes, "screen": screen.document})
     bundle.__dict__["user_rows"] = rows
     bundle.__dict__["seen"] = Seen(seen.indptr, seen.indices, n_items)
-    return World(bundle, seconds)
+    return World(bundle, elapsed, processor)
 
 
 def timed(ranker: GraphRanker, users: npt.NDArray[np.int64], k: int) -> tuple[TopK, float]:
     """Rank, and give the best of some times, in seconds a user."""
     best = np.inf
     for _ in range(_REPEATS):
-        started = time.perf_counter()
+        started = time.process_time()
         top = ranker.rank(users, k)
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
     return top, best / users.size
 
 
@@ -111,13 +115,13 @@ def audited(
     """Audit lists with as many pairs as the target needs; the sample, and seconds."""
     pairs = pairs_needed(target, found.items.shape[1], bundle.n_items)
     audit = PairAudit.of_size(bundle, Rescorer.open(bundle, threads=1), pairs, users.size)
-    started = time.perf_counter()
+    started = time.process_time()
     sample = audit(users, found, np.random.default_rng(0))
-    return sample, time.perf_counter() - started
+    return sample, time.process_time() - started
 
 
-def compare(world: World, k: int, target: float) -> None:
-    """Print one row a way to rank, and what recall the lists had."""
+def compare(world: World, k: int, target: float) -> tuple[float, float]:
+    """Print what each way took and what recall lists had; seconds a user, exact and screened."""
     bundle = world.bundle
     users = np.arange(bundle.n_users)
     few = users[:: max(1, users.size * bundle.n_items // _EXACT_PAIRS)]
@@ -138,6 +142,7 @@ def compare(world: World, k: int, target: float) -> None:
         f"{sample.recall():.5f}, bound {sample.lower_bound():.5f}; {audit:.2f} s, lists took "
         f"{quick * users.size:.2f} s"
     )
+    return seconds, quick
 
 
 def main() -> None:
@@ -149,23 +154,34 @@ def main() -> None:
     parser.add_argument("--users", type=int, help="the first so many; 2,000 with --items")
     parser.add_argument("-k", type=int, nargs="+", default=[10])
     parser.add_argument("--recall", type=float, default=0.999, help="that audits shall prove")
+    parser.add_argument("--rows", type=Path, help="file for benchmarks.growth_plot")
     arguments = parser.parse_args()
     weights = open_checkpoint(arguments.checkpoint).weights
     seen = open_data(arguments.data).known().csr()
     users = arguments.users or (_USERS if arguments.items else seen.shape[0])
     weights, seen = first_users(weights, users), sparse.csr_array(seen[:users])
+    rows: list[list[float]] = []
     for n_items in arguments.items or [seen.shape[1]]:
         with tempfile.TemporaryDirectory() as folder:
             world = make_world(blown_up(weights, n_items), seen, Path(folder))
-            memory = psutil.Process(os.getpid()).memory_info().rss
             screen = world.bundle.manifest["screen"]
-            print(f"{n_items:,} items, {users:,} users; calibrated in {world.calibration:.1f} s")
+            print(
+                f"{n_items:,} items, {users:,} users; calibrated in {world.elapsed:.1f} s "
+                f"({world.processor:.1f} s of processor)"
+            )
             print(f"  {screen}")
             if world.bundle.has_screen:
-                for k in arguments.k:
-                    compare(world, k, arguments.recall)
-                more = psutil.Process(os.getpid()).memory_info().rss - memory
-                print(f"  memory of sessions and blocks {more / 2**20:,.0f} MiB", flush=True)
+                times = [compare(world, k, arguments.recall) for k in arguments.k]
+                size = (world.bundle.path / SCREEN_GRAPH).stat().st_size
+                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux
+                print(
+                    f"  screen.onnx {size / 2**20:,.0f} MiB; peak memory of all this "
+                    f"{peak / 2**10:,.0f} MiB",
+                    flush=True,
+                )
+                rows.append([n_items, *times[0], size])
+    if arguments.rows:
+        arguments.rows.write_text(json.dumps(rows))
 
 
 if __name__ == "__main__":

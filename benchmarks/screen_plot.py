@@ -4,7 +4,7 @@ Recall is that of the choosing users' exact lists of ten, by where the best item
 guess: what the graph would find with so many candidates.
 
     pip install -e '.[bench]'
-    python -m benchmarks.screen_plot --out docs/screening.svg \
+    python -m benchmarks.screen_plot --out docs/screening.png \
         'NeuMF, ML-100K' checkpoints/neumf-end data/ml-100k
 """
 
@@ -56,7 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
     models = iter(arguments.models)
     panels = list(zip(models, models, models, strict=True))
-    mpl.rcParams.update({"svg.hashsalt": "ncf", "svg.fonttype": "none", "font.size": 9})
+    mpl.rcParams.update({"font.size": 9})
     columns = (len(panels) + 1) // 2
     figure = Figure(figsize=(3.4 * columns, 5.6), layout="tight")
     axes = figure.subplots(2, columns, sharex=True, sharey=True, squeeze=False)
@@ -72,7 +72,7 @@ def main() -> None:
     for axis in axes[:, 0]:
         axis.set_ylabel("share of the top 10 missed")
     axes[0, -1].legend(fontsize=8)
-    figure.savefig(arguments.out, metadata={"Date": None, "Creator": None})
+    figure.savefig(arguments.out, metadata={"Software": None})
 
 
 if __name__ == "__main__":

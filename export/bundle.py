@@ -16,7 +16,7 @@ from scipy import sparse
 from export.graphs import write_score_graph
 from export.model_card import model_card
 from export.parity import require_pair_parity, require_topk_parity
-from export.screening import NOT_WANTED, make_screen
+from export.screening import NOT_WANTED, make_screen, summary
 from export.topk import topk_graphs, user_rows
 from export.tower import row_width
 from ncf.artifacts import BUNDLE, Document, canonical_json, seal
@@ -78,7 +78,8 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        Largest difference from PyTorch by graph, and the bundle's ``digest``.
+        Largest difference from PyTorch by graph, what ``screen`` there is or why there is none, and
+        the bundle's ``digest``.
 
     Raises
     ------
@@ -111,7 +112,8 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     recipe = json.dumps(checkpoint.manifest["recipe"], indent=2, sort_keys=True)
     (folder / files.CARD_FILE).write_text(model_card(name, document, recipe), encoding="utf-8")
     digest = seal(folder, BUNDLE, document)
-    return {**{each: report.max_difference for each, report in parity.items()}, "digest": digest}
+    differences = {each: report.max_difference for each, report in parity.items()}
+    return {**differences, "screen": summary(document["screen"]), "digest": digest}
 
 
 def by_popularity(known: Interactions) -> npt.NDArray[np.int32]:

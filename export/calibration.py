@@ -18,7 +18,8 @@ LENGTHS = (10, 20, 50, 100)  # of the lists that a screen is calibrated for
 _LEAST_GAIN = 1.5
 _RANKS = (4, 8, 16, 32, 64, 128)
 _ROOM = 0.5  # of the misses that the target allows: what the choosing group may miss
-_MARGIN = 2.0  # times the candidates beyond K that the choosing group needed
+_MARGIN = 3.0  # times the candidates beyond K that the choosing group needed
+_LEAST_BEYOND = 16
 _ROUND = 8
 
 
@@ -156,7 +157,7 @@ def _score(cost: Cost, choice: Choice) -> float:
 
 
 def _ceiling(cost: Cost, rank: int, lengths: list[int]) -> float:
-    gains = [cost.gain(rank, landmarks_of(rank), k + _ROUND) for k in lengths]
+    gains = [cost.gain(rank, landmarks_of(rank), k + _LEAST_BEYOND) for k in lengths]
     return len(gains) / sum(1 / gain for gain in gains)
 
 
@@ -164,5 +165,5 @@ def _needed(places_: npt.NDArray[np.int64], k: int, recall: float) -> int:
     """Candidates that hold nearly all of the best items, with a margin for other users."""
     allowed = int(places_.size * (1 - recall) * _ROOM)
     worst = int(np.sort(places_)[places_.size - 1 - allowed]) if places_.size else k
-    wanted = k + max(_ROUND, round(_MARGIN * max(0, worst - k)))
+    wanted = k + max(_LEAST_BEYOND, round(_MARGIN * max(0, worst - k)))
     return -(-wanted // _ROUND) * _ROUND

@@ -38,7 +38,8 @@ def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dic
     Returns
     -------
     dict
-        Largest difference from PyTorch by graph, and the bundle's ``digest``.
+        Largest difference from PyTorch by graph, what ``screen`` there is or why there is none, and
+        the bundle's ``digest``.
 
     Raises
     ------

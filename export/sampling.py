@@ -1,6 +1,7 @@
 """Sampled users and their exact logits: what a screen is fitted to and judged by."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from scipy import sparse
 from export.builder import GraphBuilder
 from export.topk import TILE_ITEMS
 from export.tower import Floats, Tower, catalogue_size, heads, row_width
+from ncf.devices import usable_cores
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Weights
 
@@ -21,7 +23,7 @@ _PAIRS = 1 << 26  # scored exactly: bounds the time
 _VALUES = 1 << 25  # of a group's logits held at once: bounds the memory
 _USERS = 1024
 _AFFORDED = 256  # users, whatever the catalogue
-_AT_ONCE = 32
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ class ExactLogits:
 
     def tower(self, users: npt.NDArray[np.int64]) -> Floats:
         """Logits of the tower alone, float32 of shape ``(n, items)``."""
-        parts = [self._tower(users[at]) for at in blocks(users)]
-        return np.concatenate(parts)
+        # One thread a block beats many threads in a block, whose products are too small to share.
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            return np.concatenate(list(pool.map(self._tower, (users[at] for at in blocks(users)))))
 
     def _tower(self, users: npt.NDArray[np.int64]) -> Floats:
         rows = np.ascontiguousarray(self._rows[users, self._gmf :])
@@ -139,5 +142,6 @@ def _tower_session(weights: Weights) -> ort.InferenceSession:
             "tower",
             {"rows": (TensorProto.FLOAT, ["n", width])},
             {"logit": (TensorProto.FLOAT, ["n", catalogue_size(weights)])},
-        )
+        ),
+        threads=1,
     )

@@ -2,8 +2,8 @@
 
 Inputs are those of ``topk.onnx`` and ``candidates[1]`` int64, how many items a user are scored
 exactly: C = max(K, min(candidates, items)). Outputs are those of ``topk.onnx``; logits are exact,
-with the arithmetic of ``topk.onnx``. What can go wrong is only that an item is not among the
-candidates. See docs/screening.md.
+with the same arithmetic but for the order of sums in wide layers. What can go wrong is only that
+an item is not among the candidates. See docs/screening.md.
 
 Users are taken a block at a time: both towers are short here, and the one large product over the
 catalogue wants many rows.
@@ -39,21 +39,13 @@ def screen_graph(weights: Weights, stand_in: LowRank) -> bytes:
     length = graph.node("Min", "k", items)
     count = graph.node("Max", length, graph.node("Min", "candidates", items))
     graph.constant("unwanted", np.array(-np.inf, np.float32))
-    guessed = _guess(graph, exact, stand_in)
-    gmf = exact.gmf_products(weights)
-    if gmf:
-        guessed = graph.node("Add", gmf, guessed)
-    guessed = _mask_seen(graph, guessed)
+    guessed = _mask_seen(graph, _guess(graph, exact, weights, stand_in))
     graph.outputs("TopK", guessed, count, names=["guess", "best"], axis=-1, sorted=0)
     # By ascending index, so that ties end up as in the exact graph.
     graph.outputs("TopK", "best", count, names=["candidate", "place"], axis=-1, largest=0)
     guess = graph.node("GatherElements", "guess", "place", axis=1)
     bias = graph.node("Gather", graph.node("Add", "mask", "output_bias"), "candidate")
-    exact_logits = exact.tower_pairs("candidate")
-    if gmf:
-        products = graph.node("GatherElements", gmf, "candidate", axis=1)
-        exact_logits = graph.node("Add", products, exact_logits)
-    logits = graph.node("Add", exact_logits, bias)
+    logits = graph.node("Add", exact.pairs("candidate"), bias)
     masked = graph.node("Where", graph.node("IsInf", guess, detect_positive=0), "unwanted", logits)
     graph.outputs("TopK", masked, length, names=["logit", "rank"], axis=-1)
     graph.outputs("GatherElements", "candidate", "rank", names=["item"], axis=1)
@@ -73,17 +65,11 @@ def screen_graph(weights: Weights, stand_in: LowRank) -> bytes:
 def rescore_graph(weights: Weights) -> bytes:
     """Build ``rows[n, d] float32, item[n, c] int64 -> logit[n, c] float32``, exact.
 
-    It is the second half of the screened graph, for given items and with no work that grows with
-    the catalogue: GMF products are summed in another order, which the last bit may show.
+    It is the second half of the screened graph, for given items.
     """
     graph = GraphBuilder()
     exact = _Exact(graph, weights)
-    logits = exact.tower_pairs("item")
-    if exact.gmf_rows:
-        graph.constant("gmf_rows", weights["gmf.item.weight"])
-        column = graph.node("Unsqueeze", exact.gmf_rows, graph.integers(2))
-        products = graph.node("MatMul", graph.node("Gather", "gmf_rows", "item"), column)
-        logits = graph.node("Add", graph.node("Squeeze", products, graph.integers(2)), logits)
+    logits = exact.pairs("item")
     graph.outputs("Add", logits, "output_bias", names=["logit"])
     return graph.model(
         "rescore",
@@ -115,30 +101,38 @@ class _Exact:
         if gmf_head.size:
             columns = column_range(graph, 0, gmf_head.size)
             self.gmf_rows = graph.node("Slice", "rows", *columns)
+            graph.constant("gmf_items", weights["gmf.item.weight"])
         columns = column_range(graph, gmf_head.size, row_width(weights))
         self.mlp_rows = graph.node("Slice", "rows", *columns)
 
-    def gmf_products(self, weights: Weights) -> str:
-        """GMF's part of the logits over all items, ``(n, items)``; empty where there is none."""
+    def pairs(self, items: str) -> str:
+        """Logits of each user's own items, int64 of shape ``(n, c)``, short of the bias."""
+        graph = self._graph
+        rows = graph.node("Gather", "mlp_items", items)
+        logits = self.tower.few(graph, self.mlp_rows, rows)
         if not self.gmf_rows:
-            return ""
-        self._graph.constant("gmf_items", weights["gmf.item.weight"].T)
-        return self._graph.node("MatMul", self.gmf_rows, "gmf_items")
+            return logits
+        # Two equal rows: of one alone, ONNX Runtime would sum the products in another order.
+        row = graph.node("Unsqueeze", self.gmf_rows, "int_1")
+        twice = graph.node("Concat", row, row, axis=1)
+        theirs = graph.node("Transpose", graph.node("Gather", "gmf_items", items), perm=[0, 2, 1])
+        products = graph.node("MatMul", twice, theirs)
+        first = graph.node("Slice", products, *column_range(graph, 0, 1))
+        return graph.node("Add", graph.node("Squeeze", first, "int_1"), logits)
 
-    def tower_pairs(self, items: str) -> str:
-        """Tower's logits of each user's own items, int64 of shape ``(n, c)``."""
-        rows = self._graph.node("Gather", "mlp_items", items)
-        return self.tower.few(self._graph, self.mlp_rows, rows)
 
-
-def _guess(graph: GraphBuilder, exact: _Exact, stand_in: LowRank) -> str:
-    """Guess the tower's logits of users over all items, ``(n, items)``, the mask added."""
+def _guess(graph: GraphBuilder, exact: _Exact, weights: Weights, stand_in: LowRank) -> str:
+    """Guess logits of users over all items, ``(n, items)``, in one product; the mask added."""
     graph.constant("landmarks", exact.tower.items[stand_in.landmarks])
     graph.constant("coefficients", stand_in.coefficients)
-    graph.constant("basis", stand_in.vectors)
-    graph.constant("offset", stand_in.offset)
     landmark_logits = exact.tower.few(graph, exact.mlp_rows, "landmarks")
     places = graph.node("MatMul", landmark_logits, "coefficients")
+    basis = stand_in.vectors
+    if exact.gmf_rows:
+        places = graph.node("Concat", exact.gmf_rows, places, axis=1)
+        basis = np.concatenate([weights["gmf.item.weight"].T, basis])
+    graph.constant("basis", basis)
+    graph.constant("offset", stand_in.offset)
     return graph.node("Gemm", places, "basis", graph.node("Add", "mask", "offset"))
 
 

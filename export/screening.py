@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from export.calibration import Choice, Options, UselessError, choose, require_promise
 from export.cost import Cost
-from export.sampling import FEWEST, ExactLogits, Groups, blocks, sample_groups
+from export.sampling import FEWEST, ExactLogits, Groups, sample_groups
 from export.screen import rescore_graph, screen_graph
 from export.tower import Floats, catalogue_size
 from ncf.artifacts import Document
@@ -22,6 +22,7 @@ from ncf.training.checkpoint import Weights
 logger = logging.getLogger(__name__)
 
 _TRIES = 3
+_AT_ONCE = 64  # users
 NOT_WANTED: Document = {"reason": "not asked for (--no-screen)"}
 
 
@@ -65,6 +66,16 @@ def make_screen(
     except UselessError as useless:
         logger.info("no screened graph: %s", useless)
         return Screen({}, {"reason": str(useless)})
+
+
+def summary(document: Document) -> str:
+    """Say in one line what screen a bundle has, or why it has none."""
+    if "by_k" not in document:
+        return f"none: {document['reason']}"
+    least = min(each["recall"] for each in document["by_k"])
+    lengths = ", ".join(str(each["k"]) for each in document["by_k"])
+    users = document["users"]["held_out"]
+    return f"lists of {lengths}: recall {least:.4f} or more on {users} held-out users"
 
 
 def _calibrated(weights: Weights, rows: Floats, seen: sparse.csr_array, options: Options) -> Screen:
@@ -130,7 +141,7 @@ class _Trial:
     def __init__(
         self, graph: bytes, exact: ExactLogits, rows: Floats, seen: sparse.csr_array
     ) -> None:
-        self._session = open_cpu(graph)
+        self._session = open_cpu(graph, threads=1)
         self._exact, self._rows, self._seen = exact, rows, seen
 
     def recalls(
@@ -138,8 +149,8 @@ class _Trial:
     ) -> dict[int, npt.NDArray[np.float64]]:
         """Each user's recall, by length of list."""
         found: dict[int, list[npt.NDArray[np.float64]]] = {k: [] for k in choice.candidates}
-        for at in blocks(users):
-            some = users[at]
+        for at in range(0, users.size, _AT_ONCE):
+            some = users[at : at + _AT_ONCE]
             logits = self._exact.complete(self._exact.tower(some), some)
             for k, candidates in choice.candidates.items():
                 listed = self._run(some, k, candidates)

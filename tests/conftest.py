@@ -122,7 +122,7 @@ def wide_checkpoint(
 ) -> Checkpoint:
     """A NeuMF whose users differ in a few tastes, as those of trained ones do."""
     architecture = Architecture(Kind.NEUMF, len(wide_data.users), len(wide_data.items), 16, 3)
-    weights = drawn_weights(architecture, 0, 0.5, tastes=3)
+    weights = drawn_weights(architecture, 0, 0.5, tastes=2)
     document = {"variant": "neumf", "recipe": {}, "validation": {}, "parents": {}}
     folder = tmp_path_factory.mktemp("wide-checkpoint") / "neumf"
     write_checkpoint(folder, Trained(architecture, weights, [], document), wide_data)

@@ -146,10 +146,13 @@ class PairSample:
         return max(0.0, 1 - misses / self.drawn * self.population / self.listed)
 
 
-def pairs_needed(recall: float, k: int, n_items: int, confidence: float = CONFIDENCE) -> int:
-    """Pairs that prove a recall below 1, where none of them is a miss, for full lists of K.
+def pairs_needed(
+    recall: float, k: int, n_items: int, confidence: float = CONFIDENCE, *, misses: int = 0
+) -> int:
+    """Pairs that prove a recall below 1 for full lists of K, although so many of them are misses.
 
-    At 95 % about ``3 n_items / ((1 - recall) k)``: the arithmetic of ``3 / ((1 - recall) k)``
-    users' exact lists, K times less than looking at whole lists takes.
+    At 95 % and without misses about ``3 n_items / ((1 - recall) k)``: the arithmetic of
+    ``3 / ((1 - recall) k)`` users' exact lists, K times less than looking at whole lists takes.
     """
-    return math.ceil(-math.log(1 - confidence) * n_items / ((1 - recall) * min(k, n_items)))
+    most = float(gammaincinv(misses + 1, confidence))
+    return math.ceil(most * n_items / ((1 - recall) * min(k, n_items)))

@@ -25,7 +25,7 @@ N_USERS, N_ITEMS = 300, 1200
 
 def _weights(kind: Kind = Kind.NEUMF, *, layers: int = 3) -> Weights:
     """As trained ones are: users differ in a few tastes."""
-    return drawn_weights(Architecture(kind, N_USERS, N_ITEMS, 16, layers), 0, 0.5, tastes=3)
+    return drawn_weights(Architecture(kind, N_USERS, N_ITEMS, 16, layers), 0, 0.5, tastes=2)
 
 
 def _nobody_saw(n_users: int = N_USERS, n_items: int = N_ITEMS) -> sparse.csr_array:

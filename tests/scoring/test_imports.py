@@ -13,10 +13,13 @@ import {module}
 @pytest.mark.parametrize(
     "module",
     [
+        "ncf.scoring.audit",
         "ncf.scoring.bundle",
         "ncf.scoring.golden",
         "ncf.scoring.ranking",
+        "ncf.scoring.recall",
         "ncf.scoring.recommend",
+        "ncf.scoring.screening",
         "handlers.service",
         "handlers.metrics",
         "handlers.ncf_handler",

@@ -109,6 +109,9 @@ def test_so_many_pairs_as_needed_prove_the_recall_and_a_few_less_do_not(
     pairs = pairs_needed(recall, k, items)
     assert PairSample(pairs, 0, users * items, users * k).lower_bound() >= recall
     assert PairSample(0.99 * pairs, 0, users * items, users * k).lower_bound() < recall
+    more = pairs_needed(recall, k, items, misses=2)
+    assert PairSample(more, 2, users * items, users * k).lower_bound() >= recall
+    assert PairSample(more, 3, users * items, users * k).lower_bound() < recall
     # A little over three over the misses allowed a user, in whole lists of the catalogue.
     assert pairs / items == pytest.approx(3 / ((1 - recall) * k), rel=0.01)
 
