@@ -9,7 +9,6 @@ published under the contract.
 """
 
 import logging
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,8 +25,10 @@ from ncf.scoring.screening import Rescorer, ScreenRanker, calibrated
 
 logger = logging.getLogger(__name__)
 
-_WIDTHS = (1.0, 2.0, 4.0, 8.0)
-_ROOM = 1.6  # times the pairs of a faultless proof: one miss is forgiven
+# Width of each try, and the chance that its proof is wrong: together what the contract allows, so
+# that trying again does not weaken it (Bonferroni).
+_TRIES = ((1.0, 0.04), (2.0, 0.005), (4.0, 0.003), (8.0, 0.002))
+_FORGIVEN = 1  # misses of the audit that a proof survives
 _LARGEST_SHARE = 0.2  # of all pairs in the audit: above, exact ranking costs no more
 
 
@@ -45,12 +46,15 @@ class Attempt:
         Times the calibrated candidates beyond K; 0 for exact ranking.
     target : float
         Recall to prove.
+    confidence : float
+        Of this proof alone.
     """
 
     ranker: GraphRanker
     audit: PairAudit | None = None
     width: float = 0.0
     target: float = 0.0
+    confidence: float = CONFIDENCE
 
     def identity(self) -> dict[str, Any]:
         """Tell what decides the bytes of the parts."""
@@ -60,7 +64,7 @@ class Attempt:
 
     def keeps(self, sample: PairSample) -> bool:
         """Whether the sample proves the contract; exact ranking needs no proof."""
-        return self.audit is None or sample.lower_bound() >= self.target
+        return self.audit is None or sample.lower_bound(self.confidence) >= self.target
 
     def report(self, sample: PairSample, k: int) -> dict[str, Any]:
         """Describe the proof, for the manifest."""
@@ -69,9 +73,9 @@ class Attempt:
         return {
             "recall": {
                 "target": self.target,
-                "lower_bound": round(sample.lower_bound(), 7),
+                "lower_bound": round(sample.lower_bound(self.confidence), 7),
                 "estimate": round(sample.recall(), 7),
-                "confidence": CONFIDENCE,
+                "confidence": self.confidence,
                 "method": "random pairs, Garwood's bound for a Poisson mean",
                 "seed": SEED,
                 "candidates": self.ranker.candidates(k),
@@ -106,12 +110,12 @@ def attempts(job: Job, audience: Audience) -> Iterator[Attempt]:
     device = Device.CPU if exact.device is Device.CPU else Device.CUDA
     screen = ScreenRanker.open(audience.bundle, device, threads=1, allowed=audience.allowed)
     rescorer = Rescorer.open(audience.bundle, device, threads=1)
-    pairs = _audit_pairs(job, audience)
-    audit = PairAudit.of_size(audience.bundle, rescorer, pairs, audience.n_known)
-    for width in _WIDTHS:
+    for width, doubt in _TRIES:
         ranker = screen.widened(width)
         logger.info("screening with %s candidates a user", f"{ranker.candidates(job.k):,}")
-        yield Attempt(ranker, audit, width, job.recall)
+        pairs = _audit_pairs(job, audience, 1 - doubt)
+        audit = PairAudit.of_size(audience.bundle, rescorer, pairs, audience.n_known)
+        yield Attempt(ranker, audit, width, job.recall, 1 - doubt)
         logger.warning("the screen did not prove a recall of %s", job.recall)
     logger.warning("ranking exactly instead")
     yield Attempt(exact)
@@ -130,13 +134,12 @@ def _why_not(job: Job, audience: Audience) -> str:
     if job.mode is Mode.AUTO:
         if found.recall < job.recall:
             return f"its calibrated recall {found.recall:.5f} is under {job.recall}"
-        if (
-            _audit_pairs(job, audience)
-            > _LARGEST_SHARE * audience.n_known * audience.bundle.n_items
-        ):
+        pairs = _audit_pairs(job, audience, 1 - _TRIES[0][1])
+        if pairs > _LARGEST_SHARE * audience.n_known * audience.bundle.n_items:
             return "for so few users the proof would cost as much as it saves"
     return ""
 
 
-def _audit_pairs(job: Job, audience: Audience) -> int:
-    return math.ceil(_ROOM * pairs_needed(job.recall, job.k, audience.bundle.n_items))
+def _audit_pairs(job: Job, audience: Audience, confidence: float) -> int:
+    n_items = audience.bundle.n_items
+    return pairs_needed(job.recall, job.k, n_items, confidence, misses=_FORGIVEN)

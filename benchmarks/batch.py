@@ -4,10 +4,16 @@ Rows that would take long are timed on a slice of the users and say so. The roof
 measured rate of matrix products allows for the arithmetic that factoring leaves, per pair.
 
     python -m benchmarks.batch
+
+A screen needs a trained model (random towers are not close to low rank), and RecBole an
+environment of its own:
+
+    python -m benchmarks.batch --checkpoint checkpoints/mine --data data/mine --recbole PYTHON
 """
 
 import argparse
 import itertools
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,20 +24,27 @@ import numpy as np
 import torch
 
 from batch.job import Job
+from batch.options import Mode
 from batch.run import run
+from batch.runs import open_runs
 from benchmarks.synthetic import make_bundle, make_data
+from export.bundle import Source
+from export.publish import publish
+from ncf.data.prepared import open_data
 from ncf.devices import Device
 from ncf.models.kinds import Kind
-from ncf.scoring.bundle import Bundle
+from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import open_checkpoint
 
 _SLICE = 200  # users
+_RECBOLE = Path(__file__).parent / "peers" / "recbole_topk.py"
+_RECBOLE_SLICE = 100
 
 
-def tutorial_loop(bundle: Bundle, users: int) -> None:
+def tutorial_loop(bundle: Bundle, checkpoint: Path, users: int) -> None:
     """Score one user over all items in PyTorch, argsort, drop what is seen; user after user."""
-    model = open_checkpoint(bundle.path.parent / "checkpoint").model()
+    model = open_checkpoint(checkpoint).model()
     items = torch.arange(bundle.n_items)
     with torch.no_grad():
         for user in range(users):
@@ -51,9 +64,18 @@ def pair_graph(bundle: Bundle, users: int) -> None:
         top[np.argsort(-scores[top])]
 
 
-def end_to_end(bundle: Bundle, out: Path) -> None:
-    """Run ncf batch: everything, Parquet and publishing included."""
-    run(Job(bundle.path, out, 10, Device.CPU), datetime.now(UTC))
+def end_to_end(bundle: Bundle, out: Path, mode: Mode) -> None:
+    """Run ncf batch: everything, Parquet, publishing and proof included."""
+    job = Job(bundle.path, out, 10, Device.CPU, mode=mode)
+    if run(job, datetime.now(UTC))["mode"] != mode.value:
+        raise RuntimeError(f"{mode.value} fell back")
+
+
+def recbole_rate(python: str, bundle: Bundle) -> float:
+    """Users a second of RecBole's full_sort_topk, NeuMF of the same size, on a slice."""
+    command = [python, str(_RECBOLE), str(bundle.path), str(_RECBOLE_SLICE)]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(ended.stdout.splitlines()[-1])
 
 
 def flops_a_pair(bundle: Bundle) -> float:
@@ -88,31 +110,49 @@ def rate(work: Callable[[], None], users: int, repeats: int) -> float:
 
 
 def main() -> None:
-    """Compare the ways on a world of a given size."""
+    """Compare the ways on a trained model, or on a world of a given size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=6038)
     parser.add_argument("--items", type=int, default=3533)
     parser.add_argument("--each", type=int, default=95, help="interactions a user")
     parser.add_argument("--kind", type=Kind, default=Kind.NEUMF)
+    parser.add_argument("--checkpoint", type=Path, help="a trained model, in place of a random one")
+    parser.add_argument("--data", type=Path, help="what it was trained on")
+    parser.add_argument("--recbole", help="Python that has RecBole 1.2.1")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        data = make_data(folder / "data", arguments.users, arguments.items, arguments.each)
-        bundle = make_bundle(folder, data, arguments.kind)
-        users = bundle.n_users
+        folder, checkpoint = Path(scratch), arguments.checkpoint
+        if checkpoint is None:
+            data = make_data(folder / "data", arguments.users, arguments.items, arguments.each)
+            bundle, checkpoint = make_bundle(folder, data, arguments.kind), folder / "checkpoint"
+        else:
+            publish(Source(open_checkpoint(checkpoint), open_data(arguments.data)), folder, "ncf")
+            bundle = open_bundle(folder / "ncf")
+        users, topk = bundle.n_users, folder / "topk"
         few = min(users, _SLICE)
         rows = {
-            f"tutorial's loop, {few} users": rate(lambda: tutorial_loop(bundle, few), few, 3),
+            f"tutorial's loop, {few} users": rate(
+                lambda: tutorial_loop(bundle, checkpoint, few), few, 3
+            ),
             f"plain pair graph, {few} users": rate(lambda: pair_graph(bundle, few), few, 3),
-            "ncf batch, end to end": rate(lambda: end_to_end(bundle, folder / "topk"), users, 3),
+            "ncf batch, exact": rate(lambda: end_to_end(bundle, topk, Mode.EXACT), users, 3),
         }
+        if bundle.has_screen:
+            screened = rate(lambda: end_to_end(bundle, topk, Mode.SCREENED), users, 3)
+            rows["ncf batch, screened, proven"] = screened
+            proof = open_runs(topk).manifest(open_runs(topk).latest())["recall"]
+            print(f"recall of the screened table: at least {proof['lower_bound']}")
+        if arguments.recbole:
+            name = f"RecBole full_sort_topk, {_RECBOLE_SLICE} users"
+            rows[name] = recbole_rate(arguments.recbole, bundle)
         roofline = gemm_rate() / flops_a_pair(bundle) / bundle.n_items
     first = next(iter(rows.values()))
-    print(f"{arguments.kind.value}, {users:,} users, {arguments.items:,} items, K = 10")
-    print(f"{'way':32} users/s  x tutorial  of roofline")
+    size = f"{bundle.n_users:,} users, {bundle.n_items:,} items, K = 10"
+    print(f"{bundle.manifest['model']['kind']}, {size}")
+    print(f"{'way':34} users/s  x tutorial  of roofline")
     for name, found in rows.items():
-        print(f"{name:32} {found:7,.0f}  {found / first:10.1f}  {found / roofline:10.0%}")
-    print(f"{'matrix-product roofline':32} {roofline:7,.0f}")
+        print(f"{name:34} {found:7,.0f}  {found / first:10.1f}  {found / roofline:10.0%}")
+    print(f"{'matrix-product roofline':34} {roofline:7,.0f}")
 
 
 if __name__ == "__main__":
