@@ -11,7 +11,7 @@ published under the contract.
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from batch.audience import Audience
 from batch.job import Job
@@ -25,10 +25,24 @@ from ncf.scoring.screening import Rescorer, ScreenRanker, calibrated
 
 logger = logging.getLogger(__name__)
 
-# Width of each try, and the chance that its proof is wrong: together what the contract allows, so
-# that trying again does not weaken it (Bonferroni).
-_TRIES = ((1.0, 0.04), (2.0, 0.005), (4.0, 0.003), (8.0, 0.002))
-_FORGIVEN = 1  # misses of the audit that a proof survives
+
+class Try(NamedTuple):
+    """A width, the misses that its audit may draw, and the chance that its proof is wrong."""
+
+    width: float
+    misses: int
+    doubt: float
+
+
+# The doubts add up to what the contract allows, so that trying again does not weaken it
+# (Bonferroni). The first audit is the smallest there is; an unlucky one is repeated larger.
+TRIES = (
+    Try(1, 0, 0.03),
+    Try(1, 2, 0.01),
+    Try(2, 2, 0.004),
+    Try(4, 2, 0.003),
+    Try(8, 2, 0.003),
+)
 _LARGEST_SHARE = 0.2  # of all pairs in the audit: above, exact ranking costs no more
 
 
@@ -110,12 +124,12 @@ def attempts(job: Job, audience: Audience) -> Iterator[Attempt]:
     device = Device.CPU if exact.device is Device.CPU else Device.CUDA
     screen = ScreenRanker.open(audience.bundle, device, threads=1, allowed=audience.allowed)
     rescorer = Rescorer.open(audience.bundle, device, threads=1)
-    for width, doubt in _TRIES:
-        ranker = screen.widened(width)
+    for attempt in TRIES:
+        ranker = screen.widened(attempt.width)
         logger.info("screening with %s candidates a user", f"{ranker.candidates(job.k):,}")
-        pairs = _audit_pairs(job, audience, 1 - doubt)
+        pairs = _audit_pairs(job, audience, attempt)
         audit = PairAudit.of_size(audience.bundle, rescorer, pairs, audience.n_known)
-        yield Attempt(ranker, audit, width, job.recall, 1 - doubt)
+        yield Attempt(ranker, audit, attempt.width, job.recall, 1 - attempt.doubt)
         logger.warning("the screen did not prove a recall of %s", job.recall)
     logger.warning("ranking exactly instead")
     yield Attempt(exact)
@@ -134,12 +148,12 @@ def _why_not(job: Job, audience: Audience) -> str:
     if job.mode is Mode.AUTO:
         if found.recall < job.recall:
             return f"its calibrated recall {found.recall:.5f} is under {job.recall}"
-        pairs = _audit_pairs(job, audience, 1 - _TRIES[0][1])
+        pairs = _audit_pairs(job, audience, TRIES[0])
         if pairs > _LARGEST_SHARE * audience.n_known * audience.bundle.n_items:
             return "for so few users the proof would cost as much as it saves"
     return ""
 
 
-def _audit_pairs(job: Job, audience: Audience, confidence: float) -> int:
-    n_items = audience.bundle.n_items
-    return pairs_needed(job.recall, job.k, n_items, confidence, misses=_FORGIVEN)
+def _audit_pairs(job: Job, audience: Audience, attempt: Try) -> int:
+    n_items, misses = audience.bundle.n_items, attempt.misses
+    return pairs_needed(job.recall, job.k, n_items, 1 - attempt.doubt, misses=misses)

@@ -35,6 +35,7 @@ CODE = (
     "ncf/scoring/golden.py",
     "ncf/scoring/ranking.py",
     "ncf/scoring/recommend.py",
+    "ncf/scoring/screening.py",
     "ncf/scoring/seen.py",
     "ncf/scoring/sessions.py",
     "handlers/__init__.py",

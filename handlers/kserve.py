@@ -11,7 +11,7 @@ from handlers.requests import compact
 from ncf.errors import RequestError
 from ncf.scoring.recommend import Recommendation
 
-_SINGLE = ("user", "k", "include_seen")
+_SINGLE = ("user", "k", "include_seen", "exact")
 _EXAMPLE = 'send "inputs": [{"name": "user", "shape": [1], "datatype": "BYTES", "data": ["196"]}]'
 
 

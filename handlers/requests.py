@@ -9,7 +9,7 @@ from ncf.errors import RequestError
 from ncf.scoring.recommend import Recommendation, Request, Wishes
 
 JSON_TYPE = "application/json"
-_FIELDS = ("user", "k", "exclude", "candidates", "include_seen")
+_FIELDS = ("user", "k", "exclude", "candidates", "include_seen", "exact")
 _EXAMPLE = f'send Content-Type: {JSON_TYPE} and a body such as {{"user": "196", "k": 10}}'
 _SHOWN = 80  # characters of a field's name in a message
 
@@ -61,6 +61,7 @@ def check(body: Mapping[str, Any], longest: int = MAX_K) -> Request:
             exclude=_ids("exclude", body.get("exclude", [])),
             candidates=None if candidates is None else _ids("candidates", candidates),
             include_seen=_flag("include_seen", body.get("include_seen", False)),
+            exact=_flag("exact", body.get("exact", False)),
         ),
     )
 

@@ -12,10 +12,11 @@ from handlers.limits import longest_list
 from handlers.requests import body_of, check, compact, encode, encode_error
 from ncf.devices import Device
 from ncf.errors import RequestError
-from ncf.scoring.bundle import open_bundle
+from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.golden import replay
 from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.recommend import Recommendation, Recommender, Request
+from ncf.scoring.screening import ScreenRanker
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,8 @@ class Service:
     def __init__(self, folder: Path, lanes: int = 1, name: str = "ncf") -> None:
         bundle = open_bundle(folder)
         ranker = GraphRanker.open(bundle, Device.AUTO, threads=1)
-        self._recommender = Recommender(bundle, ranker, lanes)
+        screen = ScreenRanker.open(bundle, threads=1) if _use_screen(bundle, ranker) else None
+        self._recommender = Recommender(bundle, ranker, lanes, screen)
         replayed = replay(bundle, self._recommender)
         self.model = bundle.digest[:_SHORT]
         self._name = name
@@ -89,6 +91,7 @@ class Service:
             "golden_requests": replayed,
             "longest_list": self._longest,
             "lanes": lanes,
+            "screen": bundle.manifest["screen"] if screen else None,
         }
 
     def describe(self) -> bytes:
@@ -142,6 +145,11 @@ class Service:
         else:
             encoded = encode(found, self.model)
         return Answer(200, encoded, policy=found.policy.value)
+
+
+def _use_screen(bundle: Bundle, ranker: GraphRanker) -> bool:
+    """Whether to screen: on a GPU the exact graph is as quick for a few users."""
+    return bundle.has_screen and ranker.device is Device.CPU
 
 
 def _refused(error: RequestError) -> Answer:

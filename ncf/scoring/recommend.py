@@ -11,6 +11,7 @@ from ncf.errors import NcfError, RequestError
 from ncf.policies import ColdUser, Policy
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.ranking import GraphRanker, check_k
+from ncf.scoring.screening import ScreenRanker, calibrated
 
 _SHOWN = 80  # characters of an id in a message: one of megabytes would not fit in an answer
 
@@ -29,12 +30,15 @@ class Wishes:
         Raw ids that alone may be listed; an unknown one is an error.
     include_seen : bool
         Whether seen items may be listed.
+    exact : bool
+        Whether every item must be scored, although a screen is there.
     """
 
     k: int = 10
     exclude: tuple[str, ...] = ()
     candidates: tuple[str, ...] | None = None
     include_seen: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,20 @@ class Recommender:
     lanes : int
         Calls of the graph that may go on side by side. With a session of one thread this beats a
         session of many threads, whose operators are too small to share out.
+    screen : ScreenRanker, optional
+        Ranks those users whose wishes its calibration covers.
     """
 
-    def __init__(self, bundle: Bundle, ranker: GraphRanker, lanes: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        ranker: GraphRanker,
+        lanes: int = 1,
+        screen: ScreenRanker | None = None,
+    ) -> None:
         self._bundle = bundle
         self._ranker = ranker
+        self._screen = screen
         self._lanes = lanes
         self._pool = ThreadPoolExecutor(lanes) if lanes > 1 else None
         self._cold_user = ColdUser(bundle.manifest["cold_user"])
@@ -131,8 +144,11 @@ class Recommender:
                     known.append(prepared)
                 else:
                     found[request] = prepared
-        each = -(-len(known) // self._lanes)
-        blocks = [known[start : start + each] for start in range(0, len(known), max(1, each))]
+        blocks = []
+        for length in sorted({one.length for one in known}):
+            alike = [one for one in known if one.length == length]
+            each = -(-len(alike) // self._lanes)
+            blocks += [alike[start : start + each] for start in range(0, len(alike), each)]
         spread = self._pool.map if self._pool and len(blocks) > 1 else map
         for ranked in spread(self._rank, blocks):
             found |= ranked
@@ -147,13 +163,30 @@ class Recommender:
             return self._popular(user, wishes.k, unwanted)
         if not wishes.include_seen:
             unwanted[self._bundle.seen.of(index)] = True
-        return _Known(request, index, np.flatnonzero(unwanted))
+        return _Known(request, index, np.flatnonzero(unwanted), self._screened_length(wishes))
+
+    def _screened_length(self, wishes: Wishes) -> int:
+        """Length of the lists that the screen makes for these wishes; 0 ranks exactly.
+
+        It is the calibrated one above K, and not K, so that a list does not depend on what
+        others in the batch ask for.
+        """
+        whole = wishes.exact or wishes.include_seen or wishes.candidates is not None
+        if self._screen is None or whole:
+            return 0
+        found = calibrated(self._bundle, wishes.k)
+        return found.k if found else 0
 
     def _rank(self, known: "Sequence[_Known]") -> dict[Request, Recommendation]:
         users = np.array([each.index for each in known], np.int64)
         positions = np.repeat(np.arange(users.size), [each.unwanted.size for each in known])
         pairs = np.stack([positions, np.concatenate([each.unwanted for each in known])], axis=1)
-        top = self._ranker.rank_masked(users, pairs, max(each.request.wishes.k for each in known))
+        length = known[0].length
+        if self._screen is not None and length:
+            top = self._screen.rank_masked(users, pairs, length)
+        else:
+            longest = max(each.request.wishes.k for each in known)
+            top = self._ranker.rank_masked(users, pairs, longest)
         found = {}
         for each, items, scores, valid in zip(
             known, top.items, top.scores, top.valid(), strict=True
@@ -202,11 +235,12 @@ class Recommender:
 
 @dataclass(frozen=True)
 class _Known:
-    """A request of a user whom the model knows, and the items left out."""
+    """A request of a user whom the model knows, the items left out, and the screen's length."""
 
     request: Request
     index: int
     unwanted: npt.NDArray[np.int64]
+    length: int
 
 
 def _shown(raw: str) -> str:

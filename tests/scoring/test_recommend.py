@@ -5,8 +5,9 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import UsageError
 from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker
-from ncf.scoring.recommend import Recommender, Wishes
+from ncf.scoring.ranking import GraphRanker, TopK
+from ncf.scoring.recommend import Recommendation, Recommender, Request, Wishes
+from ncf.scoring.screening import ScreenRanker
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,48 @@ def test_an_unknown_user_gets_the_popular_items(
 def test_k_under_one_is_refused(user: str, recommender: Recommender) -> None:
     with pytest.raises(UsageError):
         recommender.recommend(user, Wishes(0))
+
+
+def test_a_screen_answers_what_it_covers_and_nobody_depends_on_neighbours(
+    screened_bundle: Bundle,
+) -> None:
+    exact = Recommender(screened_bundle, GraphRanker.open(screened_bundle, threads=1))
+    screen = ScreenRanker.open(screened_bundle, threads=1)
+    screened = Recommender(screened_bundle, exact._ranker, 1, screen)
+    users = screened_bundle.users.raw[:20]
+    wishes = [Wishes(3), Wishes(10), Wishes(40), Wishes(500), Wishes(5, include_seen=True)]
+    wishes += [Wishes(5, candidates=("i1", "i2", "i3")), Wishes(7, exact=True)]
+    requests = [Request(user, wish) for user in users for wish in wishes]
+    together = screened.recommend_all(requests)
+    assert together == [screened.recommend_all([request])[0] for request in requests]
+    wanted = exact.recommend_all(requests)
+    for request, found, best in zip(requests, together, wanted, strict=True):
+        assert isinstance(found, Recommendation)
+        assert isinstance(best, Recommendation)
+        covered = request.wishes in wishes[:3]
+        if not covered:
+            assert found == best
+        same = len({item.item for item in found.items} & {item.item for item in best.items})
+        assert same >= 0.9 * len(best.items)
+
+
+def test_the_screen_is_used_only_where_it_is_calibrated(
+    screened_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = ScreenRanker.open(screened_bundle, threads=1)
+    asked = []
+    rank = screen.rank_masked
+
+    def watched(users: object, unwanted: object, k: int) -> TopK:
+        asked.append(k)
+        return rank(users, unwanted, k)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(screen, "rank_masked", watched)
+    ranker = GraphRanker.open(screened_bundle, threads=1)
+    recommender = Recommender(screened_bundle, ranker, 1, screen)
+    for wishes in (Wishes(3), Wishes(10), Wishes(11)):
+        recommender.recommend("u1", wishes)
+    assert asked == [10, 10, 20]
+    for wishes in (Wishes(3, exact=True), Wishes(3, candidates=("i1",)), Wishes(500)):
+        recommender.recommend("u1", wishes)
+    assert asked == [10, 10, 20]
