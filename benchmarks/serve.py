@@ -4,6 +4,7 @@ Rounds alternate between the two, so that a noisy neighbour meets both. The clie
 process on the same cores: figures compare the handlers, and are no limit of a machine.
 
     python -m benchmarks.serve
+    python -m benchmarks.serve --checkpoint checkpoints/mine --data data/mine [--no-screen]
     python -m benchmarks.serve --soak 300
 """
 
@@ -22,10 +23,15 @@ from pathlib import Path
 import psutil
 
 from benchmarks.synthetic import make_bundle, make_data
+from export.bundle import Source
+from export.publish import publish
+from ncf.data.prepared import open_data
 from ncf.models.kinds import Kind
+from ncf.scoring.bundle import open_bundle
 from ncf.serving.check import golden_user, read_token
 from ncf.serving.process import Server, running
 from ncf.serving.settings import HOST, Ports, Settings
+from ncf.training.checkpoint import open_checkpoint
 
 _CLIENTS = (1, 8, 32)
 _MIB = 1 << 20
@@ -50,10 +56,8 @@ def write_nothing(archive: Path, target: Path) -> None:
 
 
 @contextmanager
-def both(folder: Path, kind: Kind, workers: int) -> Iterator[tuple[Server, Server]]:
-    """Serve a model of ML-1M's size, and nothing."""
-    data = make_data(folder / "data", 6038, 3533, 95)
-    make_bundle(folder, data, kind)
+def both(folder: Path, workers: int) -> Iterator[tuple[Server, Server]]:
+    """Serve the model in a folder, and nothing."""
     (folder / "nothing").mkdir()
     write_nothing(folder / "ncf.mar", folder / "nothing" / "ncf.mar")
     first, second = Ports(), Ports(*range(8180, 8185))
@@ -63,12 +67,21 @@ def both(folder: Path, kind: Kind, workers: int) -> Iterator[tuple[Server, Serve
         yield one, other
 
 
-async def _ask(server: Server, users: Iterator[int], until: float, seconds: list[float]) -> None:
+def make_model(folder: Path, arguments: argparse.Namespace) -> None:
+    """Export a trained model, or one of random weights at ML-1M's size."""
+    if arguments.checkpoint is None:
+        make_bundle(folder, make_data(folder / "data", 6038, 3533, 95), arguments.kind)
+    else:
+        checkpoint, data = open_checkpoint(arguments.checkpoint), open_data(arguments.data)
+        publish(Source(checkpoint, data, screen=not arguments.no_screen), folder, "ncf")
+
+
+async def _ask(server: Server, users: Iterator[str], until: float, seconds: list[float]) -> None:
     token = read_token(server.token_file, "inference")
     port = server.settings.ports.port
     reader, writer = await asyncio.open_connection(HOST, port)
     while (started := time.perf_counter()) < until:
-        body = json.dumps({"user": str(next(users)), "k": 10})
+        body = json.dumps({"user": next(users), "k": 10})
         writer.write(
             (
                 f"POST /predictions/ncf HTTP/1.1\r\nHost: {HOST}\r\n"
@@ -87,7 +100,8 @@ async def _ask(server: Server, users: Iterator[int], until: float, seconds: list
 def load(server: Server, clients: int, lasting: float) -> list[float]:
     """Ask for that many seconds; the seconds that each answer took."""
     seconds: list[float] = []
-    users = itertools.cycle(range(0, 6038, 7))
+    bundle = server.settings.state.parent / "ncf"
+    users = itertools.cycle(open_bundle(bundle).users.raw[::7])
 
     async def everyone() -> None:
         until = time.perf_counter() + lasting
@@ -145,19 +159,21 @@ def main() -> None:
     """Compare, or soak."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", type=Kind, default=Kind.NEUMF)
+    parser.add_argument("--checkpoint", type=Path, help="a trained model, in place of a random one")
+    parser.add_argument("--data", type=Path, help="what it was trained on")
+    parser.add_argument("--no-screen", action="store_true", help="export it without a screen")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each round")
     parser.add_argument("--soak", type=float, help="seconds of load instead of the comparison")
     arguments = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory(prefix="ncf-") as folder,
-        both(Path(folder), arguments.kind, arguments.workers) as (ours, nothing),
-    ):
-        if arguments.soak:
-            soak(ours, arguments.soak)
-        else:
-            compare(ours, nothing, arguments.rounds, arguments.seconds)
+    with tempfile.TemporaryDirectory(prefix="ncf-") as scratch:
+        make_model(Path(scratch), arguments)
+        with both(Path(scratch), arguments.workers) as (ours, nothing):
+            if arguments.soak:
+                soak(ours, arguments.soak)
+            else:
+                compare(ours, nothing, arguments.rounds, arguments.seconds)
 
 
 if __name__ == "__main__":

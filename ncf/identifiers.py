@@ -120,8 +120,15 @@ class IdMap:
 
     def index(self, raw: str) -> int | None:
         """Index of a raw id; None where it is unknown."""
-        found = int(self.indices([raw])[0])
-        return None if found < 0 else found
+        wanted = raw.encode(errors="surrogatepass")
+        checksum = zlib.crc32(wanted)
+        order, known = self._lookup
+        place = int(known.searchsorted(checksum))
+        while place < known.size and known[place] == checksum:
+            if self.raw.at(int(order[place])) == wanted:
+                return int(order[place])
+            place += 1
+        return None
 
     def indices(self, raw: Sequence[str]) -> npt.NDArray[np.int64]:
         """Index of each raw id, int64 of shape ``(len(raw),)``; -1 where it is unknown."""

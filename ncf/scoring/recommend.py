@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from ncf.scoring.bundle import Bundle
 from ncf.scoring.ranking import GraphRanker, check_k
 from ncf.scoring.screening import ScreenRanker, calibrated
 
+_NAMED = 1 << 16  # items whose id and title are kept at hand
 _SHOWN = 80  # characters of an id in a message: one of megabytes would not fit in an answer
 
 
@@ -105,6 +107,9 @@ class Recommender:
         self._screen = screen
         self._lanes = lanes
         self._pool = ThreadPoolExecutor(lanes) if lanes > 1 else None
+        items = bundle.items
+        # The same few items are listed again and again.
+        self._named = lru_cache(_NAMED)(lambda item: (items.raw[item], items.title(item)))
         self._cold_user = ColdUser(bundle.manifest["cold_user"])
 
     def recommend(self, user: str, wishes: Wishes) -> Recommendation:
@@ -162,8 +167,8 @@ class Recommender:
         if index is None:
             return self._popular(user, wishes.k, unwanted)
         if not wishes.include_seen:
-            unwanted[self._bundle.seen.of(index)] = True
-        return _Known(request, index, np.flatnonzero(unwanted), self._screened_length(wishes))
+            unwanted = np.concatenate([unwanted, self._bundle.seen.of(index)])
+        return _Known(request, index, unwanted, self._screened_length(wishes))
 
     def _screened_length(self, wishes: Wishes) -> int:
         """Length of the lists that the screen makes for these wishes; 0 ranks exactly.
@@ -205,9 +210,11 @@ class Recommender:
             return ()
         return tuple(self._scored(item) for item in self._bundle.seen.of(index).tolist())
 
-    def _unwanted(self, wishes: Wishes) -> npt.NDArray[np.bool_]:
+    def _unwanted(self, wishes: Wishes) -> npt.NDArray[np.int64]:
+        """Item indices that the wishes rule out; repeats are possible."""
         ids = self._bundle.items
-        unwanted = np.zeros(len(ids), np.bool_)
+        excluded = ids.indices(wishes.exclude) if wishes.exclude else np.empty(0, np.int64)
+        excluded = excluded[excluded >= 0]
         if wishes.candidates is not None:
             wanted = ids.indices(wishes.candidates)
             if (wanted < 0).any():
@@ -215,22 +222,20 @@ class Recommender:
                 raise RequestError(
                     f"unknown item {_shown(raw)} in 'candidates'", code="unknown_item"
                 )
-            unwanted[:] = True
-            unwanted[wanted] = False
-        excluded = ids.indices(wishes.exclude)
-        unwanted[excluded[excluded >= 0]] = True
-        return unwanted
+            others = np.ones(len(ids), np.bool_)
+            others[wanted] = False
+            excluded = np.concatenate([excluded, np.flatnonzero(others)])
+        return excluded
 
-    def _popular(self, user: str, k: int, unwanted: npt.NDArray[np.bool_]) -> Recommendation:
+    def _popular(self, user: str, k: int, unwanted: npt.NDArray[np.int64]) -> Recommendation:
         if self._cold_user is ColdUser.ERROR:
             raise RequestError(f"unknown user {_shown(user)}", code="unknown_user", http_status=404)
         popular = self._bundle.popular
-        items = popular[~unwanted[popular]][:k].tolist()
+        items = popular[~np.isin(popular, unwanted)][:k].tolist()
         return Recommendation(user, Policy.POPULAR, tuple(self._scored(item) for item in items))
 
     def _scored(self, item: int, score: float | None = None) -> Scored:
-        ids = self._bundle.items
-        return Scored(ids.raw[item], ids.title(item), score)
+        return Scored(*self._named(item), score)
 
 
 @dataclass(frozen=True)
