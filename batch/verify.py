@@ -9,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 
 from batch.audience import Audience, Filters, read_audience
+from batch.options import Layout
 from batch.runs import LATEST_FILE, local_copy, style_of
 from batch.shards import Shard, plan
-from batch.tables import Style, read_part
+from batch.tables import Style, long_frame, read_table
 from ncf.artifacts import RUN, open_sealed
 from ncf.columns import Columns
 from ncf.errors import ArtifactError, UsageError
@@ -60,7 +61,7 @@ def verify_run(
         users = 0
         for shard in shards:
             part = path / style.part(shard.number)
-            table = _read(part, style, parts[part.name])
+            table = _read(part, style, parts[part.name], shard)
             users += _check_ranks(part, table, manifest["parameters"]["k"])
             if audience:
                 _check_against(part, table, audience, shard, manifest["parameters"]["k"])
@@ -96,13 +97,16 @@ def _audience(path: Path, manifest: Mapping[str, Any], bundle: Path, filters: Fi
     return audience
 
 
-def _read(part: Path, style: Style, rows: int) -> pd.DataFrame:
+def _read(part: Path, style: Style, rows: int, shard: Shard) -> pd.DataFrame:
     if not part.is_file():
         raise ArtifactError("part is missing", where=part)
     try:
-        table = read_part(part, style)
+        read = read_table(part, style)
+        table = long_frame(read, style)
     except (ValueError, KeyError, OSError, pa.ArrowException) as error:
         raise ArtifactError(str(error), where=part) from error
+    if style.layout is Layout.LIST and read.num_rows != shard.stop - shard.start:
+        raise ArtifactError("a user has no list, not even an empty one", where=part)
     if len(table) != rows:
         raise ArtifactError(f"{len(table)} rows where {rows} belong", where=part)
     return table

@@ -222,7 +222,7 @@ def test_the_manifest_tells_time_memory_and_users(bundle: Bundle, tmp_path: Path
     folder = _run(bundle, tmp_path)
     manifest = json.loads((folder / "manifest.json").read_bytes())
     assert manifest["users_by_policy"] == {"model": 40, "popular": 0}
-    assert set(manifest["seconds"]) == {"read", "score", "write", "total"}
+    assert set(manifest["seconds"]) == {"read", "score", "audit", "write", "total"}
     assert all(value >= 0 for value in manifest["seconds"].values())
     assert 50 << 20 < manifest["peak_memory_bytes"] < 2 * peak_memory()
     assert manifest["device"] == "cpu"

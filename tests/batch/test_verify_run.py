@@ -12,7 +12,7 @@ import pytest
 from batch.job import Job
 from batch.options import Layout
 from batch.run import run
-from batch.tables import SCHEMAS
+from batch.tables import SCHEMAS, Style
 from batch.verify import verify_run
 from ncf.artifacts import RUN, seal
 from ncf.devices import Device
@@ -106,6 +106,20 @@ def test_the_bundle_shows_seen_items_strangers_and_missing_rows(
         verify_run(copy)
         with pytest.raises(ArtifactError, match=words):
             verify_run(copy, bundle.path)
+
+
+def test_a_list_that_is_missing_is_noticed_even_where_it_would_be_empty(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    style = Style(layout=Layout.LIST)
+    job = Job(bundle.path, tmp_path, 6, Device.CPU, 15, style=style)
+    folder = Path(run(job, datetime(2026, 1, 1, tzinfo=UTC))["table"])
+    assert verify_run(folder, bundle.path)["users"] == 40
+    table = pq.read_table(folder / NAME)
+    pq.write_table(table.slice(1), folder / NAME, store_schema=False)
+    _reseal(folder)
+    with pytest.raises(ArtifactError, match="a user has no list"):
+        verify_run(folder)
 
 
 def test_another_bundle_than_the_runs_is_refused(
