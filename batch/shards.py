@@ -23,7 +23,7 @@ from ncf.scoring.audit import SEED, PairAudit
 from ncf.scoring.ranking import GraphRanker, TopK
 from ncf.scoring.recall import PairSample
 
-_AUDITED_AT_ONCE = 1 << 17  # pairs
+_AUDITED_USERS, _AUDITED_PAIRS = 2048, 1 << 17  # of a block
 
 
 @dataclass(frozen=True)
@@ -171,11 +171,11 @@ def audit(task: Task, shard: Shard, top: TopK) -> PairSample:
             users[part],
             TopK(top.items[part], top.scores[part]),
             np.random.default_rng([SEED, shard.start + start]),
-            task.audience.unwanted(users[part]),
+            task.audience.unwanted,
             task.audience.allowed,
         )
 
-    step = max(1, int(_AUDITED_AT_ONCE / max(1.0, checker.each)))
+    step = max(1, min(_AUDITED_USERS, int(_AUDITED_PAIRS / max(1.0, checker.each))))
     starts = range(0, users.size, step)
     return sum((task.pool.map if task.pool else map)(block, starts), start=PairSample())
 

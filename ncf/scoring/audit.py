@@ -1,6 +1,7 @@
 """Look for items that screened lists should have held: a random sample of pairs, scored exactly."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.parity import tolerance
-from ncf.scoring.ranking import Pairs, TopK
+from ncf.scoring.ranking import Pairs, TopK, Users
 from ncf.scoring.recall import PairSample
 from ncf.scoring.screening import Rescorer
 
@@ -44,7 +45,7 @@ class PairAudit:
         users: npt.NDArray[np.int64],
         found: TopK,
         rng: np.random.Generator,
-        unwanted: Pairs | None = None,
+        unwanted: Callable[[Users], Pairs] | None = None,
         allowed: npt.NDArray[np.bool_] | None = None,
     ) -> PairSample:
         """Audit the lists of some users.
@@ -57,8 +58,8 @@ class PairAudit:
             Their lists of unseen items.
         rng : numpy.random.Generator
             Draws the pairs.
-        unwanted : int64 array of shape (m, 2), optional
-            Position in ``users`` and item of what they must not get; if not given, what the
+        unwanted : callable, optional
+            Gives position and item of what some users must not get; if not given, what the
             bundle says they have seen.
         allowed : bool array of shape (items,), optional
             Items that may be listed; all of them if not given.
@@ -74,26 +75,27 @@ class PairAudit:
         pairs = np.stack([chosen[rows], items[rows, columns]], axis=1)
         if allowed is not None:
             pairs = pairs[allowed[pairs[:, 1]]]
-        if unwanted is None:
-            unwanted = self.bundle.seen.pairs(users)
+        pairs = pairs[~_among(pairs, _listed(found), n_items)]
+        doubtful, rows = np.unique(pairs[:, 0], return_inverse=True)
+        ruled_out = (unwanted or self.bundle.seen.pairs)(users[doubtful])
+        pairs[:, 0] = rows
         return PairSample(
             drawn=self.each * users.size,
-            missed=len(pairs) - self._explained(found, pairs, unwanted),
+            missed=int(np.count_nonzero(~_among(pairs, ruled_out, n_items))),
             population=users.size * n_items,
             listed=int(np.count_nonzero(found.valid())),
         )
 
-    def _explained(self, found: TopK, pairs: Pairs, unwanted: Pairs) -> int:
-        """Count the pairs (position in users, item) that are listed, or unwanted."""
-        n_items = self.bundle.n_items
-        positions, columns = np.nonzero(found.valid())
-        listed = np.sort(positions * n_items + found.items[positions, columns])
-        seen = np.sort(unwanted @ np.array([n_items, 1]))
-        keys = pairs @ np.array([n_items, 1])
-        return int(np.count_nonzero(_among(keys, listed) | _among(keys, seen)))
+
+def _listed(found: TopK) -> Pairs:
+    positions, columns = np.nonzero(found.valid())
+    return np.stack([positions, found.items[positions, columns]], axis=1)
 
 
-def _among(keys: npt.NDArray[np.int64], ascending: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _among(pairs: Pairs, others: Pairs, n_items: int) -> npt.NDArray[np.bool_]:
+    """Tell which pairs are among others."""
+    keys, ascending = (each @ np.array([n_items, 1]) for each in (pairs, others))
+    ascending = np.sort(ascending)
     place = np.searchsorted(ascending, keys)
     found = np.zeros(keys.size, np.bool_)
     inside = place < ascending.size
