@@ -9,16 +9,20 @@ published under the contract.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from batch.audience import Audience
 from batch.job import Job
 from batch.options import Mode
+from ncf.artifacts import canonical_json
 from ncf.devices import Device
 from ncf.errors import UsageError
-from ncf.scoring.audit import SEED, PairAudit
+from ncf.files import sha256_bytes
+from ncf.scoring.audit import PairAudit
 from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.recall import CONFIDENCE, PairSample, pairs_needed
 from ncf.scoring.screening import Rescorer, ScreenRanker, calibrated
@@ -62,6 +66,8 @@ class Attempt:
         Recall to prove.
     confidence : float
         Of this proof alone.
+    number : int
+        Counts the tries, from 1.
     """
 
     ranker: GraphRanker
@@ -69,12 +75,17 @@ class Attempt:
     width: float = 0.0
     target: float = 0.0
     confidence: float = CONFIDENCE
+    number: int = 0
 
     def identity(self) -> dict[str, Any]:
         """Tell what decides the bytes of the parts."""
         mode = Mode.SCREENED if self.audit else Mode.EXACT
-        screen = {"width": self.width, "audit_pairs": self.audit.each} if self.audit else {}
-        return {"device": self.ranker.device.value, "mode": mode.value, **screen}
+        found = {"device": self.ranker.device.value, "mode": mode.value}
+        if self.audit is None:
+            return found
+        contract = {"target": self.target, "confidence": self.confidence, "number": self.number}
+        audit = {"pairs_a_user": self.audit.each, "seed": self.audit.seed, **contract}
+        return {**found, "width": self.width, "audit": audit}
 
     def keeps(self, sample: PairSample) -> bool:
         """Whether the sample proves the contract; exact ranking needs no proof."""
@@ -82,24 +93,36 @@ class Attempt:
 
     def report(self, sample: PairSample, k: int) -> dict[str, Any]:
         """Describe the proof, for the manifest."""
-        if not isinstance(self.ranker, ScreenRanker):
+        if self.audit is None or not isinstance(self.ranker, ScreenRanker):
             return {}
         return {
             "recall": {
                 "target": self.target,
                 "lower_bound": round(sample.lower_bound(self.confidence), 7),
                 "estimate": round(sample.recall(), 7),
-                "confidence": self.confidence,
+                "confidence": CONFIDENCE,
+                "confidence_of_this_try": self.confidence,
+                "try": self.number,
                 "method": "random pairs, Garwood's bound for a Poisson mean",
-                "seed": SEED,
+                "seed": self.audit.seed,
                 "candidates": self.ranker.candidates(k),
                 **asdict(sample),
             }
         }
 
 
-def attempts(job: Job, audience: Audience) -> Iterator[Attempt]:
+def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterator[Attempt]:
     """Yield ways to rank, each safer than the one before; the last is exact.
+
+    Parameters
+    ----------
+    job : Job
+        What is asked for.
+    audience : Audience
+        Whom it is for.
+    inputs : mapping
+        Digests of all that is read: they and the try make the seed of its audit, so that other
+        nights draw other pairs, and a resumed run the same.
 
     Raises
     ------
@@ -124,12 +147,16 @@ def attempts(job: Job, audience: Audience) -> Iterator[Attempt]:
     device = Device.CPU if exact.device is Device.CPU else Device.CUDA
     screen = ScreenRanker.open(audience.bundle, device, threads=1, allowed=audience.allowed)
     rescorer = Rescorer.open(audience.bundle, device, threads=1)
-    for attempt in TRIES:
+    for number, attempt in enumerate(TRIES, 1):
+        if _too_costly(job, audience, attempt):
+            logger.warning("proving a recall of %s costs as much as it saves", job.recall)
+            break
         ranker = screen.widened(attempt.width)
         logger.info("screening with %s candidates a user", f"{ranker.candidates(job.k):,}")
         pairs = _audit_pairs(job, audience, attempt)
-        audit = PairAudit.of_size(audience.bundle, rescorer, pairs, audience.n_known)
-        yield Attempt(ranker, audit, attempt.width, job.recall, 1 - attempt.doubt)
+        seed = int(sha256_bytes(canonical_json({**inputs, "try": number}))[:8], 16)
+        audit = PairAudit.of_size(audience.bundle, rescorer, pairs, audience.n_known, seed)
+        yield Attempt(ranker, audit, attempt.width, job.recall, 1 - attempt.doubt, number)
         logger.warning("the screen did not prove a recall of %s", job.recall)
     logger.warning("ranking exactly instead")
     yield Attempt(exact)
@@ -148,12 +175,18 @@ def _why_not(job: Job, audience: Audience) -> str:
     if job.mode is Mode.AUTO:
         if found.recall < job.recall:
             return f"its calibrated recall {found.recall:.5f} is under {job.recall}"
-        pairs = _audit_pairs(job, audience, TRIES[0])
-        if pairs > _LARGEST_SHARE * audience.n_known * audience.bundle.n_items:
-            return "for so few users the proof would cost as much as it saves"
+        if _too_costly(job, audience, TRIES[0]):
+            return "for so few users or items the proof would cost as much as it saves"
     return ""
 
 
+def _too_costly(job: Job, audience: Audience, attempt: Try) -> bool:
+    pairs = audience.n_known * audience.bundle.n_items
+    return _audit_pairs(job, audience, attempt) > _LARGEST_SHARE * pairs
+
+
 def _audit_pairs(job: Job, audience: Audience, attempt: Try) -> int:
+    """Pairs for the lists that are to be had: shorter than K where few items may go out."""
+    length = min(job.k, int(np.count_nonzero(audience.allowed)))
     n_items, misses = audience.bundle.n_items, attempt.misses
-    return pairs_needed(job.recall, job.k, n_items, 1 - attempt.doubt, misses=misses)
+    return pairs_needed(job.recall, length, n_items, 1 - attempt.doubt, misses=misses)

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 _NOT_FIGURES = {
     *("digest", "files", "inputs", "parameters", "parts_version", "rows_by_part", "schema_version"),
-    *("audit_pairs", "ncf", "onnxruntime", "pyarrow", "width"),
+    *("audit", "ncf", "onnxruntime", "pyarrow", "width"),
 }
 _PARTS_VERSION = 1  # counts changes to how parts are made
 
@@ -75,7 +75,7 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
     audience = read_audience(bundle, job.filters)
     runs = open_runs(job.out)
     destination = open_destination(runs, job.work, str(job.out))
-    ways = attempts(job, audience)
+    ways = attempts(job, audience, {"bundle": bundle.digest, **inputs})
     first = next(ways)
     logger.info("scoring %s users on %s", f"{len(audience):,}", first.ranker.device.value)
     with writer_lock(destination.lock):

@@ -19,7 +19,7 @@ import pyarrow as pa
 from batch.audience import Audience, Indices
 from batch.tables import Lists, Style, write_lists
 from ncf.policies import Policy
-from ncf.scoring.audit import SEED, PairAudit
+from ncf.scoring.audit import PairAudit
 from ncf.scoring.ranking import GraphRanker, TopK
 from ncf.scoring.recall import PairSample
 
@@ -170,7 +170,7 @@ def audit(task: Task, shard: Shard, top: TopK) -> PairSample:
         return checker(
             users[part],
             TopK(top.items[part], top.scores[part]),
-            np.random.default_rng([SEED, shard.start + start]),
+            np.random.default_rng([checker.seed, shard.start + start]),
             task.audience.unwanted,
             task.audience.allowed,
         )

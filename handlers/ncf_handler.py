@@ -53,7 +53,9 @@ def handle(data: Sequence[Mapping[str, object]] | None, context: Context) -> lis
         _load(Path(str(context.system_properties["model_dir"])), context)
     if data is None:
         return None
-    if not data[0] and context.get_request_header(0, "describe") == "True":  # alone in its batch
+    # TorchServe describes in a batch of one; a client may send that header with an empty form too.
+    alone = len(data) == 1 and not data[0]
+    if alone and context.get_request_header(0, "describe") == "True":
         return [_Loaded.service.describe()]
     answers, seconds = _Loaded.service.answer(data)
     for position, answer in enumerate(answers):

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,9 +69,15 @@ def serve(
         show(_checked(check, settings, token_file, user, times), as_json=as_json)
         return
     if print_config is not None:
+        if workers > 1:
+            raise UsageError(
+                "--print-config starts one worker",
+                remedy="scale it through the management API: docs/operations.md",
+            )
         settings.write()
         assigned = [f"{each}={value}" for each, value in environment(settings, workers).items()]
-        words = ["env", "-u", OTHER_CONFIG, *assigned, "torchserve", *settings.arguments()]
+        program = [sys.executable, "-m", "ts.model_server", *settings.arguments()]
+        words = ["env", "-u", OTHER_CONFIG, *assigned, *program]
         say(f"cd {shlex.quote(str(folder))}")
         say(shlex.join(words))
         return
@@ -96,7 +103,7 @@ def _introduce(server: "Server", workers: int) -> None:
     say(f"logs     {settings.logs}")
     say("try")
     say(
-        f'  curl -H "Authorization: Bearer {token}" -H "Content-Type: application/json" '
+        f'  curl -s -H "Authorization: Bearer {token}" -H "Content-Type: application/json" '
         f"-d {shlex.quote(body)} {settings.url}/predictions/{settings.name}"
     )
     say("Ctrl-C stops it")

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from ncf.columns import Columns
 from ncf.data.options import Format
-from ncf.data.readers import read_columns, read_ratings, refuse_blank
+from ncf.data.readers import read_columns, read_ratings
+from ncf.data.values import refuse_blank
 from ncf.errors import RatingsError
 from ncf.identifiers import IdMap
 

@@ -1,26 +1,24 @@
 """Ratings files in: every row's width and every value checked, ids kept as the strings they are."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv
 
 from ncf.columns import Columns
 from ncf.data.blocks import Block, read_blocks
 from ncf.data.layouts import Layout, check_quotes, detect_layout
 from ncf.data.options import Format
+from ncf.data.timestamps import Clock
+from ncf.data.values import numbers, refuse_blank
 from ncf.errors import RatingsError, UsageError
 from ncf.progress import Reporter, report
 
-_MILLISECONDS_FROM = 10**11  # seconds reach this in the year 5138, milliseconds did in 1973
-_ABSURD_FROM = 10**14  # milliseconds reach this in the year 5138
-_TIMES = "give Unix seconds, or ISO 8601, throughout"
 _SEPARATOR = b"\x1f"  # stands in for '::', as Arrow's reader takes delimiters of one byte
 
 
@@ -109,17 +107,6 @@ def read_columns(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Block, 
         raise RatingsError("the file is empty", where=path, remedy=f"expected '{expected}'")
 
 
-def refuse_blank(table: pa.Table, block: Block, name: str) -> None:
-    """Refuse a blank id.
-
-    Raises
-    ------
-    RatingsError
-        The message names the line.
-    """
-    _refuse_where(pc.equal(pc.utf8_trim_whitespace(table[name]), ""), block, f"{name} is blank")
-
-
 def parse_block(block: Block, layout: Layout) -> pa.Table:
     """Split the lines of a block into string columns.
 
@@ -173,7 +160,7 @@ class _Collected:
         self._users: list[pa.Array] = []
         self._items: list[pa.Array] = []
         self._timestamps: list[npt.NDArray[np.int64]] = []
-        self._clock = _Clock()
+        self._clock = Clock()
         self._dropped = 0
 
     def add(
@@ -185,7 +172,7 @@ class _Collected:
         if Columns.TIMESTAMP in layout.columns:
             self._timestamps.append(self._clock.milliseconds(table[Columns.TIMESTAMP], block))
         if Columns.RATING in layout.columns:
-            ratings = _numbers(table[Columns.RATING], block, Columns.RATING)
+            ratings = numbers(table[Columns.RATING], block, Columns.RATING)
             if min_rating is not None:
                 keep = ratings >= min_rating
                 self._dropped += int(np.count_nonzero(~keep))
@@ -204,101 +191,6 @@ class _Collected:
             raise RatingsError(problem, where=path)
         timestamps = np.concatenate(self._timestamps) if self._timestamps else None
         return Ratings(users, items, timestamps, self._dropped)
-
-
-class _Clock:
-    """Reads timestamps of one file: Unix seconds, Unix milliseconds, or ISO 8601, not mixed."""
-
-    def __init__(self) -> None:
-        self._first_lines: dict[str, int] = {}
-
-    def milliseconds(self, column: pa.ChunkedArray, block: Block) -> npt.NDArray[np.int64]:
-        try:
-            _cast(column.slice(0, 1))
-        except pa.ArrowInvalid:
-            return self._iso(column, block)
-        numbers = _numbers(column, block, Columns.TIMESTAMP, _TIMES)
-        bad = ~((numbers >= 0) & (numbers < _ABSURD_FROM))
-        _refuse_where(pa.array(bad), block, "timestamp is not a plausible Unix time", _TIMES)
-        in_milliseconds = numbers >= _MILLISECONDS_FROM
-        # Zero is zero in both units.
-        self._note("seconds", ~in_milliseconds & (numbers > 0), block)
-        self._note("milliseconds", in_milliseconds, block)
-        return np.rint(np.where(in_milliseconds, numbers, numbers * 1000)).astype(np.int64)
-
-    def _iso(self, column: pa.ChunkedArray, block: Block) -> npt.NDArray[np.int64]:
-        try:
-            times = _moments(column)
-        except pa.ArrowInvalid as error:
-            row = _first_failing(column, _moments)
-            text = column[row].as_py()
-            raise block.error(row, f"timestamp {text!r} is not understood", _TIMES) from error
-        _refuse_where(pa.array(times < 0), block, "timestamp lies before 1970")
-        self._note("ISO 8601", np.ones(times.size, np.bool_), block)
-        return times
-
-    def _note(self, unit: str, rows: npt.NDArray[np.bool_], block: Block) -> None:
-        if not rows.any():
-            return
-        line = block.rows()[int(np.argmax(rows))][0]
-        self._first_lines.setdefault(unit, line)
-        if len(self._first_lines) > 1:
-            found = " and ".join(f"{unit} (line {n})" for unit, n in self._first_lines.items())
-            raise RatingsError(
-                f"timestamps in {found} are mixed",
-                where=f"{block.path}:{max(self._first_lines.values())}",
-                remedy="give all in one unit",
-            )
-
-
-def _moments(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Milliseconds of ISO 8601 texts, all with a zone or all without (then UTC)."""
-    text = pc.utf8_trim_whitespace(column)
-    try:
-        moments = text.cast(pa.timestamp("ns", tz="UTC"))
-    except pa.ArrowInvalid:
-        moments = text.cast(pa.timestamp("ns"))
-    nanoseconds: npt.NDArray[np.int64] = moments.cast(pa.int64()).to_numpy()
-    return nanoseconds // 1_000_000
-
-
-def _numbers(
-    column: pa.ChunkedArray, block: Block, name: str, remedy: str = ""
-) -> npt.NDArray[np.float64]:
-    try:
-        numbers = _cast(column)
-    except pa.ArrowInvalid as error:
-        row = _first_failing(column, _cast)
-        raise block.error(row, f"{name} {column[row].as_py()!r} is not a number", remedy) from error
-    _refuse_where(pa.array(~np.isfinite(numbers)), block, f"{name} is not finite", remedy)
-    return numbers
-
-
-def _cast(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    text = pc.utf8_trim_whitespace(column)
-    numbers: npt.NDArray[np.float64] = text.cast(pa.float64()).to_numpy()
-    return numbers
-
-
-def _first_failing(column: pa.ChunkedArray, convert: Callable[[pa.ChunkedArray], object]) -> int:
-    low, high = 0, len(column)
-    while high - low > 1:  # rows before low convert; one of low..high does not
-        middle = (low + high) // 2
-        try:
-            convert(column.slice(low, middle - low))
-        except pa.ArrowInvalid:
-            high = middle
-        else:
-            low = middle
-    return low
-
-
-def _refuse_where(
-    bad: pa.Array | pa.ChunkedArray, block: Block, problem: str, remedy: str = ""
-) -> None:
-    row = pc.index(bad, value=True).as_py()
-    if row >= 0:
-        raise block.error(row, problem, remedy)
 
 
 def _unify(parts: list[pa.Array]) -> pa.DictionaryArray:

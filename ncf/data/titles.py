@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ncf.columns import Columns
-from ncf.data.readers import read_columns, refuse_blank
+from ncf.data.readers import read_columns
+from ncf.data.values import refuse_blank
 
 _COLUMNS = (Columns.ITEM_ID, Columns.TITLE)
 

@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.parity import tolerance
+from ncf.scoring.parity import tolerances
 from ncf.scoring.ranking import Pairs, TopK, Users
 from ncf.scoring.recall import PairSample
 from ncf.scoring.screening import Rescorer
-
-SEED = 0
 
 
 @dataclass(frozen=True)
@@ -28,17 +26,22 @@ class PairAudit:
         Scores exactly.
     each : float
         Pairs a user; below 1, the share of users of whom one pair is drawn.
+    seed : int
+        Draws the pairs.
     """
 
     bundle: Bundle
     rescorer: Rescorer
     each: float
+    seed: int = 0
 
     @classmethod
-    def of_size(cls, bundle: Bundle, rescorer: Rescorer, pairs: int, users: int) -> "PairAudit":
+    def of_size(
+        cls, bundle: Bundle, rescorer: Rescorer, pairs: int, users: int, seed: int = 0
+    ) -> "PairAudit":
         """Spread at least so many pairs over so many users."""
         each = pairs / max(1, users)
-        return cls(bundle, rescorer, math.ceil(each) if each > 1 else each)
+        return cls(bundle, rescorer, math.ceil(each) if each > 1 else each, seed)
 
     def __call__(
         self,
@@ -70,7 +73,7 @@ class PairAudit:
             chosen = np.flatnonzero(rng.random(users.size) < self.each)
         items = rng.integers(0, n_items, (chosen.size, max(1, int(self.each))))
         logits = self.rescorer.score(users[chosen], items)
-        last = found.scores[chosen, -1] + tolerance(found.scores[found.valid()])
+        last = found.scores[chosen, -1] + tolerances(found.scores[chosen])
         rows, columns = np.nonzero(logits > last[:, None])  # few, so that the rest is cheap
         pairs = np.stack([chosen[rows], items[rows, columns]], axis=1)
         if allowed is not None:

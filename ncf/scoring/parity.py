@@ -76,6 +76,23 @@ def tolerance(logits: npt.NDArray[np.float32]) -> float:
     return max(TOLERANCE, _ROUNDING * float(np.abs(finite).max(initial=0.0)))
 
 
+def tolerances(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Apply :func:`tolerance` to each row by itself: one user's large logits are no other's.
+
+    Parameters
+    ----------
+    logits : float32 array of shape (n, c)
+        Infinite ones do not count.
+
+    Returns
+    -------
+    float64 array of shape (n,)
+    """
+    finite = np.where(np.isfinite(logits), np.abs(logits.astype(np.float64)), 0.0)
+    largest: npt.NDArray[np.float64] = finite.max(axis=1, initial=0.0)
+    return np.maximum(TOLERANCE, _ROUNDING * largest)
+
+
 def graph_scorer(session: ort.InferenceSession) -> PairScorer:
     """Make a function of pairs from an open ``score.onnx``; memory does not grow with the pairs."""
 

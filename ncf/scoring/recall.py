@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaincinv
 
-from ncf.scoring.parity import tolerance
+from ncf.scoring.parity import tolerances
 from ncf.scoring.ranking import TopK
 
 CONFIDENCE = 0.95
@@ -34,7 +34,7 @@ def recalls(found: TopK, exact: TopK) -> npt.NDArray[np.float64]:
     """
     wanted = exact.valid().sum(axis=1)
     last = exact.scores[np.arange(len(wanted)), np.maximum(wanted - 1, 0)]
-    enough = found.scores >= (last - tolerance(exact.scores[exact.valid()]))[:, None]
+    enough = found.scores >= (last - tolerances(exact.scores))[:, None]
     hits = np.minimum(np.count_nonzero(enough & found.valid(), axis=1), wanted)
     shares = np.ones(len(wanted))
     np.divide(hits, wanted, out=shares, where=wanted > 0)
@@ -140,7 +140,7 @@ class PairSample:
 
     def _recall(self, misses: float) -> float:
         if not self.listed:
-            return 1.0
+            return float(self.missed == 0)
         if not self.drawn:
             return 0.0
         return max(0.0, 1 - misses / self.drawn * self.population / self.listed)

@@ -173,13 +173,14 @@ class Recommender:
     def _screened_length(self, wishes: Wishes) -> int:
         """Length of the lists that the screen makes for these wishes; 0 ranks exactly.
 
-        It is the calibrated one above K, and not K, so that a list does not depend on what
-        others in the batch ask for.
+        It is the calibrated one above K and all that is excluded, and not K, so that a list does
+        not depend on what others in the batch ask for.
         """
         whole = wishes.exact or wishes.include_seen or wishes.candidates is not None
         if self._screen is None or whole:
             return 0
-        found = calibrated(self._bundle, wishes.k)
+        # Who excludes the best of a list pushes its end down by as much.
+        found = calibrated(self._bundle, wishes.k + len(wishes.exclude))
         return found.k if found else 0
 
     def _rank(self, known: "Sequence[_Known]") -> dict[Request, Recommendation]:

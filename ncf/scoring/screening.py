@@ -164,11 +164,15 @@ class Rescorer:
                 raise IndexError(f"index outside [0, {size})")
         logits = np.empty(items.shape, np.float32)
         width: int = self._bundle.manifest["model"]["row_width"]
-        step = max(1, min(_USERS, _RESCORED_VALUES // max(1, items.shape[1] * width)))
-        for start in range(0, users.size if items.shape[1] else 0, step):
+        most = max(1, _RESCORED_VALUES // width)  # pairs of a call
+        wide = min(items.shape[1], most)
+        step = max(1, min(_USERS, most // max(1, wide)))
+        for start in range(0, users.size, step):
             part = slice(start, start + step)
             rows = np.ascontiguousarray(self._bundle.user_rows[users[part]])
-            (logits[part],) = self._session.run(["logit"], {"rows": rows, "item": items[part]})
+            for first in range(0, items.shape[1], max(1, wide)):
+                cut = (part, slice(first, first + wide))
+                (logits[cut],) = self._session.run(["logit"], {"rows": rows, "item": items[cut]})
         return logits
 
 

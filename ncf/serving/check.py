@@ -30,10 +30,12 @@ class Client:
     Raises
     ------
     UsageError
-        The token file is not there, or not TorchServe's.
+        The token file is not there, or not TorchServe's; or the URL is none.
     """
 
     def __init__(self, url: str, name: str, token_file: Path | None) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(f"{url!r} is no URL", remedy="begin it with http://")
         self.url = url.rstrip("/")
         self._name = name
         self._session = requests.Session()
@@ -122,6 +124,7 @@ def golden_user(archive: Path) -> tuple[str, str]:
         with zipfile.ZipFile(archive) as file:
             user: str = json.loads(file.read("bundle/golden.json"))["answers"][0]["user"]
             digest: str = json.loads(file.read("bundle/bundle.json"))["digest"]
+            _require_sound(file)
     except FileNotFoundError as error:
         raise ArtifactError(
             "no such archive", where=archive, remedy="'ncf export' writes it"
@@ -131,6 +134,12 @@ def golden_user(archive: Path) -> tuple[str, str]:
             f"not an archive of this toolkit ({error})", where=archive, remedy="export it again"
         ) from error
     return user, digest[:_DIGEST_SHOWN]
+
+
+def _require_sound(file: zipfile.ZipFile) -> None:
+    """Refuse a damaged archive: TorchServe would start without the model, and say little."""
+    if damaged := file.testzip():
+        raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 
 def _list_in(answer: requests.Response, url: str) -> dict[str, Any]:

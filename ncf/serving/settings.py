@@ -38,6 +38,8 @@ class Ports:
             option, number = f"--{field.name.replace('_', '-')}", getattr(self, field.name)
             if number in taken:
                 raise UsageError(f"{option} {number} is given twice", remedy="choose another")
+            if number < 1:
+                raise UsageError(f"{option} {number} is no port", remedy="choose from 1024 on")
             taken.add(number)
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,7 @@
 """The recall contract: kept, or the table is exact."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import gammaincinv
 
-from batch.attempts import TRIES
-from batch.audience import Filters
+from batch.attempts import TRIES, attempts
+from batch.audience import Filters, read_audience
 from batch.job import Job
 from batch.options import Mode
 from batch.run import run
@@ -21,7 +23,7 @@ from ncf.errors import UsageError
 from ncf.scoring.audit import PairAudit
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.recall import PairSample
-from ncf.scoring.screening import ScreenRanker
+from ncf.scoring.screening import Rescorer, ScreenRanker
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -128,7 +130,7 @@ def test_auto_says_why_it_ranks_exactly(
     for each, k, words in (
         (bundle, 10, "the bundle has no screen"),
         (screened_bundle, 500, "the screen is not calibrated for k = 500"),
-        (screened_bundle, 10, "for so few users the proof would cost as much as it saves"),
+        (screened_bundle, 10, "for so few users or items the proof would cost as much as it saves"),
     ):
         job = Job(each.path, tmp_path, k, Device.CPU, recall=0.999)
         assert run(job, NOW)["mode"] == "exact"
@@ -161,6 +163,80 @@ def test_a_resumed_screened_run_proves_the_same(
     again = run(_job(screened_bundle, tmp_path / "again", Mode.SCREENED), NOW)
     assert again["parts_reused"] == 3
     assert again["recall"] == whole["recall"]
+
+
+def test_the_gate_is_the_bound_of_its_own_try(screened_bundle: Bundle, tmp_path: Path) -> None:
+    job = _job(screened_bundle, tmp_path, Mode.SCREENED)
+    audience = read_audience(screened_bundle, Filters())
+    first = next(attempts(job, audience, {}))
+    drawn, listed = 50_000.0, 2400
+    for missed in range(12):
+        sample = PairSample(drawn, missed, 240_000, listed)
+        misses = float(gammaincinv(missed + 1, 1 - TRIES[0].doubt))
+        bound = 1 - misses / drawn * 240_000 / listed
+        for target in (bound - 1e-6, bound + 1e-6):
+            assert replace(first, target=target).keeps(sample) == (target < bound)
+
+
+def test_other_inputs_and_tries_draw_other_pairs_and_the_same_ones_again(
+    screened_bundle: Bundle, tmp_path: Path
+) -> None:
+    job = _job(screened_bundle, tmp_path, Mode.SCREENED)
+    audience = read_audience(screened_bundle, Filters())
+
+    def seeds(inputs: dict[str, str]) -> list[int]:
+        return [each.audit.seed for each in attempts(job, audience, inputs) if each.audit]
+
+    monday, tuesday = seeds({"seen": "1"}), seeds({"seen": "2"})
+    assert len({*monday, *tuesday}) == 2 * len(TRIES)
+    assert seeds({"seen": "1"}) == monday
+
+
+def test_blocks_of_a_shard_are_audited_against_their_own_lists_with_their_own_pairs(
+    screened_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batch.shards._AUDITED_USERS", 7)
+    drawn: list[bytes] = []
+    score = Rescorer.score
+
+    def watched(self: Rescorer, users: Any, items: Any) -> Any:  # noqa: ANN401 - passed on
+        drawn.append(np.asarray(items[:7]).tobytes())
+        return score(self, users, items)
+
+    monkeypatch.setattr(Rescorer, "score", watched)
+    monkeypatch.setattr(ScreenRanker, "candidates", lambda *_: 1000)  # nothing can be missed
+    figures = run(_job(screened_bundle, tmp_path, Mode.SCREENED), NOW)
+    assert (figures["recall"]["missed"], figures["recall"]["try"]) == (0, 1)
+    assert len(set(drawn)) == len(drawn) >= 240 / 7
+
+
+def test_a_proof_that_costs_more_than_it_saves_is_not_begun(
+    screened_bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "users.csv").write_text("user_id\nu1\n")
+    for filters, recall in ((Filters(users=tmp_path / "users.csv"), 0.95), (Filters(), 0.9999)):
+        job = Job(
+            screened_bundle.path,
+            tmp_path / "topk",
+            10,
+            Device.CPU,
+            filters=filters,
+            mode=Mode.SCREENED,
+            recall=recall,
+        )
+        assert run(job, NOW)["mode"] == "exact"
+    assert "costs as much as it saves" in caplog.text
+
+
+def test_auto_ranks_exactly_where_the_calibration_is_under_the_contract(
+    screened_bundle: Bundle, tmp_path: Path
+) -> None:
+    job = Job(screened_bundle.path, tmp_path, 10, Device.CPU, recall=0.9)
+    lists = [{**each, "recall": 0.85} for each in screened_bundle.manifest["screen"]["by_k"]]
+    poor = {**screened_bundle.manifest, "screen": {"by_k": lists}}
+    audience = read_audience(replace(screened_bundle, manifest=poor), Filters())
+    (only,) = attempts(job, audience, {})
+    assert only.audit is None
 
 
 def test_trying_again_does_not_weaken_the_contract() -> None:

@@ -99,6 +99,9 @@ def test_the_screen_is_used_only_where_it_is_calibrated(
     for wishes in (Wishes(3), Wishes(10), Wishes(11)):
         recommender.recommend("u1", wishes)
     assert asked == [10, 10, 20]
+    recommender.recommend("u1", Wishes(3, exclude=("i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8")))
+    assert asked.pop() == 20
+    recommender.recommend("u1", Wishes(3, exclude=tuple(f"i{item}" for item in range(400))))
     for wishes in (Wishes(3, exact=True), Wishes(3, candidates=("i1",)), Wishes(500)):
         recommender.recommend("u1", wishes)
     assert asked == [10, 10, 20]

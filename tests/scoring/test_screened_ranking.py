@@ -1,6 +1,7 @@
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -134,6 +135,20 @@ def test_an_audit_of_every_pair_counts_what_is_missing(
         return np.concatenate([screened_bundle.seen.pairs(users), more])
 
     assert audit(EVERYBODY, _spoiled(exact, spoiled), rng, ruled_out).missed == 0
+
+
+def test_one_users_huge_logits_hide_no_other_users_misses(screened_bundle: Bundle) -> None:
+    exact = GraphRanker.open(screened_bundle).rank(EVERYBODY, 6)
+    audit = PairAudit(screened_bundle, Rescorer.open(screened_bundle), each=3000)
+    spoiled = _spoiled(exact, 240)
+    scores = spoiled.scores.copy()
+    scores[0, 0] = 1e6
+    loud = TopK(spoiled.items, scores)
+    samples = [audit(EVERYBODY, each, np.random.default_rng(0)) for each in (spoiled, loud)]
+    assert samples[0].missed > 600
+    assert samples[1].missed >= samples[0].missed - 6
+    huge = replace(exact, scores=np.where(np.arange(240)[:, None] == 0, 1e6, exact.scores))
+    assert recalls(_spoiled(huge, 240), huge)[1:].max() < 1
 
 
 @pytest.mark.parametrize("pairs", [60, 240 * 40])

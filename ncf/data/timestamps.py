@@ -1,0 +1,78 @@
+"""Timestamps: Unix seconds, Unix milliseconds or ISO 8601, one of them throughout a file."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ncf.columns import Columns
+from ncf.data.blocks import Block
+from ncf.data.values import cast, first_failing, numbers, refuse_where
+from ncf.errors import RatingsError
+
+_MILLISECONDS_FROM = 10**11  # seconds reach this in the year 5138, milliseconds did in 1973
+_ABSURD_FROM = 10**14  # milliseconds reach this in the year 5138
+_TIMES = "give Unix seconds, or ISO 8601, throughout"
+
+
+class Clock:
+    """Reads timestamps of one file: Unix seconds, Unix milliseconds, or ISO 8601, not mixed."""
+
+    def __init__(self) -> None:
+        self._first_lines: dict[str, int] = {}
+
+    def milliseconds(self, column: pa.ChunkedArray, block: Block) -> npt.NDArray[np.int64]:
+        """Read the timestamps of a block, int64 of shape ``(rows,)``, in milliseconds.
+
+        Raises
+        ------
+        RatingsError
+            One is malformed or implausible, or in another unit than those before.
+        """
+        try:
+            cast(column.slice(0, 1))
+        except pa.ArrowInvalid:
+            return self._iso(column, block)
+        found = numbers(column, block, Columns.TIMESTAMP, _TIMES)
+        bad = ~((found >= 0) & (found < _ABSURD_FROM))
+        refuse_where(pa.array(bad), block, "timestamp is not a plausible Unix time", _TIMES)
+        in_milliseconds = found >= _MILLISECONDS_FROM
+        # Zero is zero in both units.
+        self._note("seconds", ~in_milliseconds & (found > 0), block)
+        self._note("milliseconds", in_milliseconds, block)
+        return np.rint(np.where(in_milliseconds, found, found * 1000)).astype(np.int64)
+
+    def _iso(self, column: pa.ChunkedArray, block: Block) -> npt.NDArray[np.int64]:
+        try:
+            times = _moments(column)
+        except pa.ArrowInvalid as error:
+            row = first_failing(column, _moments)
+            text = column[row].as_py()
+            raise block.error(row, f"timestamp {text!r} is not understood", _TIMES) from error
+        refuse_where(pa.array(times < 0), block, "timestamp lies before 1970")
+        self._note("ISO 8601", np.ones(times.size, np.bool_), block)
+        return times
+
+    def _note(self, unit: str, rows: npt.NDArray[np.bool_], block: Block) -> None:
+        if not rows.any():
+            return
+        line = block.rows()[int(np.argmax(rows))][0]
+        self._first_lines.setdefault(unit, line)
+        if len(self._first_lines) > 1:
+            found = " and ".join(f"{unit} (line {n})" for unit, n in self._first_lines.items())
+            raise RatingsError(
+                f"timestamps in {found} are mixed",
+                where=f"{block.path}:{max(self._first_lines.values())}",
+                remedy="give all in one unit",
+            )
+
+
+def _moments(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Milliseconds of ISO 8601 texts, all with a zone or all without (then UTC)."""
+    text = pc.utf8_trim_whitespace(column)
+    try:
+        moments = text.cast(pa.timestamp("ns", tz="UTC"))
+    except pa.ArrowInvalid:
+        moments = text.cast(pa.timestamp("ns"))
+    nanoseconds: npt.NDArray[np.int64] = moments.cast(pa.int64()).to_numpy()
+    return nanoseconds // 1_000_000

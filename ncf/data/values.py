@@ -1,0 +1,76 @@
+"""Values of string columns: numbers out of them, and the line of the first that is wrong."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ncf.data.blocks import Block
+
+
+def numbers(
+    column: pa.ChunkedArray, block: Block, name: str, remedy: str = ""
+) -> npt.NDArray[np.float64]:
+    """Read finite numbers.
+
+    Raises
+    ------
+    RatingsError
+        The message names the line.
+    """
+    try:
+        found = cast(column)
+    except pa.ArrowInvalid as error:
+        row = first_failing(column, cast)
+        raise block.error(row, f"{name} {column[row].as_py()!r} is not a number", remedy) from error
+    refuse_where(pa.array(~np.isfinite(found)), block, f"{name} is not finite", remedy)
+    return found
+
+
+def cast(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Read numbers, spaces around them or not; Arrow's own error where one is none."""
+    text = pc.utf8_trim_whitespace(column)
+    found: npt.NDArray[np.float64] = text.cast(pa.float64()).to_numpy()
+    return found
+
+
+def first_failing(column: pa.ChunkedArray, convert: Callable[[pa.ChunkedArray], object]) -> int:
+    """Find the first row that does not convert, one of them does not."""
+    low, high = 0, len(column)
+    while high - low > 1:  # rows before low convert; one of low..high does not
+        middle = (low + high) // 2
+        try:
+            convert(column.slice(low, middle - low))
+        except pa.ArrowInvalid:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def refuse_where(
+    bad: pa.Array | pa.ChunkedArray, block: Block, problem: str, remedy: str = ""
+) -> None:
+    """Refuse the first row that is bad, if any.
+
+    Raises
+    ------
+    RatingsError
+        The message names the line.
+    """
+    row = pc.index(bad, value=True).as_py()
+    if row >= 0:
+        raise block.error(row, problem, remedy)
+
+
+def refuse_blank(table: pa.Table, block: Block, name: str) -> None:
+    """Refuse a blank id.
+
+    Raises
+    ------
+    RatingsError
+        The message names the line.
+    """
+    refuse_where(pc.equal(pc.utf8_trim_whitespace(table[name]), ""), block, f"{name} is blank")
