@@ -23,7 +23,7 @@ from batch.destination import Destination, open_destination
 from batch.job import Job
 from batch.memory import peak_memory
 from batch.runs import SUCCESS_FILE, Runs, open_runs
-from batch.scoring import score_all
+from batch.scoring import Totals, score_all
 from batch.shards import Task
 from batch.work import Work
 from ncf.artifacts import BUNDLE, RUN, open_sealed, seal
@@ -98,21 +98,14 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
                 continue
             _require_unchanged(job, bundle, inputs)
             seconds = {"read": read, **totals.seconds, "total": time.monotonic() - started}
-            document: dict[str, Any] = {
+            document = {
                 **identity,
-                **audience.counts,
+                **_counts(task, totals),
                 **attempt.report(totals.audited, job.k),
-                "users": len(audience),
-                "users_by_policy": dict(totals.users),
-                "rows": sum(totals.rows.values()),
-                "rows_by_part": totals.rows,
-                "parts_reused": totals.reused,
                 "sequence": _sequence(runs),
                 "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
                 "peak_memory_bytes": peak_memory(),
             }
-            if not totals.reused:
-                document["users_per_second"] = round(len(audience) / totals.elapsed, 1)
             (work.parts / SUCCESS_FILE).touch()
             seal(work.parts, RUN, document)
             name = work.name(lambda: _name(runs, now, bundle))
@@ -123,6 +116,20 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
         destination.point(name)
         _tidy(job, runs, destination, work, list(dict.fromkeys([name, before])))
         return {"run": name, "table": f"{runs.folder or runs.root}/{name}", **_figures(runs, name)}
+
+
+def _counts(task: Task, totals: Totals) -> dict[str, Any]:
+    users = len(task.audience)
+    speed = {} if totals.reused else {"users_per_second": round(users / totals.elapsed, 1)}
+    return {
+        **task.audience.counts,
+        "users": users,
+        "users_by_policy": dict(totals.users),
+        "rows": sum(totals.rows.values()),
+        "rows_by_part": totals.rows,
+        "parts_reused": totals.reused,
+        **speed,
+    }
 
 
 def _figures(runs: Runs, name: str) -> dict[str, Any]:
