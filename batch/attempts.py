@@ -4,8 +4,8 @@ A screened run scores exactly what it lists, and may miss an item. How much it m
 in the same run: random pairs of its users and items are scored exactly and held against the end
 of each list (:mod:`ncf.scoring.audit`), and their misses bound the recall of the whole table from
 below at 95 % confidence, whatever the users have in common (:class:`PairSample`). Where the bound
-is under the contract, twice as many candidates are tried, then exact ranking: nothing is
-published under the contract.
+is under the contract, a larger audit is tried, then more candidates, then exact ranking: nothing
+is published under the contract.
 """
 
 import logging
@@ -144,9 +144,8 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
             logger.info("ranking exactly: %s", why_not)
         yield Attempt(exact)
         return
-    device = Device.CPU if exact.device is Device.CPU else Device.CUDA
-    screen = ScreenRanker.open(audience.bundle, device, threads=1, allowed=audience.allowed)
-    rescorer = Rescorer.open(audience.bundle, device, threads=1)
+    screen = ScreenRanker.open(audience.bundle, exact.device, threads=1, allowed=audience.allowed)
+    rescorer = Rescorer.open(audience.bundle, exact.device, threads=1)
     for number, attempt in enumerate(TRIES, 1):
         if _too_costly(job, audience, attempt):
             logger.warning("proving a recall of %s costs as much as it saves", job.recall)

@@ -170,7 +170,7 @@ class _Pairs:
             return cls(nothing, pa.array([], pa.string()), nothing, nothing, bundle.n_items)
         users, items = read_pairs(path)
         item_of = find(bundle.items, items.dictionary)
-        _warn_of_strange_ids(path, "item", item_of)
+        _warn_of_strange_items(path, item_of)
         found = item_of[_codes(items)]
         rows = found >= 0
         counts["seen_rows"] = len(users)
@@ -202,7 +202,7 @@ def _allowed(bundle: Bundle, filters: Filters, counts: dict[str, int]) -> npt.ND
     for name, value in (("candidates", True), ("exclude_items", False)):
         if (path := filters.files().get(name)) is not None:
             indices = find(bundle.items, read_ids(path, Columns.ITEM_ID))
-            _warn_of_strange_ids(path, "item", indices)
+            _warn_of_strange_items(path, indices)
             counts[f"{name}_unknown"] = int(np.count_nonzero(indices < 0))
             allowed[indices[indices >= 0]] = value
             named.append(str(path))
@@ -215,6 +215,6 @@ def _allowed(bundle: Bundle, filters: Filters, counts: dict[str, int]) -> npt.ND
     return allowed
 
 
-def _warn_of_strange_ids(path: Path, noun: str, indices: Indices) -> None:
+def _warn_of_strange_items(path: Path, indices: Indices) -> None:
     if indices.size and (indices < 0).all():
-        logger.warning("%s: the bundle knows no %s of it; are these the same ids?", path, noun)
+        logger.warning("%s: the bundle knows no item of it; are these the same ids?", path)

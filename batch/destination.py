@@ -4,7 +4,6 @@ In a folder the run's parts are renamed into place. An object store has no renam
 object appears whole: there parts go first, then the manifest, then ``_SUCCESS``.
 """
 
-import hashlib
 import logging
 import os
 import shutil
@@ -17,7 +16,7 @@ from pyarrow import fs
 from batch.runs import LATEST_FILE, RUN_NAME, SUCCESS_FILE, Runs, storage_access
 from ncf.artifacts import RUN
 from ncf.errors import ArtifactError, UsageError
-from ncf.files import atomic_file, flush_tree, fsync, storage_errors, sweep
+from ncf.files import atomic_file, flush_tree, fsync, sha256_bytes, storage_errors, sweep
 from ncf.locks import removal_lock
 
 logger = logging.getLogger(__name__)
@@ -176,4 +175,4 @@ class Bucket:
 
 def _cache(place: str) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ncf" / "batch" / hashlib.sha256(place.encode()).hexdigest()[:12]
+    return Path(base) / "ncf" / "batch" / sha256_bytes(place.encode())[:12]
