@@ -27,7 +27,7 @@ from ncf.data.tables import write_id_table
 from ncf.errors import UsageError
 from ncf.evaluation.protocols import sampled
 from ncf.identifiers import write_id_maps
-from ncf.models.scorer import scorer
+from ncf.models.scorer import group_scorer
 from ncf.policies import ColdUser
 from ncf.scoring import bundle as files
 from ncf.scoring.golden import record
@@ -150,6 +150,7 @@ def _document(source: Source, interactions: int) -> Document:
             "n_users": architecture.n_users,
             "n_items": architecture.n_items,
             "factors": architecture.factors,
+            "gmf_factors": architecture.gmf_width,
             "layers": architecture.layers,
             "row_width": row_width(checkpoint.weights),
             "interactions": interactions,
@@ -180,7 +181,7 @@ def _test_metrics(source: Source) -> Document | None:
         return None
     rows.sort()
     cases = Cases(test.positives.take(rows), test.negatives[rows])
-    return asdict(sampled(scorer(source.checkpoint.model()), cases, 10))
+    return asdict(sampled(group_scorer(source.checkpoint.model()), cases, 10))
 
 
 def _golden(bundle: files.Bundle) -> Document:

@@ -66,7 +66,7 @@ def model_card(name: str, document: Document, recipe: str) -> str:
     return _CARD.format(
         name=name,
         **{key: model[key] for key in ("kind", "n_users", "n_items")},
-        size=f"{model['factors']} factors{tower}",
+        size=f"{_factors(model)}{tower}",
         interactions=model["interactions"],
         source=", ".join(sorted(provenance["source"])),
         data=provenance["data"],
@@ -77,6 +77,14 @@ def model_card(name: str, document: Document, recipe: str) -> str:
         recipe=recipe,
         cold=cold,
     )
+
+
+def _factors(model: Document) -> str:
+    if model["kind"] == "gmf" or model["factors"] == model["gmf_factors"]:
+        return f"{model['gmf_factors']} factors"
+    if model["kind"] == "mlp":
+        return f"{model['factors']} factors"
+    return f"{model['gmf_factors']} GMF and {model['factors']} MLP factors"
 
 
 def _metrics(metrics: Document) -> str:

@@ -1,5 +1,6 @@
 """``ncf train``, ``ncf evaluate``, ``ncf export``: what needs torch."""
 
+import logging
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ from ncf.devices import Device
 from ncf.errors import CapabilityError, UsageError
 from ncf.models.kinds import Variant
 from ncf.policies import ColdUser
+from ncf.training.names import Named
 
 Data = Annotated[Path, typer.Option(help="Folder that 'ncf data prepare' made.")]
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder that 'ncf train' made.")]
@@ -35,29 +37,47 @@ def train(
     data: Data,
     model: Annotated[Variant, typer.Option(help="What to train.")],
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
-    config: Annotated[Path | None, typer.Option(help="Recipe in TOML, over the default.")] = None,
+    recipe: Annotated[
+        Named, typer.Option(help="Recipe that comes with the toolkit.")
+    ] = Named.DEFAULT,
+    config: Annotated[Path | None, typer.Option(help="Changes to the recipe, in TOML.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last whole epoch.")
     ] = False,
     gmf: Annotated[Path | None, typer.Option(help="GMF parent of neumf-pre.")] = None,
     mlp: Annotated[Path | None, typer.Option(help="MLP parent of neumf-pre.")] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
+    amp: Annotated[
+        bool, typer.Option("--amp", help="Compute in bfloat16 where that is safe; for GPUs.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a model; the checkpoint holds the best epoch by validation, never by test.
 
     Example: ncf train --data data/ml-100k --model neumf-pre --out checkpoints/neumf-pre
+
+    On several processes: torchrun --nproc-per-node 2 -m ncf train ... (the same options; they
+    share --out and --data).
     """
     from ncf.data.prepared import open_data
-    from ncf.training.recipe import default_recipe, load_recipe
-    from ncf.training.stage import Parents, Request
+    from ncf.training.ranks import joined
+    from ncf.training.recipe import load_recipe, named_recipe
+    from ncf.training.stage import ParentFolders, Request
     from ncf.training.train import train as train_variant
 
     if model is not Variant.NEUMF_PRE and (gmf or mlp):
         raise UsageError("--gmf and --mlp are for --model neumf-pre")
-    recipe = load_recipe(config, model) if config else default_recipe(model)
-    request = Request(model, recipe, out, resume, _torch_device(device), Parents(gmf, mlp))
-    found = train_variant(request, open_data(data))
+    chosen = named_recipe(recipe, model)
+    if config:
+        chosen = load_recipe(config, chosen)
+    with joined(_torch_device(device)) as (ranks, place):
+        if not ranks.leads:
+            logging.getLogger().setLevel(logging.ERROR)  # the leader speaks for all
+        parents = ParentFolders(gmf, mlp)
+        request = Request(model, chosen, out, resume, place, parents, amp, ranks)
+        found = train_variant(request, open_data(data))
+    if not ranks.leads:
+        return
     show(
         {
             "checkpoint": str(out),
@@ -84,17 +104,17 @@ def evaluate(
     """
     from ncf.data.prepared import open_data
     from ncf.evaluation.protocols import full, sampled
-    from ncf.models.scorer import scorer
+    from ncf.models.scorer import group_scorer, scorer
     from ncf.training.checkpoint import open_checkpoint
 
     trained = open_checkpoint(checkpoint)
     prepared = open_data(data)
     trained.require_data(prepared)
-    score = scorer(trained.model().to(_torch_device(device)))
+    network = trained.model().to(_torch_device(device))
     if protocol is Protocol.SAMPLED:
-        metrics = sampled(score, prepared.test, k)
+        metrics = sampled(group_scorer(network), prepared.test, k)
     else:
-        metrics = full(score, prepared.test.positives, prepared.known(), k)
+        metrics = full(scorer(network), prepared.test.positives, prepared.known(), k)
     show(asdict(metrics), as_json=as_json)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 _NO_ITEM = -1
+_KEYS_AT_ONCE = 1 << 22
 
 
 class UnseenItems:
@@ -23,15 +24,18 @@ class UnseenItems:
     """
 
     def __init__(self, seen: sparse.csr_array) -> None:
-        n_users, self._n_items = seen.shape
-        self._starts = seen.indptr.astype(np.int64)
-        seen_counts = np.diff(self._starts)
-        self.counts: npt.NDArray[np.int64] = self._n_items - seen_counts
+        n_users, self.n_items = seen.shape
+        self.starts = seen.indptr.astype(np.int64)
+        seen_counts = np.diff(self.starts)
+        self.counts: npt.NDArray[np.int64] = self.n_items - seen_counts
         """Count of unseen items by user, int64 of shape ``(n_users,)``."""
-        owners = np.repeat(np.arange(n_users, dtype=np.int64), seen_counts)
-        within = np.arange(seen.indices.size, dtype=np.int64) - self._starts[owners]
         # One ascending array for all users: a user's gaps s_j - j, shifted to a range of its own.
-        self._keys = owners * (self._n_items + 1) + (seen.indices - within)
+        shifts = np.arange(n_users, dtype=np.int64) * (self.n_items + 1)
+        self.keys = np.repeat(shifts + self.starts[:-1], seen_counts)
+        self.keys += seen.indices
+        for start in range(0, self.keys.size, _KEYS_AT_ONCE):
+            stop = min(start + _KEYS_AT_ONCE, self.keys.size)
+            self.keys[start:stop] -= np.arange(start, stop)
 
     def at(
         self, users: npt.NDArray[np.integer], ranks: npt.NDArray[np.int64]
@@ -50,8 +54,8 @@ class UnseenItems:
         int32 array of shape (n,)
         """
         users = users.astype(np.int64)
-        found = np.searchsorted(self._keys, users * (self._n_items + 1) + ranks, side="right")
-        items: npt.NDArray[np.int32] = (ranks + found - self._starts[users]).astype(np.int32)
+        found = np.searchsorted(self.keys, users * (self.n_items + 1) + ranks, side="right")
+        items: npt.NDArray[np.int32] = (ranks + found - self.starts[users]).astype(np.int32)
         return items
 
     def draw(

@@ -7,20 +7,20 @@ from ncf.data.interactions import Interactions
 from ncf.data.prepared import Cases
 from ncf.errors import UsageError
 from ncf.evaluation.metrics import Metrics, pessimistic_ranks, summarise
-from ncf.models.scorer import Scorer
+from ncf.models.scorer import GroupScorer, Scorer
 from ncf.progress import report
 
 _CASES_AT_ONCE = 4096
 _SCORES_AT_ONCE = 1 << 22
 
 
-def sampled(score: Scorer, cases: Cases, k: int) -> Metrics:
+def sampled(score: GroupScorer, cases: Cases, k: int) -> Metrics:
     """Rank each positive against the case's sampled negatives.
 
     Parameters
     ----------
-    score : Scorer
-        Logits of pairs.
+    score : GroupScorer
+        Logits of groups.
     cases : Cases
         Positives and negatives.
     k : int
@@ -39,10 +39,10 @@ def sampled(score: Scorer, cases: Cases, k: int) -> Metrics:
         part = slice(start, start + _CASES_AT_ONCE)
         negatives = np.asarray(cases.negatives[part])
         valid = negatives >= 0
-        owners = np.broadcast_to(users[part, None], negatives.shape)
-        others = np.zeros(negatives.shape, np.float32)
-        others[valid] = score(owners[valid], negatives[valid])
-        ranks[part] = pessimistic_ranks(score(users[part], items[part]), others, valid)
+        # Padding is scored as the positive itself, and not counted.
+        candidates = np.column_stack([items[part], np.where(valid, negatives, items[part, None])])
+        logits = score(users[part], candidates)
+        ranks[part] = pessimistic_ranks(logits[:, 0], logits[:, 1:], valid)
         ranked[part] = valid.any(axis=1)
     unranked = int(np.count_nonzero(~ranked))
     return summarise("sampled", ranks[ranked], users[ranked], k, unranked)

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from ncf.errors import ConfigError
 from ncf.models.kinds import Kind
-from ncf.models.networks import GMF, MLP, NeuMF
+from ncf.models.networks import GMF, MLP, Branch, MLPBranch, Network, NeuMF
 
 
 @dataclass(frozen=True)
@@ -20,12 +18,14 @@ class Architecture:
     n_users, n_items : int
         Rows of the embeddings, at least 1.
     factors : int
-        Predictive factors: width of what enters the output layer, a branch; at least 1.
+        Predictive factors: width of what enters the output layer from a branch; at least 1.
     layers : int
         Layers of the MLP tower, 1 to 5; each halves the width, so that the embeddings of the
         MLP branch are ``factors * 2**(layers - 1)`` wide.
     dropout : float
         Before each tower layer, in [0, 1).
+    gmf_factors : int or None
+        Predictive factors of the GMF branch, where they differ.
     """
 
     kind: Kind
@@ -34,22 +34,29 @@ class Architecture:
     factors: int
     layers: int
     dropout: float = 0.0
+    gmf_factors: int | None = None
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if min(self.n_users, self.n_items, self.factors) < 1:
-            raise ConfigError("n_users, n_items and factors must be at least 1")
+        if min(self.n_users, self.n_items, self.factors, self.gmf_width) < 1:
+            raise ConfigError("n_users, n_items, factors and gmf_factors must be at least 1")
         if not 1 <= self.layers <= 5:
             raise ConfigError(f"layers = {self.layers} is outside 1 to 5")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout} is outside [0, 1)")
 
+    @property
+    def gmf_width(self) -> int:
+        """Width of the GMF branch's embeddings."""
+        return self.factors if self.gmf_factors is None else self.gmf_factors
 
-def build(architecture: Architecture) -> nn.Module:
+
+def build(architecture: Architecture) -> Network:
     """Make a freshly initialised network from PyTorch's global random state."""
-    sizes = (architecture.n_users, architecture.n_items, architecture.factors)
-    if architecture.kind is Kind.GMF:
-        return GMF(*sizes)
-    if architecture.kind is Kind.MLP:
-        return MLP(*sizes, architecture.layers, architecture.dropout)
-    return NeuMF(*sizes, architecture.layers, architecture.dropout)
+    a = architecture
+    if a.kind is Kind.GMF:
+        return GMF(a.n_users, a.n_items, a.gmf_width)
+    if a.kind is Kind.MLP:
+        return MLP(a.n_users, a.n_items, a.factors, a.layers, a.dropout)
+    gmf = Branch(a.n_users, a.n_items, a.gmf_width)
+    return NeuMF(gmf, MLPBranch(a.n_users, a.n_items, a.factors, a.layers, a.dropout))

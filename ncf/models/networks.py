@@ -1,38 +1,115 @@
 """The networks of He et al., "Neural collaborative filtering", WWW 2017.
 
-Two branches turn a user and an item into ``factors`` numbers each; an output layer turns those
-into one logit. Equation numbers are the paper's.
+A GMF branch multiplies a user and an item embedding (eq. 8), an MLP branch sends both through a
+tower (eq. 10); an output layer turns what they give into one logit. Equation numbers are the
+paper's.
+
+Both branches are written in two steps: what depends on the user alone and what depends on the
+item alone (a *side*), then what needs the pair. The first layer of the tower splits so, as
+``W1 [p'; q'] + b1 = W1_user p' + (W1_item q' + b1)``. A user who meets many items, an item that
+meets many users, pay for their side once.
 """
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 _EMBEDDING_STD = 0.01
 
+Side = tuple[Tensor, ...]
+"""What is left of users, or of items, once the other side is all that is missing."""
 
-class GMFBranch(nn.Module):
-    """Element-wise product of a user and an item embedding (eq. 8).
+
+class Network(nn.Module, ABC):
+    """A scorer of pairs, in two steps."""
+
+    @abstractmethod
+    def user_side(self, user: Tensor) -> Side:
+        """Turn user indices of shape ``(n,)`` into float32 arrays of shape ``(n, width)``."""
+
+    @abstractmethod
+    def item_side(self, item: Tensor) -> Side:
+        """Turn item indices of any shape into float32 arrays of that shape and a width."""
+
+    @abstractmethod
+    def pair(self, user: Side, item: Side) -> Tensor:
+        """Score each user with its items.
+
+        Parameters
+        ----------
+        user : tuple of float32 tensors of shape (n, width)
+            From :meth:`user_side`.
+        item : tuple of float32 tensors of shape (n, m, width)
+            From :meth:`item_side`.
+
+        Returns
+        -------
+        float32 tensor of shape (n, m)
+            Logits.
+        """
+
+    @abstractmethod
+    def branches(self) -> list["Branch"]:
+        """Embeddings of users and of items, by branch."""
+
+    @property
+    def n_items(self) -> int:
+        """Rows of the item tables."""
+        return self.branches()[0].item.num_embeddings
+
+    def forward(self, user: Tensor, item: Tensor) -> Tensor:
+        """Score each user with items of its own.
+
+        Where the pairs are more than the catalogue, each item's side is computed once.
+
+        Parameters
+        ----------
+        user : int tensor of shape (n,)
+            User indices.
+        item : int tensor of shape (n, m)
+            Item indices.
+
+        Returns
+        -------
+        float32 tensor of shape (n, m)
+            Logits.
+        """
+        if item.numel() <= self.n_items:
+            return self.pair(self.user_side(user), self.item_side(item))
+        catalogue = self.item_side(torch.arange(self.n_items, device=item.device))
+        rows = tuple(functional.embedding(item, side) for side in catalogue)
+        return self.pair(self.user_side(user), rows)
+
+    def embeddings(self, user: Tensor, item: Tensor) -> Iterator[Tensor]:
+        """Yield the embeddings of users and of items, branch by branch."""
+        for branch in self.branches():
+            yield branch.user(user)
+            yield branch.item(item)
+
+
+class Branch(nn.Module):
+    """Embeddings of users and of items.
 
     Parameters
     ----------
     n_users, n_items : int
         Rows of the embeddings.
-    factors : int
-        Width of the embeddings and of the result.
+    width : int
+        Width of both.
     """
 
-    def __init__(self, n_users: int, n_items: int, factors: int) -> None:
+    def __init__(self, n_users: int, n_items: int, width: int) -> None:
         super().__init__()
-        self.user = _embedding(n_users, factors)
-        self.item = _embedding(n_items, factors)
-
-    def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Turn indices of shape ``(n,)`` into float32 of shape ``(n, factors)``."""
-        product: Tensor = self.user(user) * self.item(item)
-        return product
+        self.width = width
+        self.user = _embedding(n_users, width)
+        self.item = _embedding(n_items, width)
 
 
-class MLPBranch(nn.Module):
+class MLPBranch(Branch):
     """A tower of layers, each half as wide as the one before, over both embeddings (eq. 10).
 
     Parameters
@@ -50,38 +127,61 @@ class MLPBranch(nn.Module):
     def __init__(
         self, n_users: int, n_items: int, factors: int, layers: int, dropout: float
     ) -> None:
-        super().__init__()
         width = factors * 2 ** (layers - 1)
-        self.user = _embedding(n_users, width)
-        self.item = _embedding(n_items, width)
+        super().__init__(n_users, n_items, width)
+        self.factors = factors
         self.tower = nn.ModuleList(
             _layer(2 * width // 2**layer, width // 2**layer) for layer in range(layers)
         )
         self.dropout = nn.Dropout(dropout)
 
+    def user_side(self, user: Tensor) -> Tensor:
+        """First layer's share of the user, width ``factors * 2**(layers - 1)``."""
+        return functional.linear(self.dropout(self.user(user)), self._first.weight[:, : self.width])
+
+    def item_side(self, item: Tensor) -> Tensor:
+        """First layer's share of the item, its bias included; the same width."""
+        weight = self._first.weight[:, self.width :]
+        return functional.linear(self.dropout(self.item(item)), weight, self._first.bias)
+
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Turn indices of shape ``(n,)`` into float32 of shape ``(n, factors)``."""
-        hidden = torch.cat([self.user(user), self.item(item)], dim=-1)
-        for linear in self.tower:
+        """Turn sides of shapes ``(n, width)`` and ``(n, m, width)`` into ``(n, m, factors)``."""
+        hidden = torch.relu(user.unsqueeze(-2) + item)
+        for linear in list(self.tower)[1:]:
             hidden = torch.relu(linear(self.dropout(hidden)))
         return hidden
 
+    @property
+    def _first(self) -> nn.Linear:
+        return cast("nn.Linear", self.tower[0])
 
-class GMF(nn.Module):
+
+class GMF(Network):
     """Generalised matrix factorisation (eq. 9)."""
 
     def __init__(self, n_users: int, n_items: int, factors: int) -> None:
         super().__init__()
-        self.gmf = GMFBranch(n_users, n_items, factors)
+        self.gmf = Branch(n_users, n_items, factors)
         self.output = _output(factors)
 
-    def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Turn indices of shape ``(n,)`` into logits of shape ``(n,)``."""
-        logits: Tensor = self.output(self.gmf(user, item)).squeeze(-1)
-        return logits
+    def user_side(self, user: Tensor) -> Side:
+        """``h * p``, of the paper's letters."""
+        return (self.gmf.user(user) * self.output.weight,)
+
+    def item_side(self, item: Tensor) -> Side:
+        """``q``."""
+        return (self.gmf.item(item),)
+
+    def pair(self, user: Side, item: Side) -> Tensor:
+        """``h . (p * q)`` and the bias."""
+        return _dot(user[0], item[0]) + self.output.bias
+
+    def branches(self) -> list[Branch]:
+        """Only one."""
+        return [self.gmf]
 
 
-class MLP(nn.Module):
+class MLP(Network):
     """Multi-layer perceptron (eq. 10)."""
 
     def __init__(
@@ -91,28 +191,58 @@ class MLP(nn.Module):
         self.mlp = MLPBranch(n_users, n_items, factors, layers, dropout)
         self.output = _output(factors)
 
-    def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Turn indices of shape ``(n,)`` into logits of shape ``(n,)``."""
-        logits: Tensor = self.output(self.mlp(user, item)).squeeze(-1)
+    def user_side(self, user: Tensor) -> Side:
+        """First layer's share of the user."""
+        return (self.mlp.user_side(user),)
+
+    def item_side(self, item: Tensor) -> Side:
+        """First layer's share of the item."""
+        return (self.mlp.item_side(item),)
+
+    def pair(self, user: Side, item: Side) -> Tensor:
+        """Later layers, and the output layer."""
+        logits: Tensor = self.output(self.mlp(user[0], item[0])).squeeze(-1)
         return logits
 
+    def branches(self) -> list[Branch]:
+        """Only one."""
+        return [self.mlp]
 
-class NeuMF(nn.Module):
-    """Both branches side by side under one output layer (eq. 12)."""
 
-    def __init__(
-        self, n_users: int, n_items: int, factors: int, layers: int, dropout: float
-    ) -> None:
+class NeuMF(Network):
+    """Both branches side by side under one output layer (eq. 12).
+
+    Parameters
+    ----------
+    gmf : Branch
+        Multiplied.
+    mlp : MLPBranch
+        Sent through a tower.
+    """
+
+    def __init__(self, gmf: Branch, mlp: MLPBranch) -> None:
         super().__init__()
-        self.gmf = GMFBranch(n_users, n_items, factors)
-        self.mlp = MLPBranch(n_users, n_items, factors, layers, dropout)
-        self.output = _output(2 * factors)
+        self.gmf, self.mlp = gmf, mlp
+        self.output = _output(gmf.width + mlp.factors)
 
-    def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Turn indices of shape ``(n,)`` into logits of shape ``(n,)``."""
-        features = torch.cat([self.gmf(user, item), self.mlp(user, item)], dim=-1)
-        logits: Tensor = self.output(features).squeeze(-1)
-        return logits
+    def user_side(self, user: Tensor) -> Side:
+        """Both branches' sides."""
+        head = self.output.weight[:, : self.gmf.width]
+        return self.gmf.user(user) * head, self.mlp.user_side(user)
+
+    def item_side(self, item: Tensor) -> Side:
+        """Both branches' sides."""
+        return self.gmf.item(item), self.mlp.item_side(item)
+
+    def pair(self, user: Side, item: Side) -> Tensor:
+        """Sum of both branches under the output layer."""
+        head = self.output.weight[:, self.gmf.width :]
+        tower = functional.linear(self.mlp(user[1], item[1]), head, self.output.bias)
+        return _dot(user[0], item[0]) + tower.squeeze(-1)
+
+    def branches(self) -> list[Branch]:
+        """GMF first."""
+        return [self.gmf, self.mlp]
 
     @torch.no_grad()
     def start_from(self, gmf: GMF, mlp: MLP, mix: float = 0.5) -> None:
@@ -130,6 +260,11 @@ class NeuMF(nn.Module):
         weights = [mix * gmf.output.weight, (1 - mix) * mlp.output.weight]
         self.output.weight.copy_(torch.cat(weights, dim=-1))
         self.output.bias.copy_(mix * gmf.output.bias + (1 - mix) * mlp.output.bias)
+
+
+def _dot(user: Tensor, item: Tensor) -> Tensor:
+    """Inner products of ``(n, width)`` with ``(n, m, width)``: ``(n, m)``."""
+    return torch.matmul(item, user.unsqueeze(-1)).squeeze(-1)
 
 
 def _embedding(rows: int, width: int) -> nn.Embedding:

@@ -1,19 +1,25 @@
-"""A network as a plain function of NumPy arrays."""
+"""A network as plain functions of NumPy arrays."""
 
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch.nn import functional
+
+from ncf.models.networks import Network
 
 Indices = npt.NDArray[np.integer]
 Scorer = Callable[[Indices, Indices], npt.NDArray[np.float32]]
 
+GroupScorer = Callable[[Indices, Indices], npt.NDArray[np.float32]]
+"""From users ``(n,)`` and items of each ``(n, m)`` to logits ``(n, m)``."""
+
 _PAIRS_AT_ONCE = 1 << 16
+_GROUPED_PAIRS_AT_ONCE = 1 << 13  # so that hidden layers stay in the cache
 
 
-def scorer(model: nn.Module) -> Scorer:
+def scorer(model: Network) -> Scorer:
     """Make a function from user and item indices, int of shape ``(n,)``, to logits, float32."""
     device = next(model.parameters()).device
 
@@ -24,10 +30,42 @@ def scorer(model: nn.Module) -> Scorer:
         logits = np.empty(users.size, np.float32)
         for start in range(0, users.size, _PAIRS_AT_ONCE):
             part = slice(start, start + _PAIRS_AT_ONCE)
-            pair = (
+            user, item = (
                 torch.from_numpy(np.array(indices[part])).to(device) for indices in (users, items)
             )
-            logits[part] = model(*pair).cpu().numpy()
+            logits[part] = model(user, item.unsqueeze(-1)).squeeze(-1).cpu().numpy()
+        model.train(was_training)
+        return logits
+
+    return score
+
+
+def group_scorer(model: Network) -> GroupScorer:
+    """Make a function that scores each user with items of its own, as the model is now.
+
+    Every item's side is computed once, here, and a user's once a call: of a pair only the later
+    layers are left.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        catalogue = model.item_side(torch.arange(model.n_items, device=device))
+    model.train(was_training)
+
+    @torch.inference_mode()
+    def score(users: Indices, items: Indices) -> npt.NDArray[np.float32]:
+        was_training = model.training
+        model.eval()
+        logits = np.empty(items.shape, np.float32)
+        step = max(1, _GROUPED_PAIRS_AT_ONCE // max(1, items.shape[1]))
+        for start in range(0, users.size, step):
+            part = slice(start, start + step)
+            user, item = (
+                torch.from_numpy(np.array(indices[part])).to(device) for indices in (users, items)
+            )
+            rows = tuple(functional.embedding(item, side) for side in catalogue)
+            logits[part] = model.pair(model.user_side(user), rows).cpu().numpy()
         model.train(was_training)
         return logits
 

@@ -20,6 +20,7 @@ from ncf.errors import ArtifactError, ConfigError
 from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
+from ncf.models.networks import Network
 
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.json"
@@ -58,7 +59,7 @@ class Checkpoint:
         digest: str = self.manifest["digest"]
         return digest
 
-    def model(self) -> nn.Module:
+    def model(self) -> Network:
         """Build the network, in evaluation mode, on the CPU."""
         model = build(self.architecture)
         model.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})

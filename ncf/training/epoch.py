@@ -1,34 +1,53 @@
-"""One epoch: draw fresh negatives, shuffle, step through batches."""
+"""One epoch: draw fresh negatives, shuffle, step through batches of users with items of each."""
 
-import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Optimizer
 
 from ncf.data.interactions import Interactions
 from ncf.data.negatives import UnseenItems
 from ncf.errors import UsageError
+from ncf.models.networks import Network
 from ncf.progress import Reporter
+from ncf.training.negatives import Negatives
+from ncf.training.optimizers import Optimizers
+from ncf.training.ranks import Ranks
 
-logger = logging.getLogger(__name__)
+_POSITIVES_AT_ONCE = 1 << 20
+
+
+class Batch(NamedTuple):
+    """Users, int32 of shape ``(n,)``; items, ``(n, 1 + negatives)``, the positive first."""
+
+    users: Tensor
+    items: Tensor
 
 
 class Samples:
-    """Training samples: every positive, and fresh negatives each epoch.
+    """Training samples: every positive with fresh negatives of its user, anew each epoch.
+
+    A user who has seen every item has no negative, nothing that could be recommended, and no
+    share in training. An epoch goes in parts of a million positives, so that memory is bounded;
+    each part is an even sample of all pairs, another one each epoch.
 
     Parameters
     ----------
     train : Interactions
-        Positives; negatives are drawn from what a user has no training pair with.
+        Positives, users ascending; negatives are what a user has no training pair with.
     negatives : int
-        Drawn for each positive. A user who saw every item gets none.
+        Drawn for each positive.
     batch_size : int
-        Samples a step, positives and negatives together.
+        Samples a step, positives and negatives together, over all processes.
+    device : torch.device
+        Where negatives are drawn and batches lie.
+    ranks : Ranks
+        The processes that share the work: each takes its own positives.
 
     Raises
     ------
@@ -36,55 +55,123 @@ class Samples:
         There is no training pair, or no user has an unseen item.
     """
 
-    def __init__(self, train: Interactions, negatives: int, batch_size: int) -> None:
-        self._train = train
-        self._batch_size = batch_size
-        self._unseen = UnseenItems(train.csr())
-        with_unseen = train.users[self._unseen.counts[train.users] > 0]
-        if with_unseen.size == 0:
+    def __init__(
+        self,
+        train: Interactions,
+        negatives: int,
+        batch_size: int,
+        device: torch.device,
+        ranks: Ranks,
+    ) -> None:
+        unseen = UnseenItems(train.csr())
+        kept = unseen.counts[train.users] > 0
+        self._train = train if kept.all() else train.take(kept)
+        if not len(self._train):
             raise UsageError(
                 "nothing to learn from: no user has both a training pair and an unseen item",
                 remedy="prepare more interactions",
             )
-        self._negative_users = np.repeat(with_unseen, negatives)
+        self._unseen = Negatives(unseen, device)
+        self._count = negatives
+        self.device = device
+        self.ranks = ranks
+        whole = max(1, batch_size // (1 + negatives))
+        self.groups = max(1, whole // ranks.size)
+        """Positives a step, of this process."""
+        self.parts = -(-len(self._train) // _POSITIVES_AT_ONCE)
 
     def __len__(self) -> int:
-        """Count samples of an epoch."""
-        return len(self._train) + self._negative_users.size
+        """Count samples of an epoch, positives and negatives, over all processes."""
+        return len(self._train) * (1 + self._count)
 
-    def batches(
-        self, rng: np.random.Generator, device: torch.device
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield users, items (int32) and labels (float32) of each batch, in random order."""
-        drawn = self._unseen.draw(self._negative_users, rng)
-        order = torch.from_numpy(rng.permutation(len(self)))
-        users = _on(np.concatenate([self._train.users, self._negative_users]), order, device)
-        items = _on(np.concatenate([self._train.items, drawn]), order, device)
-        labels = (order < len(self._train)).to(device, torch.float32)
-        for start in range(0, len(self), self._batch_size):
-            batch = slice(start, start + self._batch_size)
-            yield users[batch], items[batch], labels[batch]
+    def batches(self, seed: int, epoch: int) -> Iterator[Batch]:
+        """Yield this process's batches of an epoch, in random order."""
+        every = self.parts * self.ranks.size
+        # All processes take equally many steps: what is left over waits for the next epoch.
+        count = len(self._train) // every if self.ranks.size > 1 else None
+        for part in range(self.parts):
+            first = (part * self.ranks.size + self.ranks.rank + epoch) % every
+            rows = np.arange(first, len(self._train), every)[:count]
+            yield from self._part(rows, self.seed(seed, epoch, part))
+
+    def seed(self, *position: int) -> int:
+        """Make a seed of this process's own for a position in the training."""
+        sequence = np.random.SeedSequence([*position, self.ranks.rank])
+        return int(sequence.generate_state(1, np.uint64)[0] >> 1)
+
+    def _part(self, rows: npt.NDArray[np.int64], seed: int) -> Iterator[Batch]:
+        random = torch.Generator(self.device).manual_seed(seed)
+        users = torch.from_numpy(self._train.users[rows]).to(self.device)
+        positives = torch.from_numpy(self._train.items[rows]).to(self.device)
+        negatives = self._unseen.draw(users, self._count, random)
+        items = torch.cat([positives.unsqueeze(-1), negatives], dim=-1)
+        order = torch.randperm(len(users), generator=random, device=self.device)
+        for start in range(0, len(users), self.groups):
+            taken = order[start : start + self.groups]
+            yield Batch(users[taken], items[taken])
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What learns.
+
+    Parameters
+    ----------
+    network : Network
+        Changed in place.
+    wrapped : nn.Module
+        The same, or around it what averages gradients over processes.
+    optimizers : Optimizers
+        Over the network's parameters.
+    l2 : float
+        Weight of the squared embeddings of the positives in the loss; see :class:`Schedule`.
+    amp : bool
+        Compute in bfloat16 where that is safe.
+    """
+
+    network: Network
+    wrapped: nn.Module
+    optimizers: Optimizers
+    l2: float = 0.0
+    amp: bool = False
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Mean binary cross-entropy over a batch's samples, and what is minimised: with L2."""
+        with torch.autocast(batch.users.device.type, torch.bfloat16, enabled=self.amp):
+            logits = self.wrapped(batch.users, batch.items)
+        entropy = (
+            functional.softplus(-logits[:, 0]).sum() + functional.softplus(logits[:, 1:]).sum()
+        )
+        entropy = entropy / logits.numel()
+        if not self.l2:
+            return entropy, entropy
+        embeddings = self.network.embeddings(batch.users, batch.items[:, 0])
+        norm = sum(each.square().sum() for each in embeddings)
+        return entropy, entropy + self.l2 / len(batch.users) * norm
+
+    def step(self, batch: Batch) -> Tensor:
+        """Learn from a batch; returns its mean binary cross-entropy."""
+        self.optimizers.prepare(*batch)
+        entropy, loss = self.loss(batch)
+        self.optimizers.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizers.step()
+        return entropy.detach()
 
 
 def train_epoch(
-    model: nn.Module,
-    optimizer: Optimizer,
-    samples: Samples,
-    rng: np.random.Generator,
-    progress: Reporter,
+    learner: Learner, samples: Samples, seed: int, epoch: int, progress: Reporter
 ) -> float:
     """Train on every sample once.
 
     Parameters
     ----------
-    model : nn.Module
-        Changed in place.
-    optimizer : Optimizer
-        Over the model's parameters.
+    learner : Learner
+        The network and its optimizers.
     samples : Samples
         Positives and negatives.
-    rng : numpy.random.Generator
-        Decides negatives, order and dropout.
+    seed, epoch : int
+        Decide negatives, order and dropout.
     progress : Reporter
         Counts samples.
 
@@ -93,20 +180,13 @@ def train_epoch(
     float
         Mean binary cross-entropy over the samples, in nats.
     """
-    device = next(model.parameters()).device
-    torch.manual_seed(int(rng.integers(2**63)))  # dropout
-    model.train()
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    for users, items, labels in samples.batches(rng, device):
-        optimizer.zero_grad(set_to_none=True)
-        loss = functional.binary_cross_entropy_with_logits(model(users, items), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        total += loss.detach() * len(labels)
-        progress.advance(len(labels))
-    model.eval()
-    return float(total) / len(samples)
-
-
-def _on(values: npt.NDArray[np.int32], order: Tensor, device: torch.device) -> Tensor:
-    return torch.from_numpy(values)[order].to(device)
+    torch.manual_seed(samples.seed(seed, epoch, samples.parts))  # dropout
+    learner.network.train()
+    total, count = torch.zeros(2, dtype=torch.float64, device=samples.device)
+    for batch in samples.batches(seed, epoch):
+        total += learner.step(batch) * batch.items.numel()
+        count += batch.items.numel()
+        progress.advance(batch.items.numel() * samples.ranks.size)
+    learner.optimizers.finish()
+    learner.network.eval()
+    return float(samples.ranks.mean(total / count))

@@ -1,13 +1,15 @@
-"""How to train: the variants, their default recipes, and recipes from TOML files."""
+"""How to train: what a recipe says, those that come with the toolkit, and recipes from files."""
 
 import tomllib
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ncf.errors import ConfigError
 from ncf.models.kinds import Variant
+from ncf.training.names import Named
 
 
 class Schedule(BaseModel):
@@ -19,10 +21,17 @@ class Schedule(BaseModel):
         Adam (Kingma and Ba, 2015) or plain stochastic gradient descent.
     learning_rate : float
         Step size, above 0.
+    decay : float
+        Factor on the learning rate after each epoch, in (0, 1].
     batch_size : int
         Samples a step, positives and negatives together.
+    negatives : int
+        Drawn for each training pair, anew each epoch.
     l2 : float
-        Weight of the squared norm of all parameters in the loss's gradient, at least 0.
+        Weight, at least 0, of the squared embeddings of each positive's user and item in the
+        loss: ``l2 * mean(|p_u|^2 + |q_i|^2)``. Frequent users and items are held back as often
+        as they are met, as by Rendle et al., "Neural collaborative filtering vs. matrix
+        factorization revisited", RecSys 2020.
     averaging : float
         Share of the past, in [0, 1), in a running average of the weights over epochs, which is
         what validation and the checkpoint take; 0 takes the weights as they are. Source: Polyak
@@ -38,11 +47,32 @@ class Schedule(BaseModel):
 
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
-    l2: float = Field(default=1e-6, ge=0, allow_inf_nan=False)
-    averaging: float = Field(default=0.7, ge=0, lt=1)
+    decay: float = Field(default=1.0, gt=0, le=1)
     batch_size: int = Field(default=256, ge=1, le=2**24)
+    negatives: int = Field(default=4, ge=1, le=1000)
+    l2: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    averaging: float = Field(default=0.0, ge=0, lt=1)
     epochs: int = Field(default=20, ge=1, le=10**6)
     patience: int = Field(default=5, ge=1, le=10**6)
+
+
+class Parents(BaseModel):
+    """How ``neumf-pre`` trains its GMF and its MLP, and what share of each it starts from.
+
+    Parameters
+    ----------
+    gmf, mlp : Schedule
+        Of each parent.
+    mix : float or None
+        Weight of the GMF parent's output layer, in [0, 1], the MLP's being the rest (He et al.,
+        eq. 13); None takes the best of nine on validation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gmf: Schedule = Schedule()
+    mlp: Schedule = Schedule()
+    mix: float | None = Field(default=None, ge=0, le=1)
 
 
 class Recipe(BaseModel):
@@ -51,42 +81,55 @@ class Recipe(BaseModel):
     Parameters
     ----------
     factors : int
-        Predictive factors.
+        Predictive factors: width of the last layer of the MLP branch.
+    gmf_factors : int or None
+        Predictive factors of the GMF branch; None: as many.
     layers : int
         Layers of the MLP tower, 1 to 5.
     dropout : float
-        Before each tower layer, in [0, 1).
-    negatives : int
-        Drawn for each training pair, anew each epoch.
+        Before each tower layer, in [0, 1). Of a batch, a user's embedding and an item's lose the
+        same inputs wherever they meet.
     seed : int
         All random choices follow from it.
     schedule : Schedule
         How the variant itself is trained.
-    parents : Schedule
-        How ``neumf-pre`` trains its GMF and its MLP; of no effect elsewhere.
+    parents : Parents
+        For ``neumf-pre``; of no effect elsewhere.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     factors: int = Field(default=32, ge=1, le=4096)
+    gmf_factors: int | None = Field(default=None, ge=1, le=4096)
     layers: int = Field(default=3, ge=1, le=5)
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    negatives: int = Field(default=4, ge=1, le=1000)
     seed: int = Field(default=0, ge=0, lt=2**32)
     schedule: Schedule = Schedule()
-    parents: Schedule = Schedule()
+    parents: Parents = Parents()
+
+
+def named_recipe(name: Named, variant: Variant) -> Recipe:
+    """Read a recipe that comes with the toolkit, ``recipes/NAME.toml``, for a variant.
+
+    A table there names a variant; ``neumf-pre`` trains its parents as those tables say.
+    """
+    path = files("ncf.training") / "recipes" / f"{name.value}.toml"
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    given: dict[str, Any] = {key: each for key, each in tables.items() if key not in set(Variant)}
+    given = _merge(given, tables.get(variant.value, {}))
+    if variant is Variant.NEUMF_PRE:
+        parents = {each: tables.get(each, {}).get("schedule", {}) for each in ("gmf", "mlp")}
+        given = _merge({"parents": parents}, given)
+    return parse_recipe(given, path)
 
 
 def default_recipe(variant: Variant) -> Recipe:
-    """Recipe of a variant where no file gives one; chosen on ML-100K's validation part."""
-    if variant is Variant.NEUMF_PRE:
-        # Adam's momentum means nothing to weights trained elsewhere (He et al., section 3.4.1).
-        return Recipe(schedule=Schedule(optimizer="sgd", l2=0.0, averaging=0.0))
-    return Recipe()
+    """Recipe of a variant where nothing else is asked for."""
+    return named_recipe(Named.DEFAULT, variant)
 
 
-def load_recipe(path: Path, variant: Variant) -> Recipe:
-    """Read a TOML file over the variant's default recipe.
+def load_recipe(path: Path, base: Recipe) -> Recipe:
+    """Read a TOML file over a recipe.
 
     Raises
     ------
@@ -99,7 +142,7 @@ def load_recipe(path: Path, variant: Variant) -> Recipe:
         raise ConfigError("no such file", where=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not TOML ({error})", where=path) from error
-    return parse_recipe(_merge(default_recipe(variant).model_dump(), given), path)
+    return parse_recipe(_merge(base.model_dump(), given), path)
 
 
 def parse_recipe(document: dict[str, Any], where: object) -> Recipe:
@@ -116,12 +159,20 @@ def parse_recipe(document: dict[str, Any], where: object) -> Recipe:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            table = Schedule if key.startswith(("schedule.", "parents.")) else Recipe
-            known = ", ".join(table.model_fields)
+            known = ", ".join(_fields(first["loc"][:-1]))
             raise ConfigError(
                 f"unknown key {key!r}", where=where, remedy=f"known: {known}"
             ) from None
         raise ConfigError(f"{key} = {first['input']!r}: {first['msg']}", where=where) from None
+
+
+def _fields(path: tuple[int | str, ...]) -> list[str]:
+    """Names of the keys of the table at a path."""
+    table: type[BaseModel] = Recipe
+    for part in path:
+        annotation = table.model_fields[str(part)].annotation
+        table = cast("type[BaseModel]", annotation)
+    return list(table.model_fields)
 
 
 def _merge(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

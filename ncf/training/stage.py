@@ -4,14 +4,13 @@ import copy
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 import torch
-from torch import nn
-from torch.optim import SGD, Adam, Optimizer
 
 from ncf.artifacts import canonical_json
 from ncf.data.prepared import PreparedData
@@ -20,20 +19,24 @@ from ncf.evaluation.protocols import sampled
 from ncf.files import sha256_bytes
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Variant
-from ncf.models.scorer import scorer
-from ncf.progress import report
+from ncf.models.networks import GMF, MLP, NeuMF
+from ncf.models.scorer import group_scorer
+from ncf.progress import Reporter, report
 from ncf.training.checkpoint import Trained, write_checkpoint
-from ncf.training.epoch import Samples, train_epoch
-from ncf.training.recipe import Recipe, Schedule
+from ncf.training.epoch import Learner, Samples, train_epoch
+from ncf.training.optimizers import Optimizers
+from ncf.training.ranks import ALONE, Ranks
+from ncf.training.recipe import Recipe
 from ncf.training.state import Learning, Progress, load_state, save_state
 
 logger = logging.getLogger(__name__)
 
 _K = 10
+_MIXES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
-class Parents:
+class ParentFolders:
     """Trained networks that ``neumf-pre`` starts from; None is trained on the way."""
 
     gmf: Path | None = None
@@ -56,8 +59,12 @@ class Request:
         Go on from the last whole epoch of an interrupted training.
     device : str
         Where to compute, as PyTorch names it.
-    parents : Parents
+    parents : ParentFolders
         For ``neumf-pre``.
+    amp : bool
+        Compute in bfloat16 where that is safe.
+    ranks : Ranks
+        The processes that train together, and which this one is.
     """
 
     variant: Variant
@@ -65,7 +72,9 @@ class Request:
     out: Path
     resume: bool = False
     device: str = "cpu"
-    parents: Parents = Parents()
+    parents: ParentFolders = ParentFolders()
+    amp: bool = False
+    ranks: Ranks = ALONE
 
 
 class DivergedError(Exception):
@@ -92,12 +101,23 @@ class Stage:
         self._architecture = architecture_of(request.variant, request.recipe, data)
         self._schedule = request.recipe.schedule
         self._identity = _identity(request, data, parents)
-        size = self._schedule.batch_size
-        self._samples = Samples(data.train, request.recipe.negatives, size)
+        self._ranks = request.ranks
+        negatives, size = self._schedule.negatives, self._schedule.batch_size
+        device = torch.device(request.device)
+        self._samples = Samples(data.train, negatives, size, device, self._ranks)
         torch.manual_seed(request.recipe.seed)
-        self.model: nn.Module = build(self._architecture).to(request.device)
-        self._optimizer = _optimizer(self.model, self._schedule)
+        self.model = build(self._architecture).to(device)
+        users = self._samples.groups * self._ranks.size
+        self._optimizers = Optimizers(self.model, self._schedule, users, users * (1 + negatives))
+        self._learner = Learner(
+            self.model,
+            self._ranks.wrap(self.model),
+            self._optimizers,
+            self._schedule.l2,
+            request.amp,
+        )
         self._average = copy.deepcopy(self.model)
+        self._mix: float | None = None
         self.progress = Progress()
 
     def restore(self, state: Path) -> None:
@@ -114,7 +134,7 @@ class Stage:
             logger.info("going on after epoch %d", restored.epoch)
         elif state.exists():
             raise ConfigError(
-                "the interrupted training had another recipe, data or parents",
+                "the interrupted training had another recipe, data, parents or processes",
                 where=self._request.out,
                 remedy=f"give the same ones, train without --resume, or remove {state.parent}",
             )
@@ -129,27 +149,47 @@ class Stage:
         """
         if self._parents and self.progress.epoch == 0:
             # The parents' mix counts as an epoch, so that training cannot make it worse.
-            self._average.load_state_dict(self.model.state_dict())
             self._validate(loss=None)
         total = self._schedule.epochs + bool(self._parents)
         label = self._request.variant.value
-        with report(f"train {label}", (total - self.progress.epoch) * len(self._samples)) as bar:
+        samples = (total - self.progress.epoch) * len(self._samples)
+        with self._report(f"train {label}", samples) as bar:
             while self.progress.epoch < total and not self._out_of_patience():
                 started = time.monotonic()
-                rng = np.random.default_rng([self._request.recipe.seed, self.progress.epoch])
-                loss = train_epoch(self.model, self._optimizer, self._samples, rng, bar)
+                epoch = self.progress.epoch
+                self._optimizers.set_rate(
+                    self._schedule.learning_rate * self._schedule.decay ** self._trained_epochs()
+                )
+                seed = self._request.recipe.seed
+                loss = train_epoch(self._learner, self._samples, seed, epoch, bar)
                 if not math.isfinite(loss):
                     raise DivergedError(loss)
                 self._take_into_average()
                 row = self._validate(loss)
-                save_state(state, self.progress, self._learning(), self._identity)
+                if self._ranks.leads:
+                    save_state(state, self.progress, self._learning(), self._identity)
                 note = f"loss {loss:.4f}  HR {row['hr']:.4f}  NDCG {row['ndcg']:.4f}"
                 bar.advance(0, note)
                 seconds = time.monotonic() - started
                 logger.info("%s epoch %d: %s  %.1f s", label, self.progress.epoch, note, seconds)
 
+    def start_from(self, gmf: GMF, mlp: MLP) -> None:
+        """Take two trained parents' weights, in the recipe's mix or the best on validation."""
+        neumf, average = cast("NeuMF", self.model), cast("NeuMF", self._average)
+        given = self._request.recipe.parents.mix
+        found: dict[float, float] = {}
+        for mix in _MIXES if given is None else (given,):
+            average.start_from(gmf, mlp, mix)
+            found[mix] = self._measure()["ndcg"]
+        self._mix = max(found, key=found.__getitem__)
+        average.start_from(gmf, mlp, self._mix)
+        neumf.start_from(gmf, mlp, self._mix)
+
     def publish(self, out: Path, *, finished: bool) -> dict[str, Any]:
-        """Write the best epoch so far as a checkpoint; returns its figures and digest."""
+        """Write the best epoch so far as a checkpoint; returns its figures and digest.
+
+        Only the leader of several processes writes, and knows the digest.
+        """
         best = self.progress.best_row
         validation = {name: best[name] for name in ("hr", "ndcg")}
         validation["best_epoch"] = self.progress.best_epoch
@@ -158,8 +198,11 @@ class Stage:
             "recipe": self._request.recipe.model_dump(),
             "validation": validation,
             "parents": self._parents,
+            "mix": self._mix,
             "finished": finished,
         }
+        if not self._ranks.leads:
+            return validation
         history = self.progress.history
         weights = self.progress.best
         trained = Trained(self._architecture, weights, history, document)
@@ -167,7 +210,7 @@ class Stage:
         return {**validation, "digest": digest}
 
     def _learning(self) -> Learning:
-        return Learning(self.model, self._average, self._optimizer)
+        return Learning(self.model, self._average, self._optimizers.each)
 
     @torch.no_grad()
     def _take_into_average(self) -> None:
@@ -178,15 +221,29 @@ class Stage:
             average.lerp_(parameter, 1 - past)
 
     def _validate(self, loss: float | None) -> dict[str, Any]:
-        metrics = sampled(scorer(self._average), self._data.validation, _K)
-        row = {
-            "epoch": self.progress.epoch + 1,
-            "loss": loss,
-            "hr": metrics.hr,
-            "ndcg": metrics.ndcg,
-        }
+        row = {"epoch": self.progress.epoch + 1, "loss": loss, **self._measure()}
         self.progress.record(row, self._average)
         return row
+
+    def _measure(self) -> dict[str, float]:
+        """Validate the average; the leader does, so that all processes agree."""
+        found = torch.zeros(2, dtype=torch.float64, device=self._samples.device)
+        if self._ranks.leads:
+            metrics = sampled(group_scorer(self._average), self._data.validation, _K)
+            found[0], found[1] = metrics.hr, metrics.ndcg
+        hr, ndcg = self._ranks.share(found).tolist()
+        return {"hr": hr, "ndcg": ndcg}
+
+    @contextmanager
+    def _report(self, task: str, total: int) -> Iterator[Reporter]:
+        if self._ranks.leads:
+            with report(task, total) as bar:
+                yield bar
+        else:
+            yield Reporter(task, total, None)
+
+    def _trained_epochs(self) -> int:
+        return self.progress.epoch - bool(self._parents)
 
     def _out_of_patience(self) -> bool:
         return self.progress.epoch - self.progress.best_epoch >= self._schedule.patience
@@ -194,14 +251,12 @@ class Stage:
 
 def architecture_of(variant: Variant, recipe: Recipe, data: PreparedData) -> Architecture:
     """Tell the shape of a variant's network for a recipe and data."""
-    return Architecture(
-        variant.kind,
-        len(data.users),
-        len(data.items),
-        recipe.factors,
-        recipe.layers,
-        recipe.dropout,
-    )
+    rows = (len(data.users), len(data.items))
+    tower = (recipe.layers, recipe.dropout)
+    if variant is Variant.GMF:
+        return Architecture(variant.kind, *rows, recipe.gmf_factors or recipe.factors, *tower)
+    gmf_factors = None if variant is Variant.MLP else recipe.gmf_factors
+    return Architecture(variant.kind, *rows, recipe.factors, *tower, gmf_factors)
 
 
 def _identity(request: Request, data: PreparedData, parents: dict[str, str]) -> str:
@@ -210,12 +265,7 @@ def _identity(request: Request, data: PreparedData, parents: dict[str, str]) -> 
         "recipe": request.recipe.model_dump(),
         "data": data.digest,
         "parents": parents,
+        "amp": request.amp,
+        "processes": request.ranks.size,
     }
     return sha256_bytes(canonical_json(document))
-
-
-def _optimizer(model: nn.Module, schedule: Schedule) -> Optimizer:
-    parameters, rate = model.parameters(), schedule.learning_rate
-    if schedule.optimizer == "sgd":
-        return SGD(parameters, lr=rate, weight_decay=schedule.l2, fused=True)
-    return Adam(parameters, lr=rate, weight_decay=schedule.l2, fused=True)

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from ncf.artifacts import Kind, canonical_json, open_sealed, seal, sealed_folder
 from ncf.training.checkpoint import Weights, weights_of
 
-STATE = Kind("training state", "state.json", 1, "train again without --resume")
+STATE = Kind("training state", "state.json", 2, "train again without --resume")
 _TENSORS = "state.safetensors"
 _PROGRESS = "progress.json"
 
@@ -56,11 +56,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Learning:
-    """What changes while a network learns: its weights, their average, the optimizer."""
+    """What changes while a network learns: its weights, their average, its optimizers."""
 
     model: nn.Module
     average: nn.Module
-    optimizer: Optimizer
+    optimizers: list[Optimizer]
 
 
 def save_state(folder: Path, progress: Progress, learning: Learning, identity: str) -> None:
@@ -69,8 +69,10 @@ def save_state(folder: Path, progress: Progress, learning: Learning, identity: s
     average = learning.average.state_dict().items()
     tensors |= {f"average.{name}": tensor for name, tensor in average}
     tensors |= {f"best.{name}": torch.from_numpy(array) for name, array in progress.best.items()}
-    for position, entries in learning.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{position}.{name}": tensor for name, tensor in entries.items()}
+    for number, optimizer in enumerate(learning.optimizers):
+        for position, entries in optimizer.state_dict()["state"].items():
+            prefix = f"optimizer.{number}.{position}."
+            tensors |= {prefix + name: tensor for name, tensor in entries.items()}
     with sealed_folder(folder, STATE) as aside:
         contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
         (aside / _TENSORS).write_bytes(save(contiguous))
@@ -95,12 +97,13 @@ def load_state(folder: Path, learning: Learning, identity: str) -> Progress | No
     row = json.loads((folder / _PROGRESS).read_bytes())
     learning.model.load_state_dict(_under(tensors, "model."))
     learning.average.load_state_dict(_under(tensors, "average."))
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _under(tensors, "optimizer.").items():
-        position, _, entry = name.partition(".")
-        state.setdefault(int(position), {})[entry] = tensor
-    groups = learning.optimizer.state_dict()["param_groups"]
-    learning.optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for number, optimizer in enumerate(learning.optimizers):
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under(tensors, f"optimizer.{number}.").items():
+            position, _, entry = name.partition(".")
+            state.setdefault(int(position), {})[entry] = tensor
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
     best = {name: tensor.numpy() for name, tensor in _under(tensors, "best.").items()}
     return Progress(row["history"], row["best_epoch"], best)
 

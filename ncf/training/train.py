@@ -2,6 +2,8 @@
 
 import logging
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,10 +14,10 @@ from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
 from ncf.training.recipe import Recipe
-from ncf.training.stage import DivergedError, Request, Stage, architecture_of
+from ncf.training.stage import DivergedError, ParentFolders, Request, Stage, architecture_of
 
 if TYPE_CHECKING:
-    from ncf.models.networks import GMF, MLP, NeuMF
+    from ncf.models.networks import GMF, MLP
 
 logger = logging.getLogger(__name__)
 
@@ -54,22 +56,28 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     }:
         raise UsageError("--out is one of the parents, which it would replace", where=request.out)
     work = request.out.with_name(f".{request.out.name}.work")
-    with writer_lock(request.out):
+    leads = request.ranks.leads
+    with writer_lock(request.out) if leads else nullcontext():
+        done = None
         if not request.resume:
-            shutil.rmtree(work, ignore_errors=True)
+            if leads:
+                shutil.rmtree(work, ignore_errors=True)
         elif not work.exists():
-            if done := _finished(request, data):
-                logger.info("%s: already trained, nothing to resume", request.out)
-                return done
-            if request.out.exists():
+            done = _finished(request, data)
+            if request.out.exists() and not done:
                 logger.info("%s: is another or damaged, training from the start", request.out)
+        request.ranks.wait()  # all have looked before the leader writes
+        if done:
+            logger.info("%s: already trained, nothing to resume", request.out)
+            return done
         try:
             summary = _train_in(work, request, data)
         except KeyboardInterrupt:
             raise InterruptedWorkError(
                 "interrupted between two trainings", where=request.out, remedy=_GO_ON
             ) from None
-        shutil.rmtree(work, ignore_errors=True)
+        if leads:
+            shutil.rmtree(work, ignore_errors=True)
     return summary
 
 
@@ -81,12 +89,12 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
             (Variant.MLP, request.parents.mlp),
         ):
             path = given or _train_parent(variant, work / variant.value, request, data)
+            request.ranks.wait()  # the leader has written it
             parents[variant.value] = _open_parent(path, variant, request.recipe, data)
     stage = Stage(request, data, {name: parent.digest for name, parent in parents.items()})
     if parents:
-        neumf = cast("NeuMF", stage.model)
         gmf, mlp = (parents[name].model() for name in ("gmf", "mlp"))
-        neumf.start_from(cast("GMF", gmf), cast("MLP", mlp))
+        stage.start_from(cast("GMF", gmf), cast("MLP", mlp))
     state = work / "state"
     if request.resume:
         stage.restore(state)
@@ -111,10 +119,13 @@ def _left_behind(stage: Stage, out: Path) -> str:
 
 
 def _train_parent(variant: Variant, out: Path, request: Request, data: PreparedData) -> Path:
-    recipe = request.recipe.model_copy(update={"schedule": request.recipe.parents})
+    parents = request.recipe.parents
+    schedule = parents.gmf if variant is Variant.GMF else parents.mlp
+    recipe = request.recipe.model_copy(update={"schedule": schedule})
     logger.info("training the %s parent", variant.value)
+    own = replace(request, variant=variant, recipe=recipe, out=out, parents=ParentFolders())
     try:
-        train(Request(variant, recipe, out, request.resume, request.device), data)
+        train(own, data)
     except InterruptedWorkError:
         problem = f"interrupted while its {variant.value} parent was training"
         raise InterruptedWorkError(problem, where=request.out, remedy=_GO_ON) from None

@@ -23,7 +23,7 @@ class Table:
     def __call__(
         self, users: Indices, items: Indices
     ) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-        return self.logits[users, items]
+        return self.logits[users if items.ndim == 1 else users[:, None], items]
 
 
 def _slow(rank: int, k: int) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
-from ncf.models.networks import GMF, MLP, NeuMF
+from ncf.models.networks import GMF, MLP, Branch, MLPBranch, NeuMF
 from ncf.models.scorer import scorer
 from ncf.training.checkpoint import WEIGHTS_FILE
 from tests.conftest import random_checkpoint
@@ -43,7 +43,7 @@ def test_the_tower_halves_from_twice_the_embedding_to_the_factors(layers: int) -
 
 def test_initial_weights_are_drawn_as_the_paper_says() -> None:
     torch.manual_seed(0)
-    model = NeuMF(4000, 3000, 16, 3, 0.0)
+    model = NeuMF(Branch(4000, 3000, 16), MLPBranch(4000, 3000, 16, 3, 0.0))
     for embedding in (model.gmf.user, model.gmf.item, model.mlp.user, model.mlp.item):
         assert float(embedding.weight.detach().mean()) == pytest.approx(0, abs=1e-4)
         assert float(embedding.weight.detach().std()) == pytest.approx(0.01, rel=0.02)
@@ -58,7 +58,11 @@ def test_initial_weights_are_drawn_as_the_paper_says() -> None:
 
 
 def test_neumf_pre_starts_from_its_parents_with_half_of_each_output() -> None:
-    gmf, mlp, neumf = GMF(5, 6, 4), MLP(5, 6, 4, 3, 0.0), NeuMF(5, 6, 4, 3, 0.0)
+    gmf, mlp, neumf = (
+        GMF(5, 6, 4),
+        MLP(5, 6, 4, 3, 0.0),
+        NeuMF(Branch(5, 6, 4), MLPBranch(5, 6, 4, 3, 0.0)),
+    )
     torch.nn.init.constant_(gmf.output.bias, 2.0)
     neumf.start_from(gmf, mlp)
     users, items = np.repeat(np.arange(5), 6), np.tile(np.arange(6), 5)

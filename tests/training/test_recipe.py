@@ -10,7 +10,7 @@ from ncf.training.recipe import default_recipe, load_recipe
 def _load(tmp_path: Path, text: str, variant: Variant = Variant.GMF) -> object:
     path = tmp_path / "recipe.toml"
     path.write_text(text)
-    return load_recipe(path, variant)
+    return load_recipe(path, default_recipe(variant))
 
 
 def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
@@ -25,6 +25,8 @@ def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
     [
         ("factor = 8", "'factor'; known: factors"),
         ("[schedule]\nepoch = 3", "'schedule.epoch'; known: optimizer"),
+        ("[parents.gmf]\nepoch = 3", "'parents.gmf.epoch'; known: optimizer"),
+        ("[parents]\nmixture = 0.3", "'parents.mixture'; known: gmf, mlp, mix"),
         ("factors = 0", "factors = 0"),
         ("factors = '8'", "factors = '8'"),
         ("layers = 6", "layers = 6"),
@@ -46,4 +48,4 @@ def test_unknown_keys_and_bad_values_are_named(tmp_path: Path, text: str, named:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
-        load_recipe(tmp_path / "none.toml", Variant.GMF)
+        load_recipe(tmp_path / "none.toml", default_recipe(Variant.GMF))

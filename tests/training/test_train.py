@@ -16,12 +16,13 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
 from ncf.evaluation.protocols import sampled
 from ncf.models.kinds import Variant
-from ncf.models.scorer import scorer
+from ncf.models.scorer import group_scorer, scorer
 from ncf.training import stage as training
 from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
-from ncf.training.epoch import Samples, train_epoch
-from ncf.training.recipe import Recipe, Schedule
-from ncf.training.stage import Parents, Request
+from ncf.training.epoch import Learner, Samples, train_epoch
+from ncf.training.ranks import ALONE
+from ncf.training.recipe import Parents, Recipe, Schedule
+from ncf.training.stage import ParentFolders, Request
 from ncf.training.train import train
 
 _CPU = torch.device("cpu")
@@ -29,7 +30,10 @@ QUICK = Recipe(
     factors=4,
     layers=2,
     schedule=Schedule(learning_rate=0.02, batch_size=64, epochs=4, patience=4),
-    parents=Schedule(learning_rate=0.02, batch_size=64, epochs=3),
+    parents=Parents(
+        gmf=Schedule(learning_rate=0.02, batch_size=64, epochs=3),
+        mlp=Schedule(learning_rate=0.02, batch_size=64, epochs=3),
+    ),
 )
 
 
@@ -58,7 +62,8 @@ def test_every_variant_learns_the_two_camps(
         update={"schedule": QUICK.schedule.model_copy(update={"epochs": 40, "patience": 40})}
     )
     if variant is Variant.NEUMF_PRE:
-        recipe = recipe.model_copy(update={"parents": recipe.schedule})
+        parents = Parents(gmf=recipe.schedule, mlp=recipe.schedule)
+        recipe = recipe.model_copy(update={"parents": parents})
     train(Request(variant, recipe, tmp_path / "c"), data)
     trained = open_checkpoint(tmp_path / "c")
     score = scorer(trained.model())
@@ -68,7 +73,7 @@ def test_every_variant_learns_the_two_camps(
     logits = score(users, items)
     assert logits[own == film].mean() > logits[own != film].mean() + 1
     # A test positive has a dozen rivals, most of them of the other camp.
-    assert sampled(score, data.test, 5).hr > 0.8
+    assert sampled(group_scorer(trained.model()), data.test, 5).hr > 0.8
 
 
 @pytest.mark.parametrize("variant", [Variant.NEUMF_END, Variant.NEUMF_PRE])
@@ -122,7 +127,8 @@ import sys
 from pathlib import Path
 from ncf.data.prepared import open_data
 from ncf.models.kinds import Variant
-from ncf.training.recipe import Recipe, Schedule
+from ncf.training.ranks import ALONE
+from ncf.training.recipe import Parents, Recipe, Schedule
 from ncf.training.stage import Request
 from ncf.training.train import train
 import torch; torch.set_num_threads(1)
@@ -199,7 +205,7 @@ def test_a_training_that_diverges_says_so_and_keeps_the_best_epoch(
 
 def test_a_parent_is_never_replaced_by_its_child(data: PreparedData, tmp_path: Path) -> None:
     train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
-    parents = Parents(gmf=tmp_path / "c")
+    parents = ParentFolders(gmf=tmp_path / "c")
     with pytest.raises(UsageError, match="one of the parents"):
         train(Request(Variant.NEUMF_PRE, QUICK, tmp_path / "c", parents=parents), data)
 
@@ -211,7 +217,8 @@ def test_resuming_with_another_recipe_is_refused(
         _interrupt_after(patch, 1)
         with pytest.raises(InterruptedWorkError):
             train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
-    other = QUICK.model_copy(update={"negatives": 2})
+    schedule = QUICK.schedule.model_copy(update={"negatives": 2})
+    other = QUICK.model_copy(update={"schedule": schedule})
     with pytest.raises(ConfigError, match="another recipe"):
         train(Request(Variant.GMF, other, tmp_path / "c", resume=True), data)
 
@@ -232,7 +239,7 @@ def test_neumf_pre_takes_given_parents_and_never_ends_below_their_mix(
     for variant in (Variant.GMF, Variant.MLP):
         train(Request(variant, QUICK, tmp_path / variant.value), data)
         parents[variant.value] = tmp_path / variant.value
-    request = Request(Variant.NEUMF_PRE, QUICK, tmp_path / "pre", parents=Parents(**parents))
+    request = Request(Variant.NEUMF_PRE, QUICK, tmp_path / "pre", parents=ParentFolders(**parents))
     train(request, data)
     manifest = open_checkpoint(tmp_path / "pre").manifest
     for name, path in parents.items():
@@ -245,7 +252,7 @@ def test_neumf_pre_takes_given_parents_and_never_ends_below_their_mix(
 def test_a_parent_of_other_sizes_or_data_is_refused(data: PreparedData, tmp_path: Path) -> None:
     small = QUICK.model_copy(update={"factors": 3})
     train(Request(Variant.GMF, small, tmp_path / "gmf"), data)
-    parents = Parents(gmf=tmp_path / "gmf")
+    parents = ParentFolders(gmf=tmp_path / "gmf")
     with pytest.raises(ConfigError, match="3 factors"):
         train(Request(Variant.NEUMF_PRE, QUICK, tmp_path / "pre", parents=parents), data)
     manifest = {**data.manifest, "digest": "0" * 64}
@@ -262,9 +269,9 @@ def test_averaging_gives_the_average_of_the_epochs_weights(
 ) -> None:
     after: list[dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]] = []
 
-    def epoch(model: torch.nn.Module, *rest: object) -> float:
-        loss = train_epoch(model, *rest)  # type: ignore[arg-type]
-        after.append(weights_of(model))
+    def epoch(learner: Learner, *rest: object) -> float:
+        loss = train_epoch(learner, *rest)  # type: ignore[arg-type]
+        after.append(weights_of(learner.network))
         return loss
 
     monkeypatch.setattr(training, "train_epoch", epoch)
@@ -307,20 +314,21 @@ def test_data_without_a_validation_case_is_refused(data: PreparedData, tmp_path:
 def test_every_epoch_draws_fresh_negatives_and_no_known_positive() -> None:
     owners = np.array([0, 0, 1, *[2] * 12], np.int32)
     pairs = Interactions(owners, np.array([0, 1, 2, *range(12)], np.int32), 3, 12)
-    samples = Samples(pairs, 4, 5)
+    samples = Samples(pairs, 4, 10, _CPU, ALONE)
     known = set(zip(pairs.users.tolist(), pairs.items.tolist(), strict=True))
     drawn = []
     for epoch in range(3):
         negatives: list[tuple[int, int]] = []
         positives: list[tuple[int, int]] = []
-        for users, items, labels in samples.batches(np.random.default_rng(epoch), _CPU):
-            for user, item, label in zip(
-                users.tolist(), items.tolist(), labels.tolist(), strict=True
-            ):
-                (positives if label else negatives).append((user, item))
-        assert sorted(positives) == sorted(known)
+        for users, items in samples.batches(0, epoch):
+            assert users.shape == (len(items),)
+            assert len(users) <= 2
+            for user, (positive, *others) in zip(users.tolist(), items.tolist(), strict=True):
+                positives.append((user, positive))
+                negatives += [(user, item) for item in others]
+        # User 2 saw everything: no negative, and no share; the others get four a positive.
+        assert sorted(positives) == sorted(pair for pair in known if pair[0] != 2)
         assert not set(negatives) & known
-        # User 2 saw everything and gets no negative; the others four a positive.
         assert [sum(u == user for u, _ in negatives) for user in range(3)] == [8, 4, 0]
         drawn.append(negatives)
     assert sorted(drawn[0]) != sorted(drawn[1])
@@ -329,4 +337,4 @@ def test_every_epoch_draws_fresh_negatives_and_no_known_positive() -> None:
 def test_users_who_all_saw_everything_are_an_error_and_not_a_hang() -> None:
     pairs = Interactions(np.zeros(2, np.int32), np.arange(2, dtype=np.int32), 1, 2)
     with pytest.raises(UsageError, match="unseen item"):
-        Samples(pairs, 4, 256)
+        Samples(pairs, 4, 256, _CPU, ALONE)

@@ -1,0 +1,85 @@
+"""One optimizer for what every step changes, another for tables of which it touches few rows."""
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, Optimizer
+
+from ncf.models.networks import Network
+from ncf.training.recipe import Schedule
+from ncf.training.row_adam import RowAdam
+
+_SPARSE_FROM = 16  # rows of a table for each one that a step touches; measured on CPUs
+
+
+class Optimizers:
+    """The optimizers of one network.
+
+    Embedding tables much larger than a batch get gradients and steps by row, so that a step costs
+    what it touches; what comes out is the same.
+
+    Parameters
+    ----------
+    model : Network
+        Its embeddings are told whether their gradients are sparse.
+    schedule : Schedule
+        Which optimizer, and its rate.
+    users, items : int
+        Rows that a step touches at most.
+    """
+
+    def __init__(self, model: Network, schedule: Schedule, users: int, items: int) -> None:
+        self._users = [b.user for b in model.branches() if _large(b.user, users)]
+        self._items = [b.item for b in model.branches() if _large(b.item, items)]
+        for embedding in (*self._users, *self._items):
+            embedding.sparse = True
+        rows = [embedding.weight for embedding in (*self._users, *self._items)]
+        known = {id(table) for table in rows}
+        rest = [each for each in model.parameters() if id(each) not in known]
+        self._rows: RowAdam | None = None
+        rate = schedule.learning_rate
+        self.each: list[Optimizer] = []
+        if schedule.optimizer == "sgd":
+            self.each.append(SGD(rest, lr=rate, fused=True))
+            if rows:
+                self.each.append(SGD(rows, lr=rate))
+        else:
+            self.each.append(Adam(rest, lr=rate, fused=True))
+            if rows:
+                self._rows = RowAdam(rows, lr=rate)
+                self.each.append(self._rows)
+
+    def set_rate(self, rate: float) -> None:
+        """Take another learning rate from now on."""
+        for optimizer in self.each:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    def prepare(self, users: Tensor, items: Tensor) -> None:
+        """Bring the rows that a step is going to read up to date."""
+        if self._rows is None:
+            return
+        for embeddings, indices in ((self._users, users), (self._items, items)):
+            if embeddings:
+                rows = torch.unique(indices).long()
+                for embedding in embeddings:
+                    self._rows.catch_up(embedding.weight, rows)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for optimizer in self.each:
+            optimizer.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """Move all parameters by their gradients."""
+        for optimizer in self.each:
+            optimizer.step()
+
+    def finish(self) -> None:
+        """Bring every row up to date, so that the network can be read."""
+        if self._rows is not None:
+            for embedding in (*self._users, *self._items):
+                self._rows.catch_up(embedding.weight)
+
+
+def _large(embedding: nn.Embedding, touched: int) -> bool:
+    return embedding.num_embeddings >= _SPARSE_FROM * touched
