@@ -28,6 +28,7 @@ from batch.job import Job
 from batch.options import Mode
 from batch.run import run
 from batch.runs import open_runs
+from benchmarks.peers.tutorial import network_of
 from benchmarks.synthetic import make_bundle, make_data
 from export.bundle import Source
 from export.publish import publish
@@ -62,7 +63,7 @@ def more_users(folder: Path, checkpoint: Path, times: int) -> Path:
 
 def tutorial_loop(bundle: Bundle, checkpoint: Path, users: int) -> None:
     """Score one user over all items in PyTorch, argsort, drop what is seen; user after user."""
-    model = open_checkpoint(checkpoint).model()
+    model = network_of(open_checkpoint(checkpoint))
     items = torch.arange(bundle.n_items)
     with torch.no_grad():
         for user in range(users):
@@ -102,7 +103,8 @@ def flops_a_pair(bundle: Bundle) -> float:
     factors, layers = model["factors"], model["layers"]
     widths = [factors * 2 ** (layers - 1 - layer) for layer in range(layers)]
     later = sum(2 * a * b for a, b in itertools.pairwise(widths))
-    by_kind = {"gmf": 2 * factors, "mlp": later + 2 * factors, "neumf": later + 4 * factors}
+    gmf, mlp = 2 * model["gmf_factors"], later + 2 * factors
+    by_kind = {"gmf": gmf, "mlp": mlp, "neumf": gmf + mlp}
     return float(by_kind[model["kind"]])
 
 

@@ -43,7 +43,7 @@ def main() -> None:
                 "data_path": scratch,
                 "checkpoint_dir": scratch,
                 "load_col": {"inter": ["user_id", "item_id"]},
-                "mf_embedding_size": model["factors"],
+                "mf_embedding_size": model["gmf_factors"],
                 "mlp_embedding_size": widest,
                 "mlp_hidden_size": [widest // 2**layer for layer in range(model["layers"])],
                 "use_gpu": False,

@@ -70,7 +70,7 @@ def train(
     chosen = named_recipe(recipe, model)
     if config:
         chosen = load_recipe(config, chosen)
-    with joined(_torch_device(device)) as (ranks, place):
+    with joined(torch_device(device)) as (ranks, place):
         if not ranks.leads:
             logging.getLogger().setLevel(logging.ERROR)  # the leader speaks for all
         parents = ParentFolders(gmf, mlp)
@@ -110,7 +110,7 @@ def evaluate(
     trained = open_checkpoint(checkpoint)
     prepared = open_data(data)
     trained.require_data(prepared)
-    network = trained.model().to(_torch_device(device))
+    network = trained.model().to(torch_device(device))
     if protocol is Protocol.SAMPLED:
         metrics = sampled(group_scorer(network), prepared.test, k)
     else:
@@ -159,7 +159,8 @@ def export(
     show(report, as_json=as_json)
 
 
-def _torch_device(device: Device) -> str:
+def torch_device(device: Device) -> str:
+    """Tell where PyTorch computes, as it names it."""
     import torch
 
     available = torch.cuda.is_available()

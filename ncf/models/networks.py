@@ -11,7 +11,6 @@ meets many users, pay for their side once.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -84,11 +83,9 @@ class Network(nn.Module, ABC):
         rows = tuple(functional.embedding(item, side) for side in catalogue)
         return self.pair(self.user_side(user), rows)
 
-    def embeddings(self, user: Tensor, item: Tensor) -> Iterator[Tensor]:
-        """Yield the embeddings of users and of items, branch by branch."""
-        for branch in self.branches():
-            yield branch.user(user)
-            yield branch.item(item)
+    def squared_norm(self, user: Tensor, item: Tensor, weight: Tensor) -> Tensor:
+        """Sum the squared embeddings of users ``(n,)``, and weighted of items ``(n, m)``."""
+        return torch.stack([b.squared_norm(user, item, weight) for b in self.branches()]).sum()
 
 
 class Branch(nn.Module):
@@ -107,6 +104,16 @@ class Branch(nn.Module):
         self.width = width
         self.user = _embedding(n_users, width)
         self.item = _embedding(n_items, width)
+
+    def squared_norm(self, user: Tensor, item: Tensor, weight: Tensor) -> Tensor:
+        """Sum the squared embeddings of users ``(n,)``, and weighted of items ``(n, m)``."""
+        if item.numel() <= len(self.item.weight):
+            of_items = self.item(item).square().sum(dim=-1) * weight
+        else:  # each item once, by how often it is there
+            times = torch.bincount(item.flatten(), weight.flatten(), len(self.item.weight))
+            of_items = self.item.weight.square().sum(dim=-1) * times
+        total: Tensor = self.user(user).square().sum() + of_items.sum()
+        return total
 
 
 class MLPBranch(Branch):

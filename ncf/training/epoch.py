@@ -145,8 +145,9 @@ class Learner:
         entropy = entropy / logits.numel()
         if not self.l2:
             return entropy, entropy
-        embeddings = self.network.embeddings(batch.users, batch.items[:, 0])
-        norm = sum(each.square().sum() for each in embeddings)
+        weights = torch.full(batch.items.shape, 1 / max(1, batch.items.shape[1] - 1))
+        weights[:, 0] = 1
+        norm = self.network.squared_norm(*batch, weights.to(batch.items.device))
         return entropy, entropy + self.l2 / len(batch.users) * norm
 
     def step(self, batch: Batch) -> Tensor:

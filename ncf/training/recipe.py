@@ -28,9 +28,9 @@ class Schedule(BaseModel):
     negatives : int
         Drawn for each training pair, anew each epoch.
     l2 : float
-        Weight, at least 0, of the squared embeddings of each positive's user and item in the
-        loss: ``l2 * mean(|p_u|^2 + |q_i|^2)``. Frequent users and items are held back as often
-        as they are met, as by Rendle et al., "Neural collaborative filtering vs. matrix
+        Weight, at least 0, of squared embeddings in the loss: over positives, the mean of
+        ``|p_u|^2 + |q_i|^2 + mean(|q_j|^2)``, j its negatives. Users and items are held back as
+        often as they are met, as by Rendle et al., "Neural collaborative filtering vs. matrix
         factorization revisited", RecSys 2020.
     averaging : float
         Share of the past, in [0, 1), in a running average of the weights over epochs, which is
@@ -113,14 +113,22 @@ def named_recipe(name: Named, variant: Variant) -> Recipe:
 
     A table there names a variant; ``neumf-pre`` trains its parents as those tables say.
     """
-    path = files("ncf.training") / "recipes" / f"{name.value}.toml"
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    given: dict[str, Any] = {key: each for key, each in tables.items() if key not in set(Variant)}
-    given = _merge(given, tables.get(variant.value, {}))
+    given = recipe_tables(name.value, variant)
     if variant is Variant.NEUMF_PRE:
-        parents = {each: tables.get(each, {}).get("schedule", {}) for each in ("gmf", "mlp")}
-        given = _merge({"parents": parents}, given)
-    return parse_recipe(given, path)
+        parents = {
+            parent.value: recipe_tables(name.value, parent)["schedule"]
+            for parent in (Variant.GMF, Variant.MLP)
+        }
+        given = merge({"parents": parents}, given)
+    return parse_recipe(given, f"{name.value}.toml")
+
+
+def recipe_tables(name: str, variant: Variant) -> dict[str, Any]:
+    """Read what ``recipes/NAME.toml`` says of a variant: its table over what is said of all."""
+    path = files("ncf.training") / "recipes" / f"{name}.toml"
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    of_all = {key: each for key, each in tables.items() if key not in set(Variant)}
+    return merge(of_all, tables.get(variant.value, {}))
 
 
 def default_recipe(variant: Variant) -> Recipe:
@@ -142,7 +150,7 @@ def load_recipe(path: Path, base: Recipe) -> Recipe:
         raise ConfigError("no such file", where=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not TOML ({error})", where=path) from error
-    return parse_recipe(_merge(base.model_dump(), given), path)
+    return parse_recipe(merge(base.model_dump(), given), path)
 
 
 def parse_recipe(document: dict[str, Any], where: object) -> Recipe:
@@ -175,9 +183,10 @@ def _fields(path: tuple[int | str, ...]) -> list[str]:
     return list(table.model_fields)
 
 
-def _merge(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def merge(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Put nested tables over others."""
     merged = dict(defaults)
     for key, value in given.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        merged[key] = merge(merged[key], value) if both else value
     return merged

@@ -4,7 +4,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,12 +104,12 @@ class Stage:
         self._ranks = request.ranks
         negatives, size = self._schedule.negatives, self._schedule.batch_size
         device = torch.device(request.device)
-        self._samples = Samples(data.train, negatives, size, device, self._ranks)
+        self.samples = Samples(data.train, negatives, size, device, self._ranks)
         torch.manual_seed(request.recipe.seed)
         self.model = build(self._architecture).to(device)
-        users = self._samples.groups * self._ranks.size
+        users = self.samples.groups * self._ranks.size
         self._optimizers = Optimizers(self.model, self._schedule, users, users * (1 + negatives))
-        self._learner = Learner(
+        self.learner = Learner(
             self.model,
             self._ranks.wrap(self.model),
             self._optimizers,
@@ -139,8 +139,15 @@ class Stage:
                 remedy=f"give the same ones, train without --resume, or remove {state.parent}",
             )
 
-    def run(self, state: Path) -> None:
-        """Train to the end or until validation stops improving; ``state`` follows each epoch.
+    def run(self, state: Path | None, watch: Callable[[], None] = lambda: None) -> None:
+        """Train to the end or until validation stops improving.
+
+        Parameters
+        ----------
+        state : Path or None
+            Folder that follows each epoch, for :meth:`restore`.
+        watch : callable
+            Called after each epoch; may stop the training by an exception.
 
         Raises
         ------
@@ -152,7 +159,7 @@ class Stage:
             self._validate(loss=None)
         total = self._schedule.epochs + bool(self._parents)
         label = self._request.variant.value
-        samples = (total - self.progress.epoch) * len(self._samples)
+        samples = (total - self.progress.epoch) * len(self.samples)
         with self._report(f"train {label}", samples) as bar:
             while self.progress.epoch < total and not self._out_of_patience():
                 started = time.monotonic()
@@ -161,17 +168,18 @@ class Stage:
                     self._schedule.learning_rate * self._schedule.decay ** self._trained_epochs()
                 )
                 seed = self._request.recipe.seed
-                loss = train_epoch(self._learner, self._samples, seed, epoch, bar)
+                loss = train_epoch(self.learner, self.samples, seed, epoch, bar)
                 if not math.isfinite(loss):
                     raise DivergedError(loss)
                 self._take_into_average()
                 row = self._validate(loss)
-                if self._ranks.leads:
+                if state is not None and self._ranks.leads:
                     save_state(state, self.progress, self._learning(), self._identity)
                 note = f"loss {loss:.4f}  HR {row['hr']:.4f}  NDCG {row['ndcg']:.4f}"
                 bar.advance(0, note)
                 seconds = time.monotonic() - started
                 logger.info("%s epoch %d: %s  %.1f s", label, self.progress.epoch, note, seconds)
+                watch()
 
     def start_from(self, gmf: GMF, mlp: MLP) -> None:
         """Take two trained parents' weights, in the recipe's mix or the best on validation."""
@@ -227,7 +235,7 @@ class Stage:
 
     def _measure(self) -> dict[str, float]:
         """Validate the average; the leader does, so that all processes agree."""
-        found = torch.zeros(2, dtype=torch.float64, device=self._samples.device)
+        found = torch.zeros(2, dtype=torch.float64, device=self.samples.device)
         if self._ranks.leads:
             metrics = sampled(group_scorer(self._average), self._data.validation, _K)
             found[0], found[1] = metrics.hr, metrics.ndcg

@@ -13,7 +13,7 @@ from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageEr
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
-from ncf.training.recipe import Recipe
+from ncf.training.recipe import Parents, Recipe
 from ncf.training.stage import DivergedError, ParentFolders, Request, Stage, architecture_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     return summary
 
 
-def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any]:
+def prepare_stage(work: Path, request: Request, data: PreparedData) -> Stage:
+    """Make a training ready to run; parents that are not given are trained in ``work``."""
     parents: dict[str, Checkpoint] = {}
     if request.variant is Variant.NEUMF_PRE:
         for variant, given in (
@@ -95,6 +96,11 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
     if parents:
         gmf, mlp = (parents[name].model() for name in ("gmf", "mlp"))
         stage.start_from(cast("GMF", gmf), cast("MLP", mlp))
+    return stage
+
+
+def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any]:
+    stage = prepare_stage(work, request, data)
     state = work / "state"
     if request.resume:
         stage.restore(state)
@@ -121,7 +127,7 @@ def _left_behind(stage: Stage, out: Path) -> str:
 def _train_parent(variant: Variant, out: Path, request: Request, data: PreparedData) -> Path:
     parents = request.recipe.parents
     schedule = parents.gmf if variant is Variant.GMF else parents.mlp
-    recipe = request.recipe.model_copy(update={"schedule": schedule})
+    recipe = request.recipe.model_copy(update={"schedule": schedule, "parents": Parents()})
     logger.info("training the %s parent", variant.value)
     own = replace(request, variant=variant, recipe=recipe, out=out, parents=ParentFolders())
     try:

@@ -1,0 +1,286 @@
+"""A search for a recipe: trials drawn from a declared space, judged on validation alone."""
+
+import logging
+import shutil
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import optuna
+import tomli_w
+from optuna.trial import Trial, TrialState
+from sqlalchemy import URL
+
+from ncf.artifacts import canonical_json
+from ncf.data.prepared import PreparedData
+from ncf.errors import ConfigError, InterruptedWorkError, UsageError
+from ncf.files import atomic_file, sha256_bytes
+from ncf.locks import writer_lock
+from ncf.models.kinds import Variant
+from ncf.training.recipe import Recipe, merge, parse_recipe, recipe_tables
+from ncf.training.stage import DivergedError, Request, Stage
+from ncf.training.train import prepare_stage
+
+logger = logging.getLogger(__name__)
+
+Choices = dict[str, list[Any] | dict[str, Any]]
+"""By dotted key of a recipe: values to choose from, or ``low``, ``high`` and ``log``."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to search, and for how long.
+
+    Parameters
+    ----------
+    request : Request
+        Variant, base recipe, where the recipe goes (``out``, a TOML file), device, parents;
+        ``resume`` goes on with the trials of an earlier search.
+    space : dict
+        Choices by dotted key.
+    seconds : float
+        Stop after so long; the trial under way is cut off at its next epoch.
+    trials : int or None
+        Stop after so many, those of an earlier search included.
+    """
+
+    request: Request
+    space: Choices
+    seconds: float
+    trials: int | None = None
+
+
+class _OutOfTimeError(Exception):
+    """The time budget is used up."""
+
+
+def load_space(path: Path | None, variant: Variant) -> Choices:
+    """Read a search space from TOML, laid out as a recipe; None gives the toolkit's own.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, is empty, or a key has neither a list of values nor a range.
+    """
+    try:
+        if path is None:
+            tables = recipe_tables("space", variant)
+        else:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError("no such file", where=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not TOML ({error})", where=path) from error
+    space: Choices = {}
+    _flatten(tables, "", space, path)
+    if not space:
+        raise ConfigError("names nothing to search", where=path, remedy=_REMEDY)
+    return space
+
+
+def tune(search: Search, data: PreparedData) -> dict[str, Any]:
+    """Search, and write the best recipe found.
+
+    Trials are drawn by optuna's tree-structured Parzen estimator (Bergstra et al., "Algorithms
+    for hyper-parameter optimization", NeurIPS 2011); one that stands below the median of the
+    others at the same epoch is cut off.
+
+    Returns
+    -------
+    dict
+        ``trials`` done, and the best one's ``hr``, ``ndcg`` (validation, sampled) and ``recipe``.
+
+    Raises
+    ------
+    ConfigError
+        The space or its values do not fit a recipe; no trial came to an end.
+    InterruptedWorkError
+        On Ctrl-C or SIGTERM, after the best recipe so far was written.
+    """
+    out = search.request.out
+    _check(search)
+    with writer_lock(out):
+        journal = out.with_name(f".{out.name}.study")
+        work = out.with_name(f".{out.name}.work")
+        if not search.request.resume:
+            journal.unlink(missing_ok=True)
+            shutil.rmtree(work, ignore_errors=True)
+        study = _open_study(journal, search, data)
+        objective = _Objective(search, data)
+        done = len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
+        left = None if search.trials is None else max(0, search.trials - done)
+        interrupted = False
+        try:
+            if left != 0:
+                study.optimize(objective, n_trials=left, timeout=search.seconds)
+        except _OutOfTimeError:
+            logger.info("time is up")
+        except KeyboardInterrupt:
+            interrupted = True
+        found = _write_best(study, search)
+        if not interrupted:
+            shutil.rmtree(work, ignore_errors=True)
+    if interrupted:
+        raise InterruptedWorkError(
+            f"interrupted after {found['trials']} trials; holds the best recipe of them",
+            where=out,
+            remedy="go on with --resume",
+        )
+    return found
+
+
+class _Objective:
+    """Train one trial's recipe; its value is the best validation NDCG@10."""
+
+    def __init__(self, search: Search, data: PreparedData) -> None:
+        self._search = search
+        self._data = data
+        self._deadline = time.monotonic() + search.seconds
+
+    def __call__(self, trial: Trial) -> float:
+        drawn = {key: _draw(trial, key, choices) for key, choices in self._search.space.items()}
+        recipe = _with(self._search.request.recipe, drawn, self._search.request.out)
+        out = self._search.request.out
+        work = out.with_name(f".{out.name}.work")
+        # Resuming: parents trained for an earlier trial are taken as they are.
+        request = replace(self._search.request, recipe=recipe, resume=True)
+        stage = prepare_stage(work, request, self._data)
+        try:
+            stage.run(None, lambda: self._watch(trial, stage))
+        except DivergedError as error:
+            raise optuna.TrialPruned from error
+        best = stage.progress.best_row
+        trial.set_user_attr("hr", best["hr"])
+        trial.set_user_attr("epochs", stage.progress.best_epoch)
+        logger.info("trial %d: NDCG %.4f with %s", trial.number, best["ndcg"], drawn)
+        return float(best["ndcg"])
+
+    def _watch(self, trial: Trial, stage: Stage) -> None:
+        trial.report(stage.progress.best_row["ndcg"], stage.progress.epoch)
+        if time.monotonic() > self._deadline:
+            raise _OutOfTimeError
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    identity = sha256_bytes(
+        canonical_json(
+            {
+                "variant": search.request.variant.value,
+                "recipe": search.request.recipe.model_dump(),
+                "data": data.digest,
+                "space": search.space,
+            }
+        )
+    )
+    study = optuna.create_study(
+        study_name="ncf",
+        storage=URL.create("sqlite", database=str(journal)).render_as_string(),
+        load_if_exists=True,
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=search.request.recipe.seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5),
+    )
+    if study.user_attrs.setdefault("identity", identity) != identity:
+        raise ConfigError(
+            "the earlier search had another variant, recipe, space or data",
+            where=search.request.out,
+            remedy="give the same ones, or search without --resume",
+        )
+    study.set_user_attr("identity", identity)
+    return study
+
+
+def _write_best(study: optuna.Study, search: Search) -> dict[str, Any]:
+    out = search.request.out
+    ended = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    if not any(trial.state is TrialState.COMPLETE for trial in ended):
+        raise ConfigError(
+            "no trial came to an end", where=out, remedy="give more minutes, or fewer epochs"
+        )
+    best = study.best_trial
+    recipe = _with(search.request.recipe, best.params, out)
+    variant = search.request.variant.value
+    comment = (
+        f"# Found by 'ncf tune --model {variant}': the best of {len(ended)} trials on validation,\n"
+        f"# HR@10 {best.user_attrs['hr']:.4f} and NDCG@10 {best.values[0]:.4f} (sampled), after "
+        f"{best.user_attrs['epochs']} epochs.\n\n"
+    )
+    with atomic_file(out) as file:
+        file.write((comment + tomli_w.dumps(recipe.model_dump(exclude_none=True))).encode())
+    return {
+        "trials": len(ended),
+        "hr": best.user_attrs["hr"],
+        "ndcg": best.values[0],
+        "recipe": str(out),
+        **best.params,
+    }
+
+
+def _check(search: Search) -> None:
+    """Refuse a space that does not fit, before any trial."""
+    if search.seconds <= 0 or (search.trials is not None and search.trials < 1):
+        raise UsageError("--minutes and --trials must be above 0")
+    for end in (0, -1):
+        drawn = {key: _end(choices, end) for key, choices in search.space.items()}
+        _with(search.request.recipe, drawn, "search space")
+    if search.request.variant is Variant.NEUMF_PRE:
+        for key in search.space:
+            if not key.startswith("schedule.") and key != "parents.mix":
+                raise ConfigError(
+                    f"{key!r} would train both parents anew in each trial",
+                    where="search space",
+                    remedy="tune gmf and mlp, then neumf-pre over [schedule] and parents.mix",
+                )
+
+
+def _draw(trial: Trial, key: str, choices: list[Any] | dict[str, Any]) -> object:
+    if isinstance(choices, list):
+        return trial.suggest_categorical(key, choices)
+    low, high, log = choices["low"], choices["high"], choices.get("log", False)
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(key, low, high, log=log)
+    return trial.suggest_float(key, low, high, log=log)
+
+
+def _end(choices: list[Any] | dict[str, Any], end: int) -> object:
+    return choices[end] if isinstance(choices, list) else choices["low" if end == 0 else "high"]
+
+
+def _with(recipe: Recipe, drawn: Mapping[str, object], where: object) -> Recipe:
+    document = recipe.model_dump()
+    for key, value in drawn.items():
+        nested = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        document = merge(document, cast("dict[str, Any]", nested))
+    return parse_recipe(document, where)
+
+
+_REMEDY = "give lists of values, or tables such as { low = 1e-4, high = 1e-2, log = true }"
+
+
+def _flatten(tables: dict[str, Any], prefix: str, space: Choices, where: object) -> None:
+    for key, value in tables.items():
+        name = prefix + key
+        if isinstance(value, list) and value:
+            space[name] = value
+        elif isinstance(value, dict) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:
+            _check_range(name, value, where)
+            space[name] = value
+        elif isinstance(value, dict) and not {"low", "high"} & set(value):
+            _flatten(value, f"{name}.", space, where)
+        else:
+            raise ConfigError(f"{name} = {value!r} is not a choice", where=where, remedy=_REMEDY)
+
+
+def _check_range(name: str, value: dict[str, Any], where: object) -> None:
+    low, high, log = value["low"], value["high"], value.get("log", False)
+    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
+    if not numbers or not isinstance(log, bool) or not low <= high or (log and low <= 0):
+        raise ConfigError(f"{name} = {value!r} is not a range", where=where, remedy=_REMEDY)
