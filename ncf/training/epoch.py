@@ -88,10 +88,12 @@ class Samples:
         """Yield this process's batches of an epoch, in random order."""
         every = self.parts * self.ranks.size
         # All processes take equally many steps: what is left over waits for the next epoch.
-        count = len(self._train) // every if self.ranks.size > 1 else None
+        count = len(self._train) // every if self.ranks.size > 1 else len(self._train)
         for part in range(self.parts):
             first = (part * self.ranks.size + self.ranks.rank + epoch) % every
-            rows = np.arange(first, len(self._train), every)[:count]
+            rows = np.arange(first, len(self._train), every)
+            if len(rows) > count:
+                rows = np.delete(rows, epoch % len(rows))
             yield from self._part(rows, self.seed(seed, epoch, part))
 
     def seed(self, *position: int) -> int:

@@ -13,6 +13,7 @@ ICLR 2015, algorithm 1.
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,6 +74,14 @@ class RowAdam(Optimizer):
         state["mean"][rows] = mean * beta1**missed
         state["square"][rows] = square * beta2**missed
         state["touched"][rows] = now
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a saved state."""
+        super().load_state_dict(state_dict)
+        # PyTorch has made everything a float by now, counts of steps too.
+        for position, table in enumerate(self._tables()):
+            for name, value in state_dict["state"][position].items():
+                self.state[table][name] = value.detach().clone().to(self.state[table][name].device)
 
     def step(self, closure: None = None) -> None:  # type: ignore[override] # noqa: ARG002
         """Take a step with the gradients at hand."""
