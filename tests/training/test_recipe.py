@@ -4,7 +4,10 @@ import pytest
 
 from ncf.errors import ConfigError
 from ncf.models.kinds import Variant
-from ncf.training.recipe import default_recipe, load_recipe
+from ncf.training.names import Named
+from ncf.training.recipe import default_recipe, load_recipe, named_recipe
+
+_SHAPE = {"factors", "gmf_factors", "layers", "dropout"}
 
 
 def _load(tmp_path: Path, text: str, variant: Variant = Variant.GMF) -> object:
@@ -49,3 +52,30 @@ def test_unknown_keys_and_bad_values_are_named(tmp_path: Path, text: str, named:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load_recipe(tmp_path / "none.toml", default_recipe(Variant.GMF))
+
+
+@pytest.mark.parametrize("name", list(Named))
+@pytest.mark.parametrize("variant", list(Variant))
+def test_the_toolkits_recipes_can_be_read(name: Named, variant: Variant) -> None:
+    recipe = named_recipe(name, variant)
+    if variant is Variant.NEUMF_PRE:
+        for parent, schedule in (
+            (Variant.GMF, recipe.parents.gmf),
+            (Variant.MLP, recipe.parents.mlp),
+        ):
+            alone = named_recipe(name, parent)
+            assert alone.schedule == schedule
+            # A parent trained alone can be given to neumf-pre.
+            assert alone.model_dump(include=_SHAPE) == recipe.model_dump(include=_SHAPE)
+
+
+def test_the_tutorials_recipe_is_the_tutorials() -> None:
+    recipe = named_recipe(Named.TUTORIAL, Variant.NEUMF_END)
+    schedule = recipe.schedule
+    assert (recipe.factors, recipe.layers, schedule.negatives, schedule.batch_size) == (
+        32,
+        3,
+        4,
+        256,
+    )
+    assert (schedule.learning_rate, schedule.l2, schedule.averaging) == (0.001, 0, 0)

@@ -17,9 +17,11 @@ from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageEr
 from ncf.evaluation.protocols import sampled
 from ncf.models.kinds import Variant
 from ncf.models.scorer import group_scorer, scorer
+from ncf.training import optimizers
 from ncf.training import stage as training
 from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
 from ncf.training.epoch import Learner, Samples, train_epoch
+from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe, Schedule
 from ncf.training.stage import ParentFolders, Request
@@ -127,6 +129,7 @@ import sys
 from pathlib import Path
 from ncf.data.prepared import open_data
 from ncf.models.kinds import Variant
+from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe, Schedule
 from ncf.training.stage import Request
@@ -338,3 +341,37 @@ def test_users_who_all_saw_everything_are_an_error_and_not_a_hang() -> None:
     pairs = Interactions(np.zeros(2, np.int32), np.arange(2, dtype=np.int32), 1, 2)
     with pytest.raises(UsageError, match="unseen item"):
         Samples(pairs, 4, 256, _CPU, ALONE)
+
+
+def test_tables_trained_row_by_row_resume_and_learn_as_others(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Few enough samples a step that both tables are larger.
+    schedule = QUICK.schedule.model_copy(update={"batch_size": 25, "l2": 0.01})
+    quick = QUICK.model_copy(update={"schedule": schedule})
+    schedule = schedule.model_copy(update={"epochs": 1, "learning_rate": 0.002})
+    short = QUICK.model_copy(update={"schedule": schedule})
+    train(Request(Variant.NEUMF_END, short, tmp_path / "dense"), data)
+    monkeypatch.setattr(optimizers, "_SPARSE_FROM", 1)
+    train(Request(Variant.NEUMF_END, short, tmp_path / "by-row"), data)
+    dense, by_row = (open_checkpoint(tmp_path / name).weights for name in ("dense", "by-row"))
+    for name, array in dense.items():
+        np.testing.assert_allclose(array, by_row[name], atol=1e-4)
+    train(Request(Variant.NEUMF_END, quick, tmp_path / "whole"), data)
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, 2)
+        with pytest.raises(InterruptedWorkError):
+            train(Request(Variant.NEUMF_END, quick, tmp_path / "broken"), data)
+    train(Request(Variant.NEUMF_END, quick, tmp_path / "broken", resume=True), data)
+    assert _weights(tmp_path / "whole") == _weights(tmp_path / "broken")
+
+
+def test_the_learning_rate_decays_and_starts_anew_with_parents(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    monkeypatch.setattr(Optimizers, "set_rate", lambda _, rate: rates.append(rate))
+    schedule = QUICK.schedule.model_copy(update={"decay": 0.5, "epochs": 3})
+    recipe = QUICK.model_copy(update={"schedule": schedule})
+    train(Request(Variant.NEUMF_PRE, recipe, tmp_path / "c"), data)
+    assert rates[-3:] == [0.02, 0.01, 0.005]
