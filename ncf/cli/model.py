@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ncf.cli.output import AsJson, show
+from ncf.cli.output import AsJson, print_json, show
 from ncf.devices import Device
 from ncf.errors import CapabilityError, UsageError
 from ncf.models.kinds import Variant
@@ -58,16 +58,15 @@ def train(
     recipe = load_recipe(config, model) if config else default_recipe(model)
     request = Request(model, recipe, out, resume, _torch_device(device), Parents(gmf, mlp))
     found = train_variant(request, open_data(data))
-    show(
-        {
-            "checkpoint": str(out),
-            "validation_HR@10": found["hr"],
-            "validation_NDCG@10": found["ndcg"],
-            "best_epoch": found["best_epoch"],
-            "digest": found["digest"],
-        },
-        as_json=as_json,
-    )
+    if as_json:
+        print_json({"checkpoint": str(out), **found})
+        return
+    figures = {
+        f"validation {name}@{found['k']} ({found['protocol']})": found[name.lower()]
+        for name in ("HR", "NDCG")
+    }
+    rest = {name: found[name] for name in ("best_epoch", "digest")}
+    show({"checkpoint": str(out), **figures, **rest}, as_json=False)
 
 
 def evaluate(

@@ -24,6 +24,7 @@ from ncf.models.scorer import scorer
 from ncf.progress import report
 from ncf.training.checkpoint import Trained, write_checkpoint
 from ncf.training.epoch import Samples, train_epoch
+from ncf.training.plot import try_to_draw
 from ncf.training.recipe import Recipe, Schedule
 from ncf.training.state import Learning, Progress, load_state, save_state
 
@@ -143,7 +144,8 @@ class Stage:
                 self._take_into_average()
                 row = self._validate(loss)
                 save_state(state, self.progress, self._learning(), self._identity)
-                note = f"loss {loss:.4f}  HR {row['hr']:.4f}  NDCG {row['ndcg']:.4f}"
+                figures = f"HR@{_K} {row['hr']:.4f}  NDCG@{_K} {row['ndcg']:.4f} (sampled)"
+                note = f"loss {loss:.4f}  {figures}"
                 bar.advance(0, note)
                 seconds = time.monotonic() - started
                 logger.info("%s epoch %d: %s  %.1f s", label, self.progress.epoch, note, seconds)
@@ -152,7 +154,7 @@ class Stage:
         """Write the best epoch so far as a checkpoint; returns its figures and digest."""
         best = self.progress.best_row
         validation = {name: best[name] for name in ("hr", "ndcg")}
-        validation["best_epoch"] = self.progress.best_epoch
+        validation |= {"protocol": "sampled", "k": _K, "best_epoch": self.progress.best_epoch}
         document = {
             "variant": self._request.variant.value,
             "recipe": self._request.recipe.model_dump(),
@@ -162,7 +164,9 @@ class Stage:
         }
         history = self.progress.history
         weights = self.progress.best
-        trained = Trained(self._architecture, weights, history, document)
+        variant = self._request.variant.value
+        picture = try_to_draw(history, variant, self.progress.best_epoch, _K)
+        trained = Trained(self._architecture, weights, history, document, picture)
         digest = write_checkpoint(out, trained, self._data)
         return {**validation, "digest": digest}
 
