@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from ncf.cli import batch, data, model, serve, serving
+from ncf.cli import batch, data, evaluate, model, serve, serving
 from ncf.errors import NcfError
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(batch.app, name="batch")
 app.command("train")(model.train)
-app.command("evaluate")(model.evaluate)
+app.command("evaluate")(evaluate.evaluate)
 app.command("export")(model.export)
 app.command("recommend")(serving.recommend)
 app.command("serve")(serve.serve)

@@ -1,6 +1,5 @@
-"""``ncf train``, ``ncf evaluate``, ``ncf export``: what needs torch."""
+"""``ncf train`` and ``ncf export``: what makes models."""
 
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,13 +14,6 @@ from ncf.policies import ColdUser
 
 Data = Annotated[Path, typer.Option(help="Folder that 'ncf data prepare' made.")]
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder that 'ncf train' made.")]
-
-
-class Protocol(StrEnum):
-    """What a test case's positive is ranked against."""
-
-    SAMPLED = "sampled"
-    FULL = "full"
 
 
 class Target(StrEnum):
@@ -56,7 +48,7 @@ def train(
     if model is not Variant.NEUMF_PRE and (gmf or mlp):
         raise UsageError("--gmf and --mlp are for --model neumf-pre")
     recipe = load_recipe(config, model) if config else default_recipe(model)
-    request = Request(model, recipe, out, resume, _torch_device(device), Parents(gmf, mlp))
+    request = Request(model, recipe, out, resume, torch_device(device), Parents(gmf, mlp))
     found = train_variant(request, open_data(data))
     if as_json:
         print_json({"checkpoint": str(out), **found})
@@ -67,34 +59,6 @@ def train(
     }
     rest = {name: found[name] for name in ("best_epoch", "digest")}
     show({"checkpoint": str(out), **figures, **rest}, as_json=False)
-
-
-def evaluate(
-    checkpoint: CheckpointFolder,
-    data: Data,
-    protocol: Annotated[Protocol, typer.Option(help="Ranked against.")] = Protocol.SAMPLED,
-    k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
-    as_json: AsJson = False,
-) -> None:
-    """Hit ratio and NDCG at K on the test part, with standard errors.
-
-    Example: ncf evaluate --checkpoint checkpoints/gmf --data data/ml-100k --protocol sampled -k 10
-    """
-    from ncf.data.prepared import open_data
-    from ncf.evaluation.protocols import full, sampled
-    from ncf.models.scorer import scorer
-    from ncf.training.checkpoint import open_checkpoint
-
-    trained = open_checkpoint(checkpoint)
-    prepared = open_data(data)
-    trained.require_data(prepared)
-    score = scorer(trained.model().to(_torch_device(device)))
-    if protocol is Protocol.SAMPLED:
-        metrics = sampled(score, prepared.test, k)
-    else:
-        metrics = full(score, prepared.test.positives, prepared.known(), k)
-    show(asdict(metrics), as_json=as_json)
 
 
 def export(
@@ -138,7 +102,14 @@ def export(
     show(report, as_json=as_json)
 
 
-def _torch_device(device: Device) -> str:
+def torch_device(device: Device) -> str:
+    """Tell PyTorch's name of a device.
+
+    Raises
+    ------
+    CapabilityError
+        CUDA was asked for and cannot be had.
+    """
     import torch
 
     available = torch.cuda.is_available()

@@ -94,8 +94,26 @@ def test_evaluate_prints_the_same_figures_each_time(home: Path, protocol: str) -
     words = f"evaluate --checkpoint checkpoints/pre --data data/mine --protocol {protocol} -k 5"
     first, second = (json.loads(ncf(*words.split(), "--json", cwd=home).stdout) for _ in range(2))
     assert first == second
-    assert (first["protocol"], first["k"], first["cases"]) == (protocol, 5, 40)
-    assert 0 < first["ndcg"] <= first["hr"] <= 1
+    assert (first["protocol"], first["cases"]) == (protocol, 40)
+    (row,) = first["metrics"]
+    assert row["k"] == 5
+    assert 0 < row["mrr"] <= row["ndcg"] <= row["hr"] <= 1
+
+
+def test_evaluate_takes_several_lengths_and_names_the_protocol_of_each_figure(home: Path) -> None:
+    words = "evaluate --checkpoint checkpoints/pre --data data/mine -k 20 -k 5 -k 5"
+    for protocol, names in (("sampled", ["HR", "NDCG", "MRR"]), ("full", ["HR", "recall"])):
+        text = ncf(*words.split(), "--protocol", protocol, cwd=home).stdout
+        for name in names:
+            assert re.findall(rf"^{name}@(\d+) \({protocol}\) ", text, re.MULTILINE) == ["5", "20"]
+    assert re.search(r"^coverage@5 \(full\) ", text, re.MULTILINE)
+
+
+def test_train_says_that_its_validation_is_sampled(home: Path, tmp_path: Path) -> None:
+    words = f"train --data data/mine --model gmf --config quick.toml --out {tmp_path / 'c'}"
+    assert "validation HR@10 (sampled)" in ncf(*words.split(), cwd=home).stdout
+    found = json.loads(ncf(*words.split(), "--json", cwd=home).stdout)
+    assert (found["protocol"], found["k"]) == ("sampled", 10)
 
 
 def test_recommend_prints_history_and_titles_and_agrees_with_the_table(home: Path) -> None:
@@ -179,6 +197,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         ("train --data d --model gmf --out c --config none.toml", "none.toml: no such file"),
         ("train --data d --model gmf --out c --gmf x", "--model neumf-pre"),
         ("evaluate --checkpoint none --data none", "none: not a checkpoint"),
+        ("evaluate --checkpoint none --data none -k x", "'x'"),
         ("export --checkpoint none --data none --target x", "'x'"),
         ("batch --bundle none", "none: not a bundle"),
         ("batch --bundle none -k 0", "k = 0"),
