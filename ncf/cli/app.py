@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from ncf.cli import batch, data, evaluate, model, serve, serving
+from ncf.cli import batch, compare, data, evaluate, model, serve, serving
 from ncf.errors import NcfError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(batch.app, name="batch")
 app.command("train")(model.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("export")(model.export)
 app.command("recommend")(serving.recommend)
 app.command("serve")(serve.serve)

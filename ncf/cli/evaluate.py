@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ncf.data.prepared import PreparedData
     from ncf.training.checkpoint import Checkpoint
 
-_TITLES = {
+TITLES = {
     "hr": "HR",
     "ndcg": "NDCG",
     "recall": "recall",
@@ -106,7 +106,7 @@ def readable(document: Mapping[str, Any]) -> dict[str, Any]:
     protocol, rows = document["protocol"], document["metrics"]
     lines = {name: value for name, value in document.items() if name != "metrics"}
     for row in rows:
-        for name, title in _TITLES.items():
+        for name, title in TITLES.items():
             if name in row:
                 error = f" ± {row[f'{name}_se']:.4f}" if f"{name}_se" in row else ""
                 lines[at_k(title, row["k"], protocol)] = f"{row[name]:.4f}{error}"
