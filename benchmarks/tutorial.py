@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     data = open_data(arguments.data)
+    print("HR and NDCG are sampled: against each case's 99 negatives")
     print("model  epoch  HR@10   tutorial  difference  NDCG@10  seconds (train + test)")
     for kind in arguments.model:
         architecture = Architecture(kind, len(data.users), len(data.items), 32, 3)

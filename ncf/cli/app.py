@@ -50,7 +50,8 @@ class _CurrentStderr:
 def main() -> None:
     """Run the command line; exits 0 done, 2 wrong usage or bad input, 1 a fault of ours."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_CurrentStderr())
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # our own errors say what failed
+    for library in ("urllib3", "matplotlib"):
+        logging.getLogger(library).setLevel(logging.ERROR)  # our own lines say what failed
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -149,7 +149,7 @@ def _print(document: Mapping[str, Any]) -> None:
     say(f"{cases:,} cases of {users:,} users; intervals of 95 %, paired bootstrap over users")
     for name in _COMPARED:
         title = at_k(TITLES[name], document["k"], document["protocol"])
-        table = Table("#", title, "interval", "minus #1", "interval of the difference")
+        table = Table("#", title, "interval", "minus #1", "its interval")
         for number, figure in enumerate((model[name] for model in models), 1):
             difference = "" if figure["difference"] is None else f"{figure['difference']:+.4f}"
             table.add_row(

@@ -112,8 +112,9 @@ def worth(
         Float64 arrays of shape ``(n,)``, in [0, 1].
     """
     hit = hit[:, :k]
-    best = np.minimum(relevant, k)
-    discounts = 1 / np.log2(np.arange(2, 2 + max(hit.shape[1], best.max(initial=1))))
+    most = max(hit.shape[1], int(relevant.max(initial=1)))
+    best = np.minimum(relevant, min(k, most))  # K may be more than an int64 holds
+    discounts = 1 / np.log2(np.arange(2, most + 2))
     ideal = np.cumsum(discounts)[best - 1]
     count = hit.sum(axis=1).astype(np.float64)
     any_hit = count > 0

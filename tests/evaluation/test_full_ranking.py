@@ -134,7 +134,7 @@ def test_every_figure_is_what_its_definition_gives(
                 assert {**document, **row}[name] == pytest.approx(value, abs=1e-12), name
 
 
-@pytest.mark.parametrize("k", [1, 7, 30, 1000])
+@pytest.mark.parametrize("k", [1, 7, 30, 1000, 10**30])
 def test_the_graphs_lists_give_the_figures_of_the_plain_formula(
     k: int, checkpoint: Checkpoint, data: PreparedData
 ) -> None:
