@@ -1,6 +1,5 @@
 """Plot time a user and the graph's size against the catalogue, from what benchmarks.screen wrote.
 
-pip install -e '.[bench]'
 python -m benchmarks.screen --checkpoint ... --data ... --items 3500 35000 350000 --rows rows.json
 python -m benchmarks.growth_plot rows.json --out docs/growth.png
 """

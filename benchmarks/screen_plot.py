@@ -3,7 +3,6 @@
 Recall is that of the choosing users' exact lists of ten, by where the best items stand in the
 guess: what the graph would find with so many candidates.
 
-    pip install -e '.[bench]'
     python -m benchmarks.screen_plot --out docs/screening.png \
         'NeuMF, ML-100K' checkpoints/neumf-end data/ml-100k
 """

@@ -68,7 +68,7 @@ CHECKPOINT = Kind(
     "config.json",
     1,
     "make it with 'ncf train'",
-    r"model\.safetensors|history\.json|(users|items)\.parquet",
+    r"model\.safetensors|history\.json|training\.png|(users|items)\.parquet",
 )
 BUNDLE = Kind(
     "bundle",

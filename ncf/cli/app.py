@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from ncf.cli import batch, data, model, serve, serving, tune
+from ncf.cli import batch, compare, data, evaluate, model, serve, serving, tune
 from ncf.errors import NcfError
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,8 @@ app.add_typer(data.app, name="data")
 app.add_typer(batch.app, name="batch")
 app.command("train")(model.train)
 app.command("tune")(tune.tune)
-app.command("evaluate")(model.evaluate)
+app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("export")(model.export)
 app.command("recommend")(serving.recommend)
 app.command("serve")(serve.serve)
@@ -50,7 +51,8 @@ class _CurrentStderr:
 def main() -> None:
     """Run the command line; exits 0 done, 2 wrong usage or bad input, 1 a fault of ours."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_CurrentStderr())
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # our own errors say what failed
+    for library in ("urllib3", "matplotlib"):
+        logging.getLogger(library).setLevel(logging.ERROR)  # our own lines say what failed
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -1,14 +1,13 @@
-"""``ncf train``, ``ncf evaluate``, ``ncf export``: what needs torch."""
+"""``ncf train`` and ``ncf export``: what makes models."""
 
 import logging
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ncf.cli.output import AsJson, show
+from ncf.cli.output import AsJson, print_json, show
 from ncf.devices import Device
 from ncf.errors import CapabilityError, UsageError
 from ncf.models.kinds import Variant
@@ -17,13 +16,6 @@ from ncf.training.names import Named
 
 Data = Annotated[Path, typer.Option(help="Folder that 'ncf data prepare' made.")]
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder that 'ncf train' made.")]
-
-
-class Protocol(StrEnum):
-    """What a test case's positive is ranked against."""
-
-    SAMPLED = "sampled"
-    FULL = "full"
 
 
 class Target(StrEnum):
@@ -78,44 +70,15 @@ def train(
         found = train_variant(request, open_data(data))
     if not ranks.leads:
         return
-    show(
-        {
-            "checkpoint": str(out),
-            "validation_HR@10": found["hr"],
-            "validation_NDCG@10": found["ndcg"],
-            "best_epoch": found["best_epoch"],
-            "digest": found["digest"],
-        },
-        as_json=as_json,
-    )
-
-
-def evaluate(
-    checkpoint: CheckpointFolder,
-    data: Data,
-    protocol: Annotated[Protocol, typer.Option(help="Ranked against.")] = Protocol.SAMPLED,
-    k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
-    as_json: AsJson = False,
-) -> None:
-    """Hit ratio and NDCG at K on the test part, with standard errors.
-
-    Example: ncf evaluate --checkpoint checkpoints/gmf --data data/ml-100k --protocol sampled -k 10
-    """
-    from ncf.data.prepared import open_data
-    from ncf.evaluation.protocols import full, sampled
-    from ncf.models.scorer import group_scorer, scorer
-    from ncf.training.checkpoint import open_checkpoint
-
-    trained = open_checkpoint(checkpoint)
-    prepared = open_data(data)
-    trained.require_data(prepared)
-    network = trained.model().to(torch_device(device))
-    if protocol is Protocol.SAMPLED:
-        metrics = sampled(group_scorer(network), prepared.test, k)
-    else:
-        metrics = full(scorer(network), prepared.test.positives, prepared.known(), k)
-    show(asdict(metrics), as_json=as_json)
+    if as_json:
+        print_json({"checkpoint": str(out), **found})
+        return
+    figures = {
+        f"validation {name}@{found['k']} ({found['protocol']})": found[name.lower()]
+        for name in ("HR", "NDCG")
+    }
+    rest = {name: found[name] for name in ("best_epoch", "digest")}
+    show({"checkpoint": str(out), **figures, **rest}, as_json=False)
 
 
 def export(
@@ -160,7 +123,13 @@ def export(
 
 
 def torch_device(device: Device) -> str:
-    """Tell where PyTorch computes, as it names it."""
+    """Tell PyTorch's name of a device.
+
+    Raises
+    ------
+    CapabilityError
+        CUDA was asked for and cannot be had.
+    """
     import torch
 
     available = torch.cuda.is_available()

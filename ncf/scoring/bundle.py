@@ -84,7 +84,7 @@ class Bundle:
         """``user[n] int64, item[n] int64 -> logit[n] float32``."""
         return self.path / SCORE_GRAPH
 
-    def topk_graph(self, device: Device) -> Path:
+    def topk_graph(self, device: Device) -> Path | bytes:
         """User rows, seen pairs and k to item indices and logits, in the form for a device.
 
         On a CPU a loop over users keeps the tower in the cache; on CUDA that would be thousands

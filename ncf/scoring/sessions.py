@@ -19,14 +19,14 @@ _NO_CUDA = "its CUDA provider does not load here, or cannot run all of the graph
 
 
 def open_session(
-    graph: Callable[[Device], Path], device: Device, threads: int = 0
+    graph: Callable[[Device], Path | bytes], device: Device, threads: int = 0
 ) -> ort.InferenceSession:
     """Open the form of a graph that suits a device.
 
     Parameters
     ----------
     graph : callable
-        Path of the graph for ``Device.CPU`` or ``Device.CUDA``.
+        Path or bytes of the graph for ``Device.CPU`` or ``Device.CUDA``.
     device : Device
         ``auto`` takes CUDA where it really loads, else the CPU, and logs why.
     threads : int

@@ -24,6 +24,7 @@ from ncf.models.networks import Network
 
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.json"
+PICTURE_FILE = "training.png"
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -96,12 +97,17 @@ class Trained:
         A row an epoch.
     document : dict
         Variant, recipe, validation metrics, parents; JSON values.
+    picture : bytes or None
+        PNG of the history. It is sealed as every file is, so that the checkpoint's digest covers
+        it: a sealed folder holds nothing that its digest does not vouch for, and the same history
+        is drawn to the same bytes.
     """
 
     architecture: Architecture
     weights: Weights
     history: list[dict[str, Any]]
     document: dict[str, Any]
+    picture: bytes | None = None
 
 
 def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
@@ -132,7 +138,11 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
         (folder / WEIGHTS_FILE).write_bytes(save(trained.weights))
         write_id_table(folder / USERS_FILE, data.users, Columns.USER_ID)
         write_id_table(folder / ITEMS_FILE, data.items, Columns.ITEM_ID)
-        (folder / HISTORY_FILE).write_bytes(canonical_json({"epochs": trained.history}))
+        (folder / HISTORY_FILE).write_bytes(
+            canonical_json({"protocol": "sampled", "epochs": trained.history})
+        )
+        if trained.picture is not None:
+            (folder / PICTURE_FILE).write_bytes(trained.picture)
         return seal(folder, CHECKPOINT, described)
 
 

@@ -25,6 +25,7 @@ from ncf.progress import Reporter, report
 from ncf.training.checkpoint import Trained, write_checkpoint
 from ncf.training.epoch import Learner, Samples, train_epoch
 from ncf.training.optimizers import Optimizers
+from ncf.training.plot import try_to_draw
 from ncf.training.ranks import ALONE, Ranks
 from ncf.training.recipe import Recipe
 from ncf.training.state import Learning, Progress, load_state, save_state
@@ -175,7 +176,8 @@ class Stage:
                 row = self._validate(loss)
                 if state is not None and self._ranks.leads:
                     save_state(state, self.progress, self._learning(), self._identity)
-                note = f"loss {loss:.4f}  HR {row['hr']:.4f}  NDCG {row['ndcg']:.4f}"
+                figures = f"HR@{_K} {row['hr']:.4f}  NDCG@{_K} {row['ndcg']:.4f} (sampled)"
+                note = f"loss {loss:.4f}  {figures}"
                 bar.advance(0, note)
                 seconds = time.monotonic() - started
                 logger.info("%s epoch %d: %s  %.1f s", label, self.progress.epoch, note, seconds)
@@ -200,7 +202,7 @@ class Stage:
         """
         best = self.progress.best_row
         validation = {name: best[name] for name in ("hr", "ndcg")}
-        validation["best_epoch"] = self.progress.best_epoch
+        validation |= {"protocol": "sampled", "k": _K, "best_epoch": self.progress.best_epoch}
         document = {
             "variant": self._request.variant.value,
             "recipe": self._request.recipe.model_dump(),
@@ -213,7 +215,9 @@ class Stage:
             return validation
         history = self.progress.history
         weights = self.progress.best
-        trained = Trained(self._architecture, weights, history, document)
+        variant = self._request.variant.value
+        picture = try_to_draw(history, variant, self.progress.best_epoch, _K)
+        trained = Trained(self._architecture, weights, history, document, picture)
         digest = write_checkpoint(out, trained, self._data)
         return {**validation, "digest": digest}
 

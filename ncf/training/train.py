@@ -37,7 +37,8 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``best_epoch``, validation ``hr`` and ``ndcg``, and the checkpoint's ``digest``.
+        ``best_epoch``, validation ``hr`` and ``ndcg`` with their ``protocol`` and ``k``, and the
+        checkpoint's ``digest``.
 
     Raises
     ------

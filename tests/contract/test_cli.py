@@ -39,6 +39,7 @@ COMMANDS = [
     "data prepare",
     "train",
     "evaluate",
+    "compare",
     "export",
     "batch",
     "batch show",
@@ -94,8 +95,49 @@ def test_evaluate_prints_the_same_figures_each_time(home: Path, protocol: str) -
     words = f"evaluate --checkpoint checkpoints/pre --data data/mine --protocol {protocol} -k 5"
     first, second = (json.loads(ncf(*words.split(), "--json", cwd=home).stdout) for _ in range(2))
     assert first == second
-    assert (first["protocol"], first["k"], first["cases"]) == (protocol, 5, 40)
-    assert 0 < first["ndcg"] <= first["hr"] <= 1
+    assert (first["protocol"], first["cases"]) == (protocol, 40)
+    (row,) = first["metrics"]
+    assert row["k"] == 5
+    assert 0 < row["mrr"] <= row["ndcg"] <= row["hr"] <= 1
+
+
+def test_evaluate_takes_several_lengths_and_names_the_protocol_of_each_figure(home: Path) -> None:
+    words = "evaluate --checkpoint checkpoints/pre --data data/mine -k 20 -k 5 -k 5"
+    for protocol, names in (("sampled", ["HR", "NDCG", "MRR"]), ("full", ["HR", "recall"])):
+        text = ncf(*words.split(), "--protocol", protocol, cwd=home).stdout
+        for name in names:
+            assert re.findall(rf"^{name}@(\d+) \({protocol}\) ", text, re.MULTILINE) == ["5", "20"]
+    assert re.search(r"^coverage@5 \(full\) ", text, re.MULTILINE)
+
+
+def test_compare_shows_models_side_by_side(home: Path) -> None:
+    train = f"train --data data/mine --model gmf --config quick.toml --out {home / 'g'}"
+    ncf(*train.split(), cwd=home)
+    words = ["compare", "checkpoints/pre", "g", "g", "--data", "data/mine", "-k", 5]
+    for protocol in ("sampled", "full"):
+        evaluate = f"evaluate --checkpoint g --data data/mine -k 5 --protocol {protocol} --json"
+        alone = json.loads(ncf(*evaluate.split(), cwd=home).stdout)["metrics"][0]
+        found = json.loads(ncf(*words, "--protocol", protocol, "--json", cwd=home).stdout)
+        assert (found["protocol"], found["k"], found["users"]) == (protocol, 5, 40)
+        assert [model["variant"] for model in found["models"]] == ["neumf-pre", "gmf", "gmf"]
+        reference, one, other = found["models"]
+        assert one == other
+        assert one["hr"]["mean"] == pytest.approx(alone["hr"])
+        assert one["ndcg"]["mean"] == pytest.approx(alone["ndcg"])
+        difference = one["hr"]["mean"] - reference["hr"]["mean"]
+        assert one["hr"]["difference"] == pytest.approx(difference)
+        assert found["overlap"]["common"][1][2] == found["overlap"]["average"][1][2] == 1
+        assert 0 < found["overlap"]["common"][0][1] < 1
+        text = ncf(*words, "--protocol", protocol, cwd=home).stdout
+        assert f"HR@5 ({protocol})" in text
+        assert max(map(len, text.splitlines())) <= 80
+
+
+def test_train_says_that_its_validation_is_sampled(home: Path, tmp_path: Path) -> None:
+    words = f"train --data data/mine --model gmf --config quick.toml --out {tmp_path / 'c'}"
+    assert "validation HR@10 (sampled)" in ncf(*words.split(), cwd=home).stdout
+    found = json.loads(ncf(*words.split(), "--json", cwd=home).stdout)
+    assert (found["protocol"], found["k"]) == ("sampled", 10)
 
 
 def test_recommend_prints_history_and_titles_and_agrees_with_the_table(home: Path) -> None:
@@ -179,6 +221,10 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         ("train --data d --model gmf --out c --config none.toml", "none.toml: no such file"),
         ("train --data d --model gmf --out c --gmf x", "--model neumf-pre"),
         ("evaluate --checkpoint none --data none", "none: not a checkpoint"),
+        ("evaluate --checkpoint none --data none -k x", "valid int"),
+        ("compare none --data none", "none: not a checkpoint"),
+        ("compare --data none", "checkpoints"),
+        ("compare none --data none -k 0", "-k 0 is less than 1"),
         ("export --checkpoint none --data none --target x", "'x'"),
         ("batch --bundle none", "none: not a bundle"),
         ("batch --bundle none -k 0", "k = 0"),
@@ -204,6 +250,8 @@ def test_a_checkpoint_of_other_data_is_refused_naming_both_digests(home: Path) -
     for command in ("evaluate", "export"):
         line = refused(command, "--checkpoint", "checkpoints/pre", "--data", "data/other", cwd=home)
         assert re.search(r"trained on data \w{12}, given is data \w{12}", line)
+    line = refused("compare", "checkpoints/pre", "--data", "data/other", cwd=home)
+    assert re.search(r"pre: trained on data \w{12}, given is data \w{12}", line)
 
 
 def test_cuda_asked_for_and_missing_is_refused(home: Path) -> None:

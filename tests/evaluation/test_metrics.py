@@ -9,8 +9,8 @@ from ncf.data.interactions import Interactions
 from ncf.data.prepared import Cases
 from ncf.errors import UsageError
 from ncf.evaluation import protocols
-from ncf.evaluation.metrics import pessimistic_ranks, summarise
-from ncf.evaluation.protocols import full, sampled
+from ncf.evaluation.metrics import Ranks, pessimistic_ranks, summarise
+from ncf.evaluation.protocols import sampled
 from ncf.models.scorer import Indices
 
 
@@ -32,7 +32,7 @@ def _slow(rank: int, k: int) -> tuple[float, float]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
-def test_both_protocols_agree_with_a_slow_oracle(seed: int, k: int) -> None:
+def test_the_sampled_protocol_agrees_with_a_slow_oracle(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     n_users, n_items = int(rng.integers(1, 6)), int(rng.integers(2, 12))
     # Few distinct values, so that ties abound.
@@ -46,7 +46,7 @@ def test_both_protocols_agree_with_a_slow_oracle(seed: int, k: int) -> None:
     unseen = [sorted(set(range(n_items)) - seen[u]) for u in range(n_users)]
     width = n_items
     negatives = np.full((len(positives), width), -1, np.int32)
-    hits, gains, left_out = [], [], 0
+    hits, gains, reciprocals, left_out = [], [], [], 0
     for case, (user, item) in enumerate(zip(positives.users, positives.items, strict=True)):
         rivals = unseen[user]
         negatives[case, : len(rivals)] = rivals
@@ -57,22 +57,15 @@ def test_both_protocols_agree_with_a_slow_oracle(seed: int, k: int) -> None:
         hit, gain = _slow(rank, k)
         hits.append(hit)
         gains.append(gain)
-    # Against all unseen items as the sampled ones, both protocols must say the same.
+        reciprocals.append(1 / rank if rank <= k else 0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocols, "_SCORES_AT_ONCE", 2 * n_items)  # two users a block
         patch.setattr(protocols, "_CASES_AT_ONCE", 3)
-        results = (
-            sampled(Table(logits), Cases(positives, negatives), k),
-            full(Table(logits), positives, known, k),
-        )
-    for metrics in (
-        *results,
-        sampled(Table(logits), Cases(positives, negatives), k),
-        full(Table(logits), positives, known, k),
-    ):
+        in_parts = sampled(Table(logits), Cases(positives, negatives), k)
+    for metrics in (in_parts, sampled(Table(logits), Cases(positives, negatives), k)):
         assert (metrics.cases, metrics.unranked) == (len(hits), left_out)
         assert metrics.hr == pytest.approx(np.mean(hits) if hits else 0)
         assert metrics.ndcg == pytest.approx(np.mean(gains) if gains else 0)
+        assert metrics.mrr == pytest.approx(np.mean(reciprocals) if reciprocals else 0)
 
 
 def test_a_model_that_gives_every_item_the_same_score_gets_nothing() -> None:
@@ -91,7 +84,7 @@ def test_nan_cannot_flatter() -> None:
 
 def test_one_case_a_user_has_the_textbook_standard_error() -> None:
     ranks = np.array([1, 20, 20, 1, 20])
-    metrics = summarise("sampled", ranks, np.arange(5), 10)
+    metrics = summarise(Ranks(ranks, np.arange(5)), 10)
     values = np.array([1.0, 0, 0, 1, 0])
     assert metrics.hr == pytest.approx(0.4)
     assert metrics.hr_se == pytest.approx(values.std() / math.sqrt(5))
@@ -99,8 +92,8 @@ def test_one_case_a_user_has_the_textbook_standard_error() -> None:
 
 def test_cases_of_one_user_do_not_count_as_independent() -> None:
     ranks = np.array([1, 1, 20, 20])
-    apart = summarise("sampled", ranks, np.arange(4), 10)
-    together = summarise("sampled", ranks, np.array([0, 0, 1, 1]), 10)
+    apart = summarise(Ranks(ranks, np.arange(4)), 10)
+    together = summarise(Ranks(ranks, np.array([0, 0, 1, 1])), 10)
     assert together.hr_se == pytest.approx(apart.hr_se * math.sqrt(2))
 
 
@@ -111,4 +104,4 @@ def test_no_case_and_k_of_zero_are_refused() -> None:
     with pytest.raises(UsageError, match="no case"):
         sampled(table, Cases(nothing, np.empty((0, 9), np.int32)), 10)
     with pytest.raises(UsageError, match="less than 1"):
-        full(table, one, one, 0)
+        sampled(table, Cases(one, np.ones((1, 1), np.int32)), 0)

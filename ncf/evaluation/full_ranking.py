@@ -1,0 +1,215 @@
+"""The full protocol: every user's top-K of the whole catalogue against the user's test items.
+
+A user's candidates are all items but those of the user's training and validation pairs; what is
+relevant are the test items. Figures are means over users who have both a relevant candidate and
+another, with standard errors over users. Lists are the batch job's: ties stand by ascending index.
+
+Source: Krichene and Rendle, "On sampled metrics for item recommendation", KDD 2020, who show that
+figures over sampled items may order models otherwise than these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from ncf.data.prepared import PreparedData
+from ncf.errors import UsageError
+from ncf.evaluation.lists import Lists, Rank, Users, hits, stream, worth
+from ncf.evaluation.metrics import check_length, mean_and_error
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The users who are asked, among how many candidates, and what they should get.
+
+    Parameters
+    ----------
+    users : int64 array of shape (n,)
+        User indices, ascending.
+    relevant : sparse array of shape (n, items)
+        Its entries are the users' test items.
+    candidates : int64 array of shape (n,)
+        Count of each user's candidates.
+    known : sparse array of shape (all users, items)
+        Its entries are the training and validation pairs, which nobody gets.
+    unranked : int
+        Users left out although they have a test item: each of their candidates is relevant, so
+        that every list would be perfect, or none is.
+    untested : int
+        Users without a test item.
+    """
+
+    users: Users
+    relevant: sparse.csr_array
+    candidates: npt.NDArray[np.int64]
+    known: sparse.csr_array
+    unranked: int
+    untested: int
+
+    @classmethod
+    def of(cls, data: PreparedData) -> "Panel":
+        """Find out who can be asked.
+
+        Raises
+        ------
+        UsageError
+            Nobody can.
+        """
+        known = data.train.join(data.validation.positives).csr()
+        test = data.test.positives.csr()
+        # A test item may be a training item too, in triples that others split.
+        relevant = sparse.csr_array(test - test.multiply(known))
+        relevant.eliminate_zeros()
+        wanted = np.diff(relevant.indptr).astype(np.int64)
+        candidates = known.shape[1] - np.diff(known.indptr).astype(np.int64)
+        ranked = (wanted > 0) & (candidates > wanted)
+        tested = np.diff(test.indptr) > 0
+        if not tested.any():
+            raise UsageError("the data has no case to evaluate", remedy="prepare more interactions")
+        if not ranked.any():
+            raise UsageError(
+                "nothing to rank: no user has both a test item and another unseen item",
+                remedy="prepare more interactions",
+            )
+        users = np.flatnonzero(ranked)
+        return cls(
+            users,
+            sparse.csr_array(relevant[users]),
+            candidates[users],
+            known,
+            int(np.count_nonzero(tested & ~ranked)),
+            int(np.count_nonzero(~tested)),
+        )
+
+    def wanted(self, part: slice = slice(None)) -> npt.NDArray[np.int64]:
+        """Count each user's relevant items."""
+        counts: npt.NDArray[np.int64] = np.diff(self.relevant.indptr).astype(np.int64)[part]
+        return counts
+
+
+@dataclass(frozen=True)
+class FullMetrics:
+    """Figures of one model by the full protocol.
+
+    Parameters
+    ----------
+    protocol : str
+        Always ``"full"``; sampled figures are not comparable.
+    users, cases : int
+        Users averaged, and their relevant items together.
+    unranked, untested : int
+        Users left out: see :class:`Panel`.
+    metrics : list of dict
+        For each length ``k``: ``hr``, ``ndcg``, ``recall``, ``mrr``, ``precision`` (see
+        :func:`ncf.evaluation.lists.worth`) and ``novelty``, means over users, each with its
+        standard error as ``NAME_se``; ``coverage``; and ``short_lists``, the count of users with
+        fewer than K candidates.
+    """
+
+    protocol: str
+    users: int
+    cases: int
+    unranked: int
+    untested: int
+    metrics: list[dict[str, Any]]
+
+
+def full(rank: Rank, data: PreparedData, panel: Panel, lengths: Sequence[int]) -> FullMetrics:
+    """Evaluate a model's lists.
+
+    Parameters
+    ----------
+    rank : Rank
+        Gives users their top-K of all items but the panel's ``known``.
+    data : PreparedData
+        Gives the popularity of items in training.
+    panel : Panel
+        Of the same data.
+    lengths : sequence of int
+        K, one or several.
+
+    Raises
+    ------
+    UsageError
+        A length is less than 1.
+    """
+    check_length(*lengths)
+    n_items = len(data.items)
+    information = self_information(data)
+    values = {k: _Values(panel.users.size, n_items) for k in lengths}
+    longest = min(max(lengths), n_items)
+    for block in stream((rank,), panel.users, longest):
+        (lists,) = block.lists
+        hit = hits(lists, sparse.csr_array(panel.relevant[block.part]))
+        for k, collected in values.items():
+            of_users = worth(hit, panel.wanted(block.part), k)
+            of_users["novelty"] = novelty(lists[:, :k], information)
+            collected.add(block.part, lists[:, :k], of_users)
+    return FullMetrics(
+        "full",
+        panel.users.size,
+        int(panel.wanted().sum()),
+        panel.unranked,
+        panel.untested,
+        [
+            {"k": k, **each.row(), "short_lists": int(np.count_nonzero(panel.candidates < k))}
+            for k, each in values.items()
+        ],
+    )
+
+
+class _Values:
+    """Figures of each user, and the items listed for any, for lists of one length."""
+
+    def __init__(self, n_users: int, n_items: int) -> None:
+        self._n_users = n_users
+        self._of_users: dict[str, Floats] = {}
+        self._listed = np.zeros(n_items, np.bool_)
+
+    def add(self, part: slice, lists: Lists, of_users: dict[str, Floats]) -> None:
+        for name, values in of_users.items():
+            self._of_users.setdefault(name, np.zeros(self._n_users))[part] = values
+        self._listed[lists[lists >= 0]] = True
+
+    def row(self) -> dict[str, float]:
+        """Means over users and standard errors; and the share of the catalogue listed for any."""
+        row: dict[str, float] = {}
+        everyone = np.arange(self._n_users)
+        for name, values in self._of_users.items():
+            row[name], row[f"{name}_se"] = mean_and_error(values, everyone)
+        return {**row, "coverage": float(self._listed.mean())}
+
+
+def self_information(data: PreparedData) -> Floats:
+    """How surprising it is that a user has each item, in bits, float64 of shape ``(items,)``.
+
+    ``-log2(n / users)``, with n the users who have the item in training, of all users. An item
+    without a training pair counts as one that a single user has: its surprise would be infinite.
+
+    Source: Zhou et al., "Solving the apparent diversity-accuracy dilemma of recommender systems",
+    PNAS 107(10), 2010 (surprisal).
+    """
+    having = np.bincount(data.train.items, minlength=len(data.items))
+    return -np.log2(np.maximum(having, 1) / len(data.users))
+
+
+def novelty(lists: Lists, information: Floats) -> Floats:
+    """Mean self-information of each user's list, in bits; 0 for an empty one.
+
+    Parameters
+    ----------
+    lists : int64 array of shape (n, width)
+        Item indices; -1 pads.
+    information : float64 array of shape (items,)
+        Of each item.
+    """
+    valid = lists >= 0
+    total = np.where(valid, information[lists], 0.0).sum(axis=1)
+    mean: Floats = total / np.maximum(valid.sum(axis=1), 1)
+    return mean

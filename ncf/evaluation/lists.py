@@ -1,0 +1,127 @@
+"""Top-K lists of users, in blocks, and what each is worth against the items it should hold."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from ncf.progress import report
+
+Users = npt.NDArray[np.int64]
+Lists = npt.NDArray[np.int64]
+Rank = Callable[[Users, int], Lists]
+"""Users, int64 of shape ``(n,)``, and K to item indices, int64 of shape ``(n, width)``, best first.
+
+No item twice in a row; -1 pads the rows of users with fewer candidates, and ``width`` is at most K.
+"""
+
+_USERS_AT_ONCE = 4096
+_ENTRIES_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True)
+class Block:
+    """Lists of some of the users.
+
+    Parameters
+    ----------
+    part : slice
+        Positions of the users among all.
+    lists : tuple of int64 arrays of shape (n, width)
+        What each ranker gave them.
+    """
+
+    part: slice
+    lists: tuple[Lists, ...]
+
+
+def stream(ranks: tuple[Rank, ...], users: Users, k: int) -> Iterator[Block]:
+    """Rank all users with every ranker, a block at a time, and show the progress.
+
+    Parameters
+    ----------
+    ranks : tuple of Rank
+        One a model.
+    users : int64 array of shape (n,)
+        User indices.
+    k : int
+        Length of the lists; bounds the block, so that memory does not grow with it.
+    """
+    step = max(1, min(_USERS_AT_ONCE, _ENTRIES_AT_ONCE // k))
+    with report("rank users", users.size) as progress:
+        for start in range(0, users.size, step):
+            part = slice(start, min(start + step, users.size))
+            block = users[part]
+            yield Block(part, tuple(rank(block, k) for rank in ranks))
+            progress.advance(block.size)
+
+
+def hits(lists: Lists, relevant: sparse.csr_array) -> npt.NDArray[np.bool_]:
+    """Tell which entries are relevant to their user, bool of shape ``(n, width)``.
+
+    Parameters
+    ----------
+    lists : int64 array of shape (n, width)
+        Item indices; -1 pads.
+    relevant : sparse array of shape (n, items)
+        Its entries are each user's relevant items.
+    """
+    pairs = relevant.tocoo()
+    n_items = relevant.shape[1]
+    wanted = np.sort(pairs.row.astype(np.int64) * n_items + pairs.col)
+    listed = np.arange(lists.shape[0])[:, None] * n_items + lists
+    if not wanted.size:
+        return np.zeros(lists.shape, np.bool_)
+    places = np.minimum(np.searchsorted(wanted, listed), wanted.size - 1)
+    found: npt.NDArray[np.bool_] = (wanted[places] == listed) & (lists >= 0)
+    return found
+
+
+def worth(
+    hit: npt.NDArray[np.bool_], relevant: npt.NDArray[np.int64], k: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Figures of each user's list of K.
+
+    With h(r) = 1 where the item at rank r is relevant, else 0, and n the count of a user's
+    relevant items:
+
+    - ``hr`` = 1 where any h(r) is, else 0
+    - ``ndcg`` = sum of h(r) / log2(r + 1), over the same of the best list: min(K, n) hits first
+    - ``recall`` = sum of h(r) / n
+    - ``mrr`` = 1 / r of the first hit, 0 where there is none
+    - ``precision`` = sum of h(r) / K, also where the list is shorter than K
+
+    Source: Jarvelin and Kekalainen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS
+    20(4), 2002, with binary gains; Manning, Raghavan and Schuetze, "Introduction to information
+    retrieval", 2008, chapter 8, for the others.
+
+    Parameters
+    ----------
+    hit : bool array of shape (n, width)
+        h, from the best; ``width`` may be less than K.
+    relevant : int64 array of shape (n,)
+        Count of each user's relevant items, at least 1.
+    k : int
+        Length of the lists, at least 1.
+
+    Returns
+    -------
+    dict
+        Float64 arrays of shape ``(n,)``, in [0, 1].
+    """
+    hit = hit[:, :k]
+    most = max(hit.shape[1], int(relevant.max(initial=1)))
+    best = np.minimum(relevant, min(k, most))  # K may be more than an int64 holds
+    discounts = 1 / np.log2(np.arange(2, most + 2))
+    ideal = np.cumsum(discounts)[best - 1]
+    count = hit.sum(axis=1).astype(np.float64)
+    any_hit = count > 0
+    return {
+        "hr": any_hit.astype(np.float64),
+        "ndcg": hit @ discounts[: hit.shape[1]] / ideal,
+        "recall": count / relevant,
+        "mrr": np.where(any_hit, 1 / (1 + hit.argmax(axis=1)), 0.0),
+        "precision": count / k,
+    }

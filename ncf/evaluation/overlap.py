@@ -1,0 +1,90 @@
+"""How much alike two models' lists are."""
+
+import numpy as np
+import numpy.typing as npt
+
+from ncf.evaluation.lists import Lists
+
+Floats = npt.NDArray[np.float64]
+
+
+class Overlap:
+    """Means over users of what every two models' lists have in common.
+
+    Parameters
+    ----------
+    models : int
+        How many are compared.
+    """
+
+    def __init__(self, models: int) -> None:
+        self._users = 0
+        self._common = np.zeros((models, models))
+        self._average = np.zeros((models, models))
+
+    def add(self, lists: tuple[Lists, ...]) -> None:
+        """Take in some users' lists, int64 of shape ``(n, width)``, one array a model."""
+        self._users += lists[0].shape[0]
+        for one in range(len(lists)):
+            for other in range(one, len(lists)):
+                common, average = shared(lists[one], lists[other])
+                for matrix, values in ((self._common, common), (self._average, average)):
+                    matrix[one, other] += values.sum()
+                    matrix[other, one] = matrix[one, other]
+
+    def common(self) -> list[list[float]]:
+        """Mean share of common items, in [0, 1], models by models."""
+        means: list[list[float]] = (self._common / max(1, self._users)).tolist()
+        return means
+
+    def average(self) -> list[list[float]]:
+        """Mean average overlap, in [0, 1], models by models."""
+        means: list[list[float]] = (self._average / max(1, self._users)).tolist()
+        return means
+
+
+def shared(one: Lists, other: Lists) -> tuple[Floats, Floats]:
+    """Tell how much of each user's two lists is the same.
+
+    With c(d) the count of items that are among the first d of both, and K the lists' length:
+    the share of common items is c(K) / K; the average overlap is the mean of c(d) / d over d from
+    1 to K, in which the order counts, and the top the most.
+
+    Source: Fagin, Kumar and Sivakumar, "Comparing top k lists", SIAM J. Discrete Mathematics
+    17(1), 2003 (intersection metric); Webber, Moffat and Zobel, "A similarity measure for
+    indefinite rankings", ACM TOIS 28(4), 2010, who call it average overlap.
+
+    Parameters
+    ----------
+    one, other : int64 array of shape (n, width)
+        Item indices, no item twice in a row; -1 pads, in the same places of both.
+
+    Returns
+    -------
+    common, average : float64 arrays of shape (n,)
+        In [0, 1]; 0 for an empty list.
+    """
+    users, width = one.shape
+    depths = np.arange(1, width + 1)
+    valid = one >= 0
+    # How deep both lists must be read to find each item of the one in the other too.
+    found = np.maximum(np.arange(width), _places(one, other))
+    rows, columns = np.nonzero(valid & (found < width))
+    first = np.bincount(rows * width + found[rows, columns], minlength=users * width)
+    count = first.reshape(users, width).cumsum(axis=1)
+    length = np.maximum(valid.sum(axis=1), 1)
+    average = np.where(valid, count / depths, 0.0).sum(axis=1) / length
+    return count[:, -1] / length, average
+
+
+def _places(one: Lists, other: Lists) -> npt.NDArray[np.int64]:
+    """Where each entry of the one stands in the other's row, from 0; ``width`` where nowhere."""
+    users, width = one.shape
+    items = int(max(one.max(initial=0), other.max(initial=0))) + 2  # one more for the pads
+    rows = np.arange(users)[:, None] * items
+    keys = (rows + other + 1).ravel()
+    order = np.argsort(keys, kind="stable")
+    wanted = rows + one + 1
+    at = np.minimum(np.searchsorted(keys, wanted, sorter=order), keys.size - 1)
+    places: npt.NDArray[np.int64] = np.where(keys[order[at]] == wanted, order[at] % width, width)
+    return places

@@ -1,0 +1,137 @@
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+
+from ncf.data.prepared import PreparedData
+from ncf.models.kinds import Variant
+from ncf.training import plot
+from ncf.training.checkpoint import HISTORY_FILE, PICTURE_FILE, open_checkpoint
+from ncf.training.plot import draw, try_to_draw
+from ncf.training.recipe import Recipe, Schedule
+from ncf.training.stage import Request
+from ncf.training.train import train
+
+ROWS: list[dict[str, Any]] = [
+    {"epoch": 1, "loss": None, "hr": 0.2, "ndcg": 0.1},
+    {"epoch": 2, "loss": 0.5, "hr": 0.6, "ndcg": 0.4},
+    {"epoch": 3, "loss": 0.4, "hr": 0.5, "ndcg": 0.3},
+]
+QUICK = Recipe(factors=4, schedule=Schedule(learning_rate=0.02, batch_size=64, epochs=3))
+
+
+def chunks(png: bytes) -> list[bytes]:
+    """Types of a PNG's chunks, checksums checked."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    at, found = 8, []
+    while at < len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        body = png[at + 4 : at + 8 + length]
+        assert zlib.crc32(body) == struct.unpack_from(">I", png, at + 8 + length)[0]
+        found.append(body[:4])
+        at += 12 + length
+    return found
+
+
+def test_the_picture_is_a_png_without_time_or_version() -> None:
+    kinds = chunks(draw(ROWS, "neumf-pre", 2, 10))
+    assert kinds[0] == b"IHDR"
+    assert kinds[-1] == b"IEND"
+    assert not {b"tEXt", b"iTXt", b"zTXt", b"tIME"} & set(kinds)
+
+
+def test_it_says_variant_best_epoch_and_that_the_figures_are_sampled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - patched here
+
+    said: list[str] = []
+
+    def read(self: Figure, *_: object, **__: object) -> None:
+        for axes in self.axes:
+            said.extend([axes.get_title(), axes.get_ylabel(), *axes.get_legend_handles_labels()[1]])
+
+    monkeypatch.setattr(Figure, "savefig", read)
+    draw(ROWS, "neumf-pre", 2, 10)
+    assert "neumf-pre: best epoch 2 of 3" in said
+    assert {"training loss", "HR@10 (sampled)", "NDCG@10 (sampled)", "best epoch"} <= set(said)
+
+
+@pytest.mark.parametrize(
+    "rows", [ROWS, ROWS[:1], ROWS[1:2], [{**ROWS[1], "epoch": n} for n in range(1, 1001)]]
+)
+def test_any_number_of_epochs_can_be_drawn(rows: list[dict[str, Any]]) -> None:
+    assert draw(rows, "gmf", 1, 10)
+
+
+_DRAW = """
+import sys; from ncf.training.plot import draw
+rows = [{"epoch": n, "loss": 1 / n, "hr": n / 9, "ndcg": n / 11} for n in range(1, 6)]
+sys.stdout.buffer.write(draw(rows, "gmf", 3, 10))
+"""
+
+
+def test_a_users_own_settings_and_another_process_give_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text(
+        "font.size: 20\naxes.facecolor: black\nfont.family: serif\n"
+    )
+    drawn = [
+        subprocess.run(
+            [sys.executable, "-c", _DRAW], check=True, capture_output=True, env=environment
+        ).stdout
+        for environment in (
+            dict(os.environ),
+            {**os.environ, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "TZ": "Asia/Tokyo"},
+        )
+    ]
+    assert drawn[0] == drawn[1]
+    assert chunks(drawn[0])
+
+
+def test_drawing_leaves_settings_as_they_were_and_pyplot_alone() -> None:
+    before = dict(mpl.rcParams)
+    with mpl.rc_context({"font.size": 31.0}):
+        draw(ROWS, "gmf", 2, 10)
+        assert mpl.rcParams["font.size"] == 31.0
+    assert dict(mpl.rcParams) == before
+    code = f"{_DRAW}\nassert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_training_leaves_a_sealed_picture_and_the_same_training_the_same_digest(
+    data: PreparedData, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        train(Request(Variant.GMF, QUICK, tmp_path / name), data)
+    one, two = (open_checkpoint(tmp_path / name) for name in ("one", "two"))
+    assert PICTURE_FILE in one.manifest["files"]
+    assert chunks((one.path / PICTURE_FILE).read_bytes())
+    assert one.digest == two.digest
+    assert one.manifest["validation"]["protocol"] == "sampled"
+    assert json.loads((one.path / HISTORY_FILE).read_bytes())["protocol"] == "sampled"
+
+
+def test_a_failure_to_draw_loses_the_picture_and_not_the_training(
+    data: PreparedData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(plot, "draw", broken)
+    train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
+    assert PICTURE_FILE not in open_checkpoint(tmp_path / "c").manifest["files"]
+    assert "could not be drawn (no font)" in caplog.text
+
+
+def test_no_epoch_is_no_picture() -> None:
+    assert try_to_draw([], "gmf", 0, 10) is None
