@@ -68,8 +68,9 @@ class RowAdam(Optimizer):
         rows, touched = rows[behind], touched[behind]
         mean, square = state["mean"][rows], state["square"][rows]
         way = state["way"][touched].unsqueeze(-1)
-        table.index_add_(0, rows, -way * mean / (square.sqrt() + group["eps"]))
         beta1, beta2 = group["betas"]
+        eps = group["eps"] * math.sqrt(1 - beta2 ** max(1, now))
+        table.index_add_(0, rows, -way * mean / (square.sqrt() + eps))
         missed = (now - touched).unsqueeze(-1)
         state["mean"][rows] = mean * beta1**missed
         state["square"][rows] = square * beta2**missed
@@ -99,9 +100,10 @@ class RowAdam(Optimizer):
         now = int(state["step"])
         mean = state["mean"][rows].lerp_(gradient, 1 - beta1)
         square = state["square"][rows].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        # Bias corrections of both, times the rate.
-        rate = group["lr"] * math.sqrt(1 - beta2**now) / (1 - beta1**now)
-        table.index_add_(0, rows, -rate * mean / (square.sqrt() + group["eps"]))
+        # Both corrections of bias are moved to the rate, and to eps, so that rows can fade.
+        unbiased = math.sqrt(1 - beta2**now)
+        rate = group["lr"] * unbiased / (1 - beta1**now)
+        table.index_add_(0, rows, -rate * mean / (square.sqrt() + group["eps"] * unbiased))
         state["mean"][rows], state["square"][rows], state["touched"][rows] = mean, square, now
         if now == len(state["way"]):
             state["way"] = torch.cat([state["way"], torch.zeros_like(state["way"])])
