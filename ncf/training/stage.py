@@ -105,6 +105,9 @@ class Stage:
         self._ranks = request.ranks
         negatives, size = self._schedule.negatives, self._schedule.batch_size
         device = torch.device(request.device)
+        # What fades to nothing (an embedding under L2, Adam's mean of its gradients) would pass
+        # through numbers that a CPU computes with a hundred times slower.
+        torch.set_flush_denormal(True)
         self.samples = Samples(data.train, negatives, size, device, self._ranks)
         torch.manual_seed(request.recipe.seed)
         self.model = build(self._architecture).to(device)

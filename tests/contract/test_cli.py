@@ -24,7 +24,9 @@ factors = 4
 epochs = 2
 batch_size = 64
 learning_rate = 0.02
-[parents]
+[parents.gmf]
+epochs = 2
+[parents.mlp]
 epochs = 2
 """
 PREPARE = "data prepare --ratings ratings.csv --format csv --negatives 12"

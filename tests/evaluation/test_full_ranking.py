@@ -16,7 +16,7 @@ from ncf.evaluation import lists as streaming
 from ncf.evaluation.full_ranking import Panel, full, self_information
 from ncf.evaluation.lists import Lists, Rank, Users
 from ncf.evaluation.protocols import sampled
-from ncf.models.scorer import scorer
+from ncf.models.scorer import group_scorer
 from ncf.training.checkpoint import Checkpoint
 from tests.evaluation.worlds import Pair, data_of
 from tests.oracles import best_unseen, numpy_logit
@@ -166,7 +166,7 @@ def test_against_all_candidates_as_the_sampled_ones_both_protocols_agree(
     for row, user in enumerate(cases.positives.users):
         unseen = np.setdiff1d(np.arange(30), known[[user]].indices)
         negatives[row, : unseen.size] = unseen
-    whole = sampled(scorer(checkpoint.model()), replace(cases, negatives=negatives), 10)
+    whole = sampled(group_scorer(checkpoint.model()), replace(cases, negatives=negatives), 10)
     found = full(list_maker(checkpoint, panel.known), data, panel, [10]).metrics[0]
     for name in ("hr", "hr_se", "ndcg", "ndcg_se", "mrr", "mrr_se"):
         assert found[name] == pytest.approx(getattr(whole, name)), name
