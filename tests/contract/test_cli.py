@@ -40,6 +40,7 @@ COMMANDS = [
     "data fetch",
     "data prepare",
     "train",
+    "tune",
     "evaluate",
     "compare",
     "export",

@@ -28,6 +28,7 @@ from ncf.training.stage import ParentFolders, Request
 from ncf.training.train import train
 
 _CPU = torch.device("cpu")
+_NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 QUICK = Recipe(
     factors=4,
     layers=2,
@@ -375,3 +376,23 @@ def test_the_learning_rate_decays_and_starts_anew_with_parents(
     recipe = QUICK.model_copy(update={"schedule": schedule})
     train(Request(Variant.NEUMF_PRE, recipe, tmp_path / "c"), data)
     assert rates[-3:] == [0.02, 0.01, 0.005]
+
+
+@pytest.mark.parametrize(
+    ("device", "amp"),
+    [
+        ("cpu", True),
+        pytest.param("cuda", False, marks=_NEEDS_CUDA),
+        pytest.param("cuda", True, marks=_NEEDS_CUDA),
+    ],
+)
+def test_other_arithmetic_learns_as_well(
+    device: str, *, amp: bool, data: PreparedData, tmp_path: Path
+) -> None:
+    schedule = QUICK.schedule.model_copy(update={"epochs": 20, "patience": 20})
+    recipe = QUICK.model_copy(update={"schedule": schedule})
+    plain = train(Request(Variant.NEUMF_END, recipe, tmp_path / "plain"), data)
+    request = Request(Variant.NEUMF_END, recipe, tmp_path / "other", device=device, amp=amp)
+    assert train(request, data)["hr"] > plain["hr"] - 0.1
+    for array in open_checkpoint(tmp_path / "other").weights.values():
+        assert array.dtype == np.float32
