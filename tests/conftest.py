@@ -59,10 +59,17 @@ def data(data_folder: Path) -> PreparedData:
 
 
 def random_checkpoint(
-    folder: Path, data: PreparedData, kind: Kind, *, layers: int = 3, factors: int = 8
+    folder: Path,
+    data: PreparedData,
+    kind: Kind,
+    *,
+    layers: int = 3,
+    factors: int = 8,
+    gmf_factors: int | None = None,
 ) -> Checkpoint:
     """A checkpoint of random weights, large enough that logits spread over several units."""
-    architecture = Architecture(kind, len(data.users), len(data.items), factors, layers)
+    sizes = (len(data.users), len(data.items), factors, layers)
+    architecture = Architecture(kind, *sizes, gmf_factors=gmf_factors)
     torch.manual_seed(layers)
     model = build(architecture)
     with torch.no_grad():

@@ -346,3 +346,13 @@ def test_weights_that_do_not_fit_into_one_file_lie_beside_it(
 
 def test_the_checkpoint_stays_readable_after_export(checkpoint: Checkpoint) -> None:
     assert open_checkpoint(checkpoint.path).digest == checkpoint.digest
+
+
+def test_branches_of_different_widths_export_equal_to_the_model(
+    data: PreparedData, tmp_path: Path
+) -> None:
+    checkpoint = random_checkpoint(tmp_path / "c", data, Kind.NEUMF, factors=4, gmf_factors=7)
+    publish(Source(checkpoint, data), tmp_path / "store", "ncf")  # parity is its gate
+    bundle = open_bundle(tmp_path / "store" / "ncf")
+    assert (bundle.manifest["model"]["gmf_factors"], bundle.manifest["model"]["factors"]) == (7, 4)
+    assert "7 GMF and 4 MLP factors" in (bundle.path / "MODEL_CARD.md").read_text()

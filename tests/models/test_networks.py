@@ -12,7 +12,7 @@ from ncf.errors import ConfigError
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.models.networks import GMF, MLP, Branch, MLPBranch, NeuMF
-from ncf.models.scorer import scorer
+from ncf.models.scorer import group_scorer, scorer
 from ncf.training.checkpoint import WEIGHTS_FILE
 from tests.conftest import random_checkpoint
 from tests.oracles import numpy_logit
@@ -108,3 +108,45 @@ def test_dropout_acts_in_training_only() -> None:
 def test_sizes_out_of_range_are_refused(layers: int, dropout: float, factors: int) -> None:
     with pytest.raises(ConfigError):
         Architecture(Kind.MLP, 5, 5, factors, layers, dropout)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("each", [1, 2, 9])  # nine of three users' are more than the catalogue
+def test_items_of_a_user_score_as_pairs_do(kind: Kind, layers: int, each: int) -> None:
+    torch.manual_seed(1)
+    model = build(Architecture(kind, 7, 12, 4, layers, gmf_factors=6))
+    rng = np.random.default_rng(2)
+    users, items = rng.integers(0, 7, 3), rng.integers(0, 12, (3, each))
+    pairs = scorer(model)(np.repeat(users, each), items.ravel()).reshape(3, each)
+    together = model(torch.from_numpy(users), torch.from_numpy(items)).detach().numpy()
+    np.testing.assert_allclose(together, pairs, atol=1e-7)
+    np.testing.assert_allclose(group_scorer(model)(users, items), pairs, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("each", [2, 9])
+def test_the_squared_norm_counts_each_embedding_as_often_as_it_is_met(
+    kind: Kind, each: int
+) -> None:
+    torch.manual_seed(1)
+    model = build(Architecture(kind, 7, 12, 4, 2))
+    rng = np.random.default_rng(3)
+    users, items = rng.integers(0, 7, 3), rng.integers(0, 12, (3, each))
+    weights = rng.random((3, each)).astype(np.float32)
+    expected = 0.0
+    for branch in model.branches():
+        of_users, of_items = (table.weight.detach().numpy() for table in (branch.user, branch.item))
+        for row, user in enumerate(users):
+            expected += float((of_users[user] ** 2).sum())
+            for column, item in enumerate(items[row]):
+                expected += float((of_items[item] ** 2).sum()) * float(weights[row, column])
+    arrays = (torch.from_numpy(array) for array in (users, items, weights))
+    assert float(model.squared_norm(*arrays).detach()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_branches_of_neumf_may_differ_in_width() -> None:
+    model = build(Architecture(Kind.NEUMF, 7, 12, 4, 2, gmf_factors=6))
+    assert isinstance(model, NeuMF)
+    assert (model.gmf.user.embedding_dim, model.mlp.user.embedding_dim) == (6, 8)
+    assert model.output.in_features == 10
