@@ -58,7 +58,7 @@ def test_a_kill_leaves_the_last_run_whole_and_the_rerun_is_byte_identical(
     )
     report = json.loads(ended.stdout)
     assert report["problems"] == []
-    assert report["kills"] >= (10 if words else 50)
+    assert report["kills"] >= (25 if words else 50)
 
 
 @pytest.fixture
