@@ -24,11 +24,13 @@ def map_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
         The file is compressed, or not what :func:`numpy.savez` writes.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
-    with np.load(path, allow_pickle=False) as archive, path.open("rb") as file:
-        for member in archive.zip.infolist():
+    # Not np.load: over a damaged archive it leaves the file open.
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
             if member.file_size < _MAPPED_FROM:
-                arrays[name] = archive[name]
+                with archive.open(member) as content:
+                    arrays[name] = np.lib.format.read_array(content, allow_pickle=False)
             elif member.compress_type == zipfile.ZIP_STORED:
                 arrays[name] = _mapped(path, file, member.header_offset)
             else:
