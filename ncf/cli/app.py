@@ -10,7 +10,7 @@ from types import FrameType
 import typer
 
 from ncf.cli import batch, data, model, serve, serving
-from ncf.errors import NcfError
+from ncf.errors import NcfError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -63,15 +63,14 @@ def main() -> None:
     except NcfError as error:
         code = _complain(str(error), error.exit_code)
     except typer.TyperException as error:
-        code = _complain(error.format_message(), error.exit_code)
+        code = _complain(f"{error.format_message()}; {UsageError.remedy}", error.exit_code)
     except BrokenPipeError:
         # The reader (head, less) has left: nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _FAULT
     except OSError as error:
-        code = _complain(
-            f"{error.filename}: {error.strerror}" if error.filename else str(error), _BAD_INPUT
-        )
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        code = _complain(f"{reason}; check the path, its disk and its permissions", _BAD_INPUT)
     sys.exit(code)
 
 
