@@ -12,7 +12,7 @@ from ncf.artifacts import BUNDLE, CHECKPOINT, DATA, RUN, Kind, canonical_json
 from ncf.files import sha256_bytes
 from ncf.scoring.bundle import Bundle
 from ncf.training.checkpoint import Checkpoint
-from tests.bad_inputs.command import done, refused
+from tests.commands import done, refused
 
 # Every command that reads a folder of each kind; the folders are data, c, store/ncf and topk/RUN.
 READERS: dict[str, tuple[Kind, list[str]]] = {

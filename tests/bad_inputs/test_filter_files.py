@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncf.scoring.bundle import Bundle
-from tests.bad_inputs.command import done, ncf, refused
+from tests.commands import done, ncf, refused
 
 # Option of 'ncf batch': header of its file and a good row.
 FILES = {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 import pytest
 
-from tests.bad_inputs.command import done, refused, snapshot
+from tests.commands import done, refused, snapshot
 
 ROWS = [
     *(("a", "1", "4", "1000"), ("a", "2", "3", "1001"), ("a", "3", "5", "1002")),
