@@ -28,7 +28,7 @@ from batch.shards import Task
 from batch.work import Work
 from ncf.artifacts import BUNDLE, RUN, open_sealed, seal
 from ncf.errors import ArtifactError, NcfError, UsageError
-from ncf.files import sha256
+from ncf.files import sha256, storage_errors
 from ncf.locks import writer_lock
 from ncf.scoring.bundle import Bundle, open_bundle
 
@@ -106,8 +106,9 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
                 "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
                 "peak_memory_bytes": peak_memory(),
             }
-            (work.parts / SUCCESS_FILE).touch()
-            seal(work.parts, RUN, document)
+            with storage_errors(work.parts):
+                (work.parts / SUCCESS_FILE).touch()
+                seal(work.parts, RUN, document)
             name = work.name(lambda: _name(runs, now, bundle))
             destination.publish(work.parts, name)
             break

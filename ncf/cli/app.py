@@ -11,12 +11,16 @@ import typer
 
 from ncf.cli import batch, data, model, serve, serving
 from ncf.errors import NcfError, UsageError
+from ncf.files import is_full
 
 logger = logging.getLogger(__name__)
 
 _FAULT = 1
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+
+_FREE_SPACE = "no space left on the disk: free some and run the same command again"
+_CHECK_PATH = "check the path, its disk and its permissions"
 
 app = typer.Typer(
     name="ncf",
@@ -70,7 +74,8 @@ def main() -> None:
         code = _FAULT
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        code = _complain(f"{reason}; check the path, its disk and its permissions", _BAD_INPUT)
+        remedy = _FREE_SPACE if is_full(error) else _CHECK_PATH
+        code = _complain(f"{reason}; {remedy}", _BAD_INPUT)
     sys.exit(code)
 
 

@@ -1,13 +1,14 @@
 """Train a variant: its parents where it has any, resuming, what an interruption leaves."""
 
 import logging
-import shutil
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ncf.artifacts import CHECKPOINT, read_manifest, require_replaceable
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
+from ncf.files import remove_aside, storage_errors, sweep
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
@@ -54,9 +55,10 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     }:
         raise UsageError("--out is one of the parents, which it would replace", where=request.out)
     work = request.out.with_name(f".{request.out.name}.work")
-    with writer_lock(request.out):
+    with writer_lock(request.out), storage_errors(request.out):
+        sweep(request.out.parent, re.escape(request.out.name))
         if not request.resume:
-            shutil.rmtree(work, ignore_errors=True)
+            remove_aside(work, request.out)
         elif not work.exists():
             if done := _finished(request, data):
                 logger.info("%s: already trained, nothing to resume", request.out)
@@ -69,7 +71,7 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
             raise InterruptedWorkError(
                 "interrupted between two trainings", where=request.out, remedy=_GO_ON
             ) from None
-        shutil.rmtree(work, ignore_errors=True)
+        remove_aside(work, request.out)
     return summary
 
 
