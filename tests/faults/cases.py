@@ -11,9 +11,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from batch.runs import open_runs
-from batch.verify import verify_run
-from export.verify import verify_bundle
 from ncf.artifacts import CHECKPOINT, DATA, DATASET, open_sealed
 from ncf.data import datasets
 from ncf.data.downloads import Sha256
@@ -72,12 +69,17 @@ def _export_state(folder: Path) -> object:
 
 
 def _table_state(folder: Path) -> object:
+    from batch.runs import open_runs  # noqa: PLC0415 - not every command needs ONNX Runtime
+    from batch.verify import verify_run  # noqa: PLC0415 - as above
+
     run = folder / "topk" / open_runs(folder / "topk").latest()
     verify_run(run, folder / "store" / "ncf")
     return {part.name: part.read_bytes() for part in sorted(run.glob("part-*"))}
 
 
 def _verified(folder: Path) -> object:
+    from export.verify import verify_bundle  # noqa: PLC0415 - as above
+
     return verify_bundle(folder / "store" / "ncf")
 
 

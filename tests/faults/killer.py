@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Work = Callable[[], object]
 
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate"}
+_LONGEST = 120  # seconds of a child
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -205,6 +206,7 @@ def _fork(work: Work) -> int:
     pid = os.fork()
     if pid == 0:
         code = 1
+        signal.alarm(_LONGEST)  # rather the end by a signal, which is noticed, than a hang
         try:
             work()
             code = 0

@@ -1,11 +1,11 @@
-"""Try every fault on one command, and look at what is left each time.
+"""Try every fault on some commands, and look at what is left each time.
 
-    python -m tests.faults.sweep COMMAND FOLDER [--every 1] [--random 5] [--seed 0]
+    OMP_NUM_THREADS=1 python -m tests.faults.sweep FOLDER COMMAND[:N] ... [--random 5] [--seed 0]
 
-COMMAND is fetch, prepare, train, export, verify or batch; FOLDER an empty one. Where FOLDER is the
-root of a small file system of its own (see test_faults.py), its disk is filled up and made
-read-only too. ``--every N`` tries each N-th file operation alone. Prints, by fault, how often it
-was tried and what went wrong, as JSON.
+FOLDER is an empty one; where it is the root of a small file system of its own (see test_faults.py),
+its disk is filled up and made read-only too. COMMAND is fetch, prepare, train, export, verify or
+batch; with ``:N`` each N-th of its file operations alone is tried. Prints, by command and fault,
+how often it was tried, and what went wrong, as JSON.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,14 +24,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import torch
-
-import export.publish
-import export.triton  # noqa: F401 - what is imported here is not imported in each child
 import ncf.cli.batch
-import ncf.training.train
-from ncf.data.readers import read_ratings  # noqa: F401 - as above
 from ncf.locks import writer_lock
 from tests.commands import Ended
 from tests.commands import ncf as command_line
@@ -70,6 +66,7 @@ class Sweep:
         self._fresh = folder / "fresh"
         self.tried: Counter[str] = Counter()
         self.problems: list[str] = []
+        shutil.rmtree(self._fresh, ignore_errors=True)
         build(name, self._fresh)
         self._renew()
         self._before = self._state()
@@ -263,39 +260,50 @@ def _set_clock(zone: str) -> None:
     vars(ncf.cli.batch)["datetime"] = Clock
 
 
+def _swept(words: str, folder: Path, times: int, seed: int) -> dict[str, Any]:
+    command, _, every = words.partition(":")
+    sweep, step = Sweep(command, folder), int(every or 1)
+    trials: list[Callable[[], None]] = [
+        lambda: sweep.kills(step),
+        lambda: sweep.random_kills(times, seed),
+        lambda: sweep.disk_errors(step),
+        sweep.full_disk,
+        sweep.read_only,
+        sweep.second_writer,
+        sweep.other_clock,
+    ]
+    started = time.monotonic()
+    for trial in trials:
+        trial()
+    seconds = round(time.monotonic() - started, 1)
+    return {"tried": sweep.tried, "problems": sweep.problems, "seconds": seconds}
+
+
 def main() -> None:
     """Try them all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=CASES)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("commands", nargs="+", metavar="COMMAND[:N]")
     parser.add_argument("--random", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        parser.error(
+            "set OMP_NUM_THREADS=1: the forked child of a process of many threads may hang"
+        )
     logging.disable(logging.INFO)
-    torch.set_num_threads(1)
     os.environ["NO_PROXY"] = "127.0.0.1"
     server = serve_dataset(arguments.folder / "served")
     try:
-        sweep = Sweep(arguments.command, arguments.folder)
-        trials: list[Callable[[], None]] = [
-            lambda: sweep.kills(arguments.every),
-            lambda: sweep.random_kills(arguments.random, arguments.seed),
-            lambda: sweep.disk_errors(arguments.every),
-            sweep.full_disk,
-            sweep.read_only,
-            sweep.second_writer,
-            sweep.other_clock,
-        ]
-        seconds = []
-        for trial in trials:
-            started = time.monotonic()
-            trial()
-            seconds.append(round(time.monotonic() - started, 1))
+        report = {
+            words.partition(":")[0]: _swept(
+                words, arguments.folder, arguments.random, arguments.seed
+            )
+            for words in arguments.commands
+        }
     finally:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
-    report = {"tried": sweep.tried, "problems": sweep.problems, "seconds": seconds}
     sys.stdout.write(f"{json.dumps(report)}\n")
 
 
