@@ -1,5 +1,6 @@
-"""Arrays of a ``.npz`` file, mapped into memory instead of read."""
+"""Arrays in files, mapped into memory instead of read or written."""
 
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -36,6 +37,25 @@ def map_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
             else:
                 raise ValueError(f"{member.filename} is compressed")
     return arrays
+
+
+def new_npy(
+    path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]
+) -> "np.memmap[Any, np.dtype[Any]]":
+    """Make a ``.npy`` file to be filled through memory, its space on the disk taken beforehand.
+
+    Without that, a disk that fills up ends the process with SIGBUS, and no error can tell why.
+
+    Raises
+    ------
+    OSError
+        The disk has no room for it.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _mapped(path: Path, file: BinaryIO, start: int) -> npt.NDArray[Any]:
