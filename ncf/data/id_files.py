@@ -95,7 +95,9 @@ def _parquet_columns(path: Path, names: Sequence[str]) -> list[pa.ChunkedArray]:
         with pq.ParquetFile(path) as file:
             missing = [name for name in names if name not in file.schema_arrow.names]
             table = None if missing else file.read(list(names))
-    except (pa.ArrowException, OSError) as error:
+            if table is not None:
+                table.validate(full=True)  # texts that are not UTF-8 are no error to the reader
+    except Exception as error:  # a damaged schema is none of Arrow's own errors
         raise RatingsError(f"not readable as Parquet ({error})", where=path) from error
     if table is None:
         raise RatingsError(f"no column {missing[0]!r}", where=path, remedy="rename the column")
