@@ -20,7 +20,7 @@ CHOICE     := .make/choice
 TOP        := .make/k
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train export batch serve test lint fuzz bench clean FORCE
+.PHONY: help setup data train export batch serve test lint fuzz mutate bench clean FORCE
 
 help: ## This list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -76,9 +76,14 @@ fuzz: $(SETUP) ## Fuzz each reader for FUZZ_SECONDS; finds go to .fuzz/
 	  $(VENV)/bin/python -m tests.fuzz.fuzz $$target --seconds $(FUZZ_SECONDS) --new .fuzz/$$target || exit 1; \
 	done
 
+mutate: $(SETUP) ## Mutate scoring, publishing, splits, metrics; count what no test notices
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutate]'
+	$(VENV)/bin/mutmut run
+	$(VENV)/bin/mutmut results
+
 bench: $(SETUP) ## Measure against the tutorial's loops
 	$(VENV)/bin/python -m benchmarks.batch
 
 clean: ## Remove .venv and everything that was made, but not fetched data
-	rm -rf $(VENV) .make .serve .fuzz checkpoints topk model_store/ncf *.egg-info
+	rm -rf $(VENV) .make .serve .fuzz .audit mutants checkpoints topk model_store/ncf *.egg-info
 	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true

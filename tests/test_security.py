@@ -5,6 +5,8 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 import ncf
@@ -13,6 +15,7 @@ from ncf.artifacts import BUNDLE
 from ncf.data import datasets, downloads
 from ncf.errors import ArtifactError
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.sessions import open_cpu
 from tests.forbidden import PACKAGES, forbidden, modules
 
 ROOT = Path(next(iter(ncf.__path__))).parent
@@ -159,3 +162,24 @@ def test_the_handler_refuses_an_unpacked_archive_whose_manifest_leaves_it(
     edit_manifest(folder, BUNDLE, files={**bundle.manifest["files"], name: "0" * 64})
     with pytest.raises(ArtifactError, match="outside its folder"):
         Service(folder)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_graph_whose_weights_lie_outside_its_folder_is_not_opened(
+    absolute: bool,  # noqa: FBT001 - a parameter of the test
+    tmp_path: Path,
+) -> None:
+    secret, graph = tmp_path / "secret", tmp_path / "bundle" / "m.onnx"
+    secret.write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    graph.parent.mkdir()
+    weights = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[4])
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=str(secret) if absolute else "../secret")
+    output = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [4])
+    node = onnx.helper.make_node("Identity", ["w"], ["y"])
+    opset = [onnx.helper.make_opsetid("", 18)]
+    body = onnx.helper.make_graph([node], "g", [], [output], [weights])
+    model = onnx.helper.make_model(body, opset_imports=opset, ir_version=9)
+    graph.write_bytes(model.SerializeToString())
+    with pytest.raises(ArtifactError, match="not a graph that ONNX Runtime"):
+        open_cpu(graph)
