@@ -33,6 +33,8 @@ def test_users_with_little_or_nothing_left_are_judged_by_that() -> None:
     assert recalls(exact, exact).tolist() == [1, 1]
     nothing = _lists([[0, 1, 2]] * 2, [[-INF] * 3] * 2)
     assert recalls(nothing, exact).tolist() == [0, 1]
+    worse = _lists([[4, 0, 1], [0, 1, 2]], [[1, -INF, -INF], [-INF, -INF, -INF]])
+    assert recalls(worse, exact).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("n", [10, 300, 3000])
