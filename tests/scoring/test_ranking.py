@@ -108,7 +108,7 @@ def test_no_user_at_all_gives_no_row(bundle: Bundle) -> None:
     nobody, nothing = np.empty(0, np.int64), np.empty((0, 2), np.int64)
     listed = ranker.rank(nobody, 4)
     assert listed.items.shape == (0, 4)
-    assert (listed.items.dtype, listed.scores.dtype) == (np.int64, np.float32)
+    assert [listed.items.dtype.name, listed.scores.dtype.name] == ["int64", "float32"]
     assert ranker.rank_masked(nobody, nothing, 40).scores.shape == (0, 30)
 
 
