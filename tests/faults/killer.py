@@ -17,13 +17,16 @@ import os
 import pickle
 import resource
 import signal
+import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import ncf.cli.batch
 from tests.commands import Ended
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 Work = Callable[[], object]
 
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate"}
+_YEARS_AGO = datetime(2016, 2, 29, 23, 59, tzinfo=UTC)
 _LONGEST = 120  # seconds of a child
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -172,6 +176,26 @@ def small_files(most: int) -> None:
     """Let this process write no file larger than so many bytes, as on a disk that fills up."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def remount(folder: Path, mode: str) -> None:
+    """Make a small disk of our own read-only (``ro``), or writable again (``rw``)."""
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True)  # noqa: S607 - the one there is
+
+
+def set_clock(zone: str) -> None:
+    """Set this process's clock back by years, and its zone."""
+    os.environ["TZ"] = zone
+    time.tzset()
+    time.time = _YEARS_AGO.timestamp
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> "Clock":
+            del tz
+            return cls.fromtimestamp(_YEARS_AGO.timestamp(), UTC)
+
+    vars(ncf.cli.batch)["datetime"] = Clock
 
 
 def failing_flush(call: int) -> None:

@@ -16,17 +16,14 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import ncf.cli.batch
 from ncf.locks import writer_lock
 from tests.commands import Ended
 from tests.commands import ncf as command_line
@@ -39,13 +36,14 @@ from tests.faults.killer import (
     killed_after,
     operations,
     outcome,
+    remount,
+    set_clock,
     small_files,
 )
 
 _FILE_SIZES = (100, 300, 1000, 3000)
 _BLOCKS_LEFT = (0, 1, 3, 8)  # of 4 KiB
 _BLOCK = 4096
-_YEARS_AGO = datetime(2016, 2, 29, 23, 59, tzinfo=UTC)
 
 
 class Sweep:
@@ -140,9 +138,9 @@ class Sweep:
         if not self._folder.is_mount():
             return
         self._renew()
-        _remount(self._folder, "ro")
+        remount(self._folder, "ro")
         found = outcome(self.run)
-        _remount(self._folder, "rw")
+        remount(self._folder, "rw")
         self._check("read-only disk", 0, found, "cannot write here")
         if self._case.target and (found.ended is None or found.ended.code != 2):
             self._note("read-only disk", f"was not refused but {found}")
@@ -174,7 +172,7 @@ class Sweep:
         """Set the clock back by years and the zone to another one: the same result."""
         self._renew()
         for zone in ("Pacific/Kiritimati", "America/St_Johns"):
-            found = outcome(self.run, lambda zone=zone: _set_clock(zone))  # type: ignore[misc]
+            found = outcome(self.run, lambda zone=zone: set_clock(zone))  # type: ignore[misc]
             self._expect_done(found, f"clock in {zone}")
             self.tried["clock set back"] += 1
             if self._state() != self._after:
@@ -240,24 +238,6 @@ def _error(found: Outcome | None) -> str:
         return ""
     lines = [line for line in found.ended.err.splitlines() if line.startswith("ncf: ")]
     return lines[-1] if lines else ""
-
-
-def _remount(folder: Path, mode: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True)  # noqa: S607 - the one there is
-
-
-def _set_clock(zone: str) -> None:
-    os.environ["TZ"] = zone
-    time.tzset()
-    time.time = _YEARS_AGO.timestamp
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> "Clock":
-            del tz
-            return cls.fromtimestamp(_YEARS_AGO.timestamp(), UTC)
-
-    vars(ncf.cli.batch)["datetime"] = Clock
 
 
 def _swept(words: str, folder: Path, times: int, seed: int) -> dict[str, Any]:
