@@ -92,9 +92,9 @@ def test_a_sample_without_replacement_is_no_worse() -> None:
 
 
 def test_samples_of_pairs_add_up() -> None:
-    one, two = PairSample(10, 1, 100, 20), PairSample(30, 0, 300, 40)
-    assert one + two == PairSample(40, 1, 400, 60)
-    assert (one + two).recall() == pytest.approx(1 - 1 / 40 * 400 / 60)
+    one, two = PairSample(10, 1, 100, 20), PairSample(30, 2, 300, 40)
+    assert one + two == PairSample(40, 3, 400, 60)
+    assert (one + two).recall() == pytest.approx(1 - 3 / 40 * 400 / 60)
 
 
 def test_a_sample_that_saw_nothing_proves_nothing_but_where_nothing_is_listed() -> None:

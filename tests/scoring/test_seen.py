@@ -38,6 +38,7 @@ def test_pairs_agree_with_sets(pairs: list[tuple[int, int]], asked: list[int]) -
     assert seen.counts(wanted).tolist() == [len({i for u, i in pairs if u == a}) for a in asked]
     for user in range(USERS):
         assert seen.of(user).tolist() == sorted({i for u, i in pairs if u == user})
+        assert seen.of(user).dtype == np.int64
 
 
 @settings(max_examples=100, deadline=None)
@@ -62,6 +63,7 @@ SOUND = ([0, 2, 2, 3], [1, 4, 0])
         ([0, 2, 2, 4], SOUND[1]),
         ([0, 3, 2, 3], SOUND[1]),
         (SOUND[0], [1, 5, 0]),
+        (SOUND[0], [5, 4, 0]),
         (SOUND[0], [1, -1, 0]),
         (SOUND[0], [1.0, 4.0, 0.0]),
         ([0.0, 2.0, 2.0, 3.0], SOUND[1]),
@@ -82,5 +84,12 @@ def test_bounds_hold_beyond_the_first_million_entries() -> None:
     assert not Seen(starts, items, 1).within_bounds()
     rows = np.zeros(many + 1, np.int64)
     assert Seen(rows, np.empty(0, np.int32), 1).within_bounds()
-    rows[-2] = -1
-    assert not Seen(rows, np.empty(0, np.int32), 1).within_bounds()
+    for place in (
+        many - 1,
+        1 << 20,
+        (1 << 20) - 1,
+        1,
+    ):  # about the edges of what is checked at once
+        rows[place] = -1
+        assert not Seen(rows, np.empty(0, np.int32), 1).within_bounds()
+        rows[place] = 0
