@@ -5,6 +5,7 @@ DATASET ?= ml-100k
 MODEL   ?= neumf-pre
 K       ?= 10
 PYTHON  ?= python3
+FUZZ_SECONDS ?= 600
 
 VENV       := .venv
 NCF        := $(VENV)/bin/ncf
@@ -19,12 +20,12 @@ CHOICE     := .make/choice
 TOP        := .make/k
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train export batch serve test lint bench clean FORCE
+.PHONY: help setup data train export batch serve test lint fuzz mutate bench clean FORCE
 
 help: ## This list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 	@echo
-	@echo 'Variables: DATASET=$(DATASET) MODEL=$(MODEL) K=$(K) PYTHON=$(PYTHON)'
+	@echo 'Variables: DATASET=$(DATASET) MODEL=$(MODEL) K=$(K) FUZZ_SECONDS=$(FUZZ_SECONDS) PYTHON=$(PYTHON)'
 
 setup: $(SETUP) ## Create .venv with the pinned dependencies
 data: $(PREPARED) ## Fetch and prepare DATASET
@@ -70,9 +71,19 @@ lint: $(SETUP) ## ruff and mypy
 test: lint ## Lint, type-check, test
 	$(VENV)/bin/pytest -n auto --dist loadgroup
 
+fuzz: $(SETUP) ## Fuzz each reader for FUZZ_SECONDS; finds go to .fuzz/
+	@for target in ratings triple request bundle; do \
+	  $(VENV)/bin/python -m tests.fuzz.fuzz $$target --seconds $(FUZZ_SECONDS) --new .fuzz/$$target || exit 1; \
+	done
+
+mutate: $(SETUP) ## Mutate scoring, publishing, splits, metrics; count what no test notices
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutate]'
+	$(VENV)/bin/mutmut run
+	$(VENV)/bin/mutmut results
+
 bench: $(SETUP) ## Measure against the tutorial's loops
 	$(VENV)/bin/python -m benchmarks.batch
 
 clean: ## Remove .venv and everything that was made, but not fetched data
-	rm -rf $(VENV) .make .serve checkpoints topk model_store/ncf *.egg-info
+	rm -rf $(VENV) .make .serve .fuzz .audit mutants checkpoints topk model_store/ncf *.egg-info
 	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true

@@ -20,6 +20,8 @@ from ncf.scoring.seen import Fresh, Seen
 
 logger = logging.getLogger(__name__)
 
+_WHOM = "give ids that the ratings file had, or leave --users out"
+
 Indices = npt.NDArray[np.int64]
 
 
@@ -133,14 +135,14 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
     if filters.users is not None:
         asked = read_ids(filters.users, Columns.USER_ID)
         if not len(asked):
-            raise UsageError("names no user", where=filters.users)
+            raise UsageError("names no user", where=filters.users, remedy=_WHOM)
         indices = find(bundle.users, asked)
         chosen = np.unique(indices[indices >= 0])
         unknown = asked.filter(pa.array(indices < 0)).to_pylist()
     counts["unknown_users"] = len(unknown)
     strangers = unknown if _wanted(bundle, filters) is Strangers.POPULAR else []
     if chosen is not None and not chosen.size and not strangers:
-        raise UsageError("names nobody whom the model knows", where=filters.users)
+        raise UsageError("names nobody whom the model knows", where=filters.users, remedy=_WHOM)
     return Audience(
         bundle, chosen, strangers, pairs.fresh(), pairs.of_strangers(strangers), allowed, counts
     )

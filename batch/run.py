@@ -28,7 +28,7 @@ from batch.shards import Task
 from batch.work import Work
 from ncf.artifacts import BUNDLE, RUN, open_sealed, seal
 from ncf.errors import ArtifactError, NcfError, UsageError
-from ncf.files import sha256
+from ncf.files import sha256, storage_errors
 from ncf.locks import writer_lock
 from ncf.scoring.bundle import Bundle, open_bundle
 
@@ -106,8 +106,9 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
                 "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
                 "peak_memory_bytes": peak_memory(),
             }
-            (work.parts / SUCCESS_FILE).touch()
-            seal(work.parts, RUN, document)
+            with storage_errors(work.parts):
+                (work.parts / SUCCESS_FILE).touch()
+                seal(work.parts, RUN, document)
             name = work.name(lambda: _name(runs, now, bundle))
             destination.publish(work.parts, name)
             break
@@ -229,5 +230,7 @@ def _require_unchanged(job: Job, bundle: Bundle, inputs: Mapping[str, str]) -> N
 
 def _digest(name: str, path: Path) -> str:
     if not path.is_file():
-        raise UsageError(f"no such file, for --{name.replace('_', '-')}", where=path)
+        raise UsageError(
+            f"no such file, for --{name.replace('_', '-')}", where=path, remedy="check the path"
+        )
     return sha256(path)

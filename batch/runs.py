@@ -51,9 +51,16 @@ class Runs:
         Raises
         ------
         ArtifactError
-            Nothing was published here.
+            Nothing was published here, or what should name a run does not.
         """
-        return self._read(LATEST_FILE).decode().strip()
+        name = self._read(LATEST_FILE).decode(errors="replace").strip()
+        if not re.fullmatch(RUN_NAME, name):
+            raise ArtifactError(
+                f"does not name a run: {name[:80]!r}",
+                where=f"{self.root}/{LATEST_FILE}",
+                remedy="write the name of a run into it, or run the batch again",
+            )
+        return name
 
     def manifest(self, name: str) -> dict[str, Any]:
         """Manifest of a run, unchecked; empty where it cannot be read."""
@@ -209,7 +216,7 @@ def read_latest(place: str | Path) -> pd.DataFrame:
             except ArtifactError:
                 if runs.latest() == name:
                     raise  # else it was replaced, and removed, meanwhile: an object has no lock
-    raise ArtifactError("is replaced faster than it can be read", where=place)
+    raise ArtifactError("is replaced faster than it can be read", where=place, remedy="try again")
 
 
 def _folder(place: str) -> Runs:

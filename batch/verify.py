@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from batch.audience import Audience, Filters, read_audience
 from batch.options import Layout
-from batch.runs import LATEST_FILE, local_copy, style_of
+from batch.runs import LATEST_FILE, local_copy, open_runs, style_of
 from batch.shards import Shard, plan
 from batch.tables import Style, long_frame, read_table
 from ncf.artifacts import RUN, open_sealed
@@ -50,7 +50,7 @@ def verify_run(
     with local_copy(str(run)) as copy:
         path = copy
         if (copy / LATEST_FILE).is_file():  # a folder of runs: the newest of them
-            path = copy / (copy / LATEST_FILE).read_text(encoding="utf-8").strip()
+            path = copy / open_runs(copy).latest()
         manifest = open_sealed(path, RUN)
         audience = _audience(path, manifest, bundle, filters or Filters()) if bundle else None
         style = style_of(manifest)

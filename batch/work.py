@@ -1,15 +1,17 @@
 """The unfinished run: parts that a death leaves behind, and the same command takes up again."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from batch.runs import RUN_NAME
 from ncf.artifacts import Document, canonical_json
 from ncf.errors import StorageError
-from ncf.files import atomic_file, sha256, storage_errors, sweep
+from ncf.files import atomic_file, sha256, sha256_bytes, storage_errors, sweep
 
 _IDENTITY = "identity.json"
 _NAME = "name"
@@ -48,8 +50,8 @@ class Work:
         with storage_errors(folder):
             if not found.is_file() or found.read_bytes() != wanted:
                 work._require_ours()
-                if (folder / _NAME).is_file():
-                    forget((folder / _NAME).read_text(encoding="utf-8"))
+                if (name := work._chosen_name()) is not None:
+                    forget(name)
                 if folder.exists():
                     shutil.rmtree(folder)
                 work.parts.mkdir(parents=True)
@@ -81,31 +83,26 @@ class Work:
             Whether it was here.
         """
         part, note = self.parts / name, self.notes / f"{name}.json"
-        if part.is_file() and note.is_file():
-            facts: Part = json.loads(note.read_bytes())
-            if facts.pop("sha256") == sha256(part):
-                return facts, True
+        if (facts := _noted(part, note)) is not None:
+            return facts, True
         with atomic_file(part, clean=False) as file:
             facts = make(file)
         # The note comes last: a part without one is not counted on.
         with atomic_file(note, clean=False) as file:
-            file.write(canonical_json({**facts, "sha256": sha256(part)}))
+            file.write(_note(facts, part))
         return facts, False
 
     def name(self, choose: Callable[[], str]) -> str:
         """Name of the run, chosen once: a publishing that died goes on under the same."""
-        path = self.folder / _NAME
-        if not path.is_file():
-            with atomic_file(path) as file:
-                file.write(choose().encode())
-        return path.read_text(encoding="utf-8")
+        if (name := self._chosen_name()) is None:
+            name = choose()
+            with atomic_file(self.folder / _NAME) as file:
+                file.write(name.encode())
+        return name
 
     def published(self) -> str | None:
         """Name of the run, where its parts have been renamed away and only LATEST is behind."""
-        path = self.folder / _NAME
-        if self.parts.exists() or not path.is_file():
-            return None
-        return path.read_text(encoding="utf-8")
+        return None if self.parts.exists() else self._chosen_name()
 
     def begin_anew(self) -> None:
         """Forget the parts and the name, for the same inputs."""
@@ -118,6 +115,12 @@ class Work:
         """Remove what is left once all is published."""
         shutil.rmtree(self.folder)
 
+    def _chosen_name(self) -> str | None:
+        """Name of the run; None where its file is missing or damaged: what it names may go."""
+        path = self.folder / _NAME
+        name = path.read_bytes().decode(errors="replace") if path.is_file() else ""
+        return name if re.fullmatch(RUN_NAME, name) else None
+
     def _require_ours(self) -> None:
         """Refuse to clear away what no batch has written."""
         names = {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
@@ -128,3 +131,21 @@ class Work:
                 where=self.folder,
                 remedy="move it away, or choose another output folder",
             )
+
+
+def _note(facts: Part, part: Path) -> bytes:
+    """Describe a part, with a digest of that too."""
+    noted = {"facts": facts, "sha256": sha256(part)}
+    return canonical_json({**noted, "digest": sha256_bytes(canonical_json(noted))})
+
+
+def _noted(part: Path, note: Path) -> Part | None:
+    """Tell what is known of a part; None where either is missing or damaged."""
+    if not part.is_file() or not note.is_file():
+        return None
+    content = note.read_bytes()
+    try:
+        facts: Part = json.loads(content)["facts"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return facts if _note(facts, part) == content else None

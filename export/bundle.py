@@ -19,6 +19,7 @@ from export.parity import require_pair_parity, require_topk_parity
 from export.screening import NOT_WANTED, make_screen, summary
 from export.topk import topk_graphs, user_rows
 from export.tower import row_width
+from ncf.arrays import new_npy
 from ncf.artifacts import BUNDLE, Document, canonical_json, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Interactions
@@ -124,7 +125,7 @@ def by_popularity(known: Interactions) -> npt.NDArray[np.int32]:
 
 def _write_user_rows(checkpoint: Checkpoint, path: Path) -> None:
     shape = (checkpoint.architecture.n_users, row_width(checkpoint.weights))
-    rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    rows = new_npy(path, np.float32, shape)
     start = 0
     for part in user_rows(checkpoint.weights):
         rows[start : start + len(part)] = part

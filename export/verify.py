@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from export.archive import archived_digest
 from export.parity import compare_screens
+from ncf.artifacts import BUNDLE
 from ncf.columns import Columns
 from ncf.data.tables import read_id_table
 from ncf.errors import ArtifactError, ParityError
@@ -67,12 +68,12 @@ def _compare_graphs(bundle: Bundle) -> dict[str, float]:
         try:
             parity = compare_topk(name, ranker, expected)
         except ParityError as error:
-            raise ParityError(str(error), where=bundle.path) from error
+            raise ParityError(str(error), where=bundle.path, remedy=BUNDLE.remedy) from error
         report[name] = parity.max_difference
     try:
         screens = compare_screens(bundle, expected)
     except ParityError as error:
-        raise ParityError(str(error), where=bundle.path) from error
+        raise ParityError(str(error), where=bundle.path, remedy=BUNDLE.remedy) from error
     return report | {name: parity.max_difference for name, parity in screens.items()}
 
 
@@ -80,6 +81,6 @@ def _require_same_ids(ids: IdMap, table: Path, column: str) -> None:
     try:
         found = read_id_table(table, column)
     except (OSError, KeyError, pa.ArrowInvalid) as error:
-        raise ArtifactError(f"not readable ({error})", where=table) from error
+        raise ArtifactError(f"not readable ({error})", where=table, remedy=BUNDLE.remedy) from error
     if found != ids:
         raise ArtifactError(f"its ids are not those of {IDS_FILE}", where=table)

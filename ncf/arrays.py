@@ -1,5 +1,6 @@
-"""Arrays of a ``.npz`` file, mapped into memory instead of read."""
+"""Arrays in files, mapped into memory instead of read or written."""
 
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -24,16 +25,37 @@ def map_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
         The file is compressed, or not what :func:`numpy.savez` writes.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
-    with np.load(path, allow_pickle=False) as archive, path.open("rb") as file:
-        for member in archive.zip.infolist():
+    # Not np.load: over a damaged archive it leaves the file open.
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
             if member.file_size < _MAPPED_FROM:
-                arrays[name] = archive[name]
+                with archive.open(member) as content:
+                    arrays[name] = np.lib.format.read_array(content, allow_pickle=False)
             elif member.compress_type == zipfile.ZIP_STORED:
                 arrays[name] = _mapped(path, file, member.header_offset)
             else:
                 raise ValueError(f"{member.filename} is compressed")
     return arrays
+
+
+def new_npy(
+    path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]
+) -> "np.memmap[Any, np.dtype[Any]]":
+    """Make a ``.npy`` file to be filled through memory, its space on the disk taken beforehand.
+
+    Without that, a disk that fills up ends the process with SIGBUS, and no error can tell why.
+
+    Raises
+    ------
+    OSError
+        The disk has no room for it.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _mapped(path: Path, file: BinaryIO, start: int) -> npt.NDArray[Any]:

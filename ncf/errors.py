@@ -14,29 +14,40 @@ class NcfError(Exception):
     where : object, optional
         File, ``file:line``, id or field concerned.
     remedy : str, optional
-        What the reader can do about it.
+        What the reader can do about it; if not given, what can be done about any error of its
+        class.
     """
 
     exit_code = 2
     http_status = 400
     code = "bad_request"
+    remedy = ""
 
-    def __init__(self, problem: str, *, where: object = None, remedy: str = "") -> None:
+    def __init__(self, problem: str, *, where: object = None, remedy: str | None = None) -> None:
         prefix = "" if where is None else f"{where}: "
-        suffix = f"; {remedy}" if remedy else ""
-        super().__init__(" ".join(f"{prefix}{problem}{suffix}".splitlines()))
+        given = self.remedy if remedy is None else remedy
+        suffix = f"; {given}" if given else ""
+        line = " ".join(f"{prefix}{problem}{suffix}".splitlines())
+        # Names and ids come from files: none may move the cursor of a terminal.
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 
 
 class UsageError(NcfError):
     """An argument or a combination of arguments makes no sense."""
 
+    remedy = "'ncf COMMAND --help' shows what it takes"
+
 
 class ConfigError(NcfError):
     """A configuration file or value is unknown or out of range."""
 
+    remedy = "README.md lists the keys and their ranges under 'Recipes'"
+
 
 class RatingsError(NcfError):
     """A file of ratings, titles or ids cannot be read as it stands."""
+
+    remedy = "mend the file and run the same command again"
 
 
 class SourceError(NcfError):
@@ -45,6 +56,8 @@ class SourceError(NcfError):
 
 class ArtifactError(NcfError):
     """A folder that the toolkit wrote is missing, damaged, too new or of another origin."""
+
+    remedy = "make it again with the command that wrote it"
 
 
 class RequestError(NcfError):
@@ -87,6 +100,7 @@ class ServerError(NcfError):
     """The server that was started does not come up, or ended by itself."""
 
     http_status = 503
+    remedy = "read the logs in the folder of --state"
 
 
 class LockedError(NcfError):
@@ -106,3 +120,4 @@ class StorageError(NcfError):
     """The output folder cannot be written: disk full, read-only, or forbidden."""
 
     http_status = 507
+    remedy = "choose another output folder"

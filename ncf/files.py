@@ -58,8 +58,7 @@ def storage_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # pyarrow raises errors without errno: look at the text as well.
-        if error.errno in _FULL or "No space left" in str(error):
+        if is_full(error):
             raise StorageError(
                 f"no space left on the disk ({_free_bytes(target):,} bytes free)",
                 where=target,
@@ -72,6 +71,12 @@ def storage_errors(target: Path) -> Iterator[None]:
                 remedy="choose another output folder or change its permissions",
             ) from error
         raise
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error says that the disk, a quota or the largest file size is used up."""
+    # pyarrow raises errors without errno: look at the text as well.
+    return error.errno in _FULL or "No space left" in str(error)
 
 
 def check_target(target: Path) -> None:
@@ -144,6 +149,17 @@ def scratch_folder(target: Path) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_aside(folder: Path, target: Path) -> None:
+    """Remove a folder that belongs to ``target``, as a whole: a death leaves no half of it.
+
+    What a death does leave, :func:`sweep` removes; the caller holds the target's lock.
+    """
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    if folder.exists():
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def sweep(folder: Path, names: str) -> None:

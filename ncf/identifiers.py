@@ -82,8 +82,26 @@ class Texts(Sequence[str]):
         start = int(self.ends[index - 1]) if index else 0
         return self.content[start : int(self.ends[index])].tobytes()
 
+    def is_sound(self) -> bool:
+        """Whether the ends ascend over all bytes, and each text is UTF-8: for arrays of a file."""
+        content, ends = self.content, self.ends
+        flat = content.ndim == ends.ndim == 1
+        if not flat or content.dtype != np.uint8 or ends.dtype != np.int64:
+            return False
+        if (ends[-1] if ends.size else 0) != content.size or (np.diff(ends, prepend=0) < 0).any():
+            return False
+        try:
+            for start in range(0, len(self), _AT_ONCE):
+                # All at once is quick, and enough where no text starts within a character.
+                b"".join(self.encoded(start, start + _AT_ONCE)).decode()
+        except UnicodeDecodeError:
+            return False
+        starts = ends[:-1][ends[:-1] < content.size]
+        return not (content[starts] & 0b11000000 == 0b10000000).any()
+
     def encoded(self, start: int, stop: int) -> list[bytes]:
-        """UTF-8 bytes of the texts from ``start`` to ``stop``."""
+        """UTF-8 bytes of the texts from ``start`` to ``stop``, or to the last."""
+        stop = min(stop, len(self))
         if start >= stop:
             return []
         first = int(self.ends[start - 1]) if start else 0
@@ -117,6 +135,11 @@ class IdMap:
         return isinstance(other, IdMap) and (self.raw, self.titles) == (other.raw, other.titles)
 
     __hash__ = None  # type: ignore[assignment]  # it may be large
+
+    def is_sound(self) -> bool:
+        """Whether ids and titles that came from a file can be used: see :meth:`Texts.is_sound`."""
+        fits = len(self.titles) in {0, len(self)}
+        return fits and self.raw.is_sound() and self.titles.is_sound()
 
     def index(self, raw: str) -> int | None:
         """Index of a raw id; None where it is unknown."""
@@ -154,7 +177,7 @@ class IdMap:
         """Indices in order of the CRC-32 of their ids, and these: 12 bytes an id."""
         checksums = np.empty(len(self), np.uint32)
         for start in range(0, len(self), _AT_ONCE):
-            encoded = self.raw.encoded(start, min(start + _AT_ONCE, len(self)))
+            encoded = self.raw.encoded(start, start + _AT_ONCE)
             checksums[start : start + len(encoded)] = list(map(zlib.crc32, encoded))
         order = np.argsort(checksums, kind="stable")
         return order, checksums[order]

@@ -10,13 +10,17 @@ from types import FrameType
 import typer
 
 from ncf.cli import batch, compare, data, evaluate, model, serve, serving, tune
-from ncf.errors import NcfError
+from ncf.errors import NcfError, UsageError
+from ncf.files import is_full
 
 logger = logging.getLogger(__name__)
 
 _FAULT = 1
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+
+_FREE_SPACE = "no space left on the disk: free some and run the same command again"
+_CHECK_PATH = "check the path, its disk and its permissions"
 
 app = typer.Typer(
     name="ncf",
@@ -66,15 +70,15 @@ def main() -> None:
     except NcfError as error:
         code = _complain(str(error), error.exit_code)
     except typer.TyperException as error:
-        code = _complain(error.format_message(), error.exit_code)
+        code = _complain(f"{error.format_message()}; {UsageError.remedy}", error.exit_code)
     except BrokenPipeError:
         # The reader (head, less) has left: nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _FAULT
     except OSError as error:
-        code = _complain(
-            f"{error.filename}: {error.strerror}" if error.filename else str(error), _BAD_INPUT
-        )
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        remedy = _FREE_SPACE if is_full(error) else _CHECK_PATH
+        code = _complain(f"{reason}; {remedy}", _BAD_INPUT)
     sys.exit(code)
 
 

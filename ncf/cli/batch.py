@@ -122,7 +122,9 @@ def show_user(
 
     run, rows = rows_of(out, user)
     if rows.empty:
-        raise UsageError(f"user {user!r} has no row in run {run}", where=out)
+        raise UsageError(
+            f"user {user!r} has no row in run {run}", where=out, remedy="check the id and the run"
+        )
     policy = rows[Columns.POLICY].iloc[0]
     scores = [None if isna(score) else float(score) for score in rows[Columns.SCORE]]
     items = list(zip(rows[Columns.RANK].tolist(), rows[Columns.ITEM_ID], scores, strict=True))

@@ -11,7 +11,12 @@ from ncf.errors import RatingsError
 
 _BLOCK_BYTES = 8 << 20
 _BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_FOREIGN = (  # the longer mark first
+    (b"\xff\xfe\0\0", "UTF-32"),
+    (b"\0\0\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
 _TO_UTF8 = "convert it with 'iconv -f {} -t UTF-8'"
 
 
@@ -53,7 +58,7 @@ class Block:
         skipped = number - self.first_line + len(line) + 1
         return Block(self.path, self.data[skipped:], number + 1)
 
-    def error(self, row: int, problem: str, remedy: str = "") -> RatingsError:
+    def error(self, row: int, problem: str, remedy: str | None = None) -> RatingsError:
         """Error that names the line of the ``row``-th line (from 0) that is not blank."""
         return RatingsError(problem, where=f"{self.path}:{self.rows()[row][0]}", remedy=remedy)
 
@@ -67,7 +72,7 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[Block]:
         The file is missing, empty, damaged, or not UTF-8 text.
     """
     if not path.is_file():
-        raise RatingsError("no such file", where=path)
+        raise RatingsError("no such file", where=path, remedy="check the path")
     first_line = 1
     for data in _whole_lines(path, block_bytes):
         block = Block(path, data, first_line)
@@ -82,10 +87,10 @@ def _whole_lines(path: Path, block_bytes: int) -> Iterator[bytes]:
     for chunk in _chunks(path, block_bytes):
         data = held + chunk
         if first:
-            if data.startswith(_UTF16):
-                raise RatingsError(
-                    "the file is UTF-16, not UTF-8", where=path, remedy=_TO_UTF8.format("UTF-16")
-                )
+            for mark, encoding in _FOREIGN:
+                if data.startswith(mark):
+                    problem = f"the file is {encoding}, not UTF-8"
+                    raise RatingsError(problem, where=path, remedy=_TO_UTF8.format(encoding))
             data, first = data.removeprefix(_BOM), False
         # A carriage return at the very end may be half of a CRLF.
         held = data[-1:] if data.endswith(b"\r") else b""

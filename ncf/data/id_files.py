@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from ncf.columns import Columns
 from ncf.data.options import Format
 from ncf.data.readers import read_columns, read_ratings
-from ncf.data.values import refuse_blank
+from ncf.data.values import NAME_IT, refuse_blank
 from ncf.errors import RatingsError
 from ncf.identifiers import IdMap
 
@@ -85,7 +85,7 @@ def _encoded(ids: pa.ChunkedArray) -> pa.DictionaryArray:
 
 def _is_parquet(path: Path) -> bool:
     if not path.is_file():
-        raise RatingsError("no such file", where=path)
+        raise RatingsError("no such file", where=path, remedy="check the path")
     with path.open("rb") as file:
         return file.read(len(_PARQUET)) == _PARQUET
 
@@ -95,10 +95,12 @@ def _parquet_columns(path: Path, names: Sequence[str]) -> list[pa.ChunkedArray]:
         with pq.ParquetFile(path) as file:
             missing = [name for name in names if name not in file.schema_arrow.names]
             table = None if missing else file.read(list(names))
-    except (pa.ArrowException, OSError) as error:
+            if table is not None:
+                table.validate(full=True)  # texts that are not UTF-8 are no error to the reader
+    except Exception as error:  # a damaged schema is none of Arrow's own errors
         raise RatingsError(f"not readable as Parquet ({error})", where=path) from error
     if table is None:
-        raise RatingsError(f"no column {missing[0]!r}", where=path)
+        raise RatingsError(f"no column {missing[0]!r}", where=path, remedy="rename the column")
     return [_texts(table[name], name, path) for name in names]
 
 
@@ -116,5 +118,5 @@ def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
     bad = pc.or_(texts.is_null(), pc.equal(pc.utf8_trim_whitespace(texts.fill_null("")), ""))
     row = pc.index(bad, value=True).as_py()
     if row >= 0:
-        raise RatingsError(f"{name} is blank", where=f"{path}, row {row + 1}")
+        raise RatingsError(f"{name} is blank", where=f"{path}, row {row + 1}", remedy=NAME_IT)
     return texts

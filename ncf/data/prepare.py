@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from ncf.arrays import new_npy
 from ncf.artifacts import DATA, sealed_folder
 from ncf.data.interactions import Interactions, latest_by_user
 from ncf.data.negatives import UnseenItems
@@ -157,7 +158,7 @@ def _draw_negatives(
     if not len(cases):
         np.save(path, np.empty(shape, np.int32))
         return
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=shape)
+    out = new_npy(path, np.int32, shape)
     with report(f"draw {part} negatives", len(cases)) as progress:
         if options.negatives_exclude is Exclude.ALL:
             seen = split.train.join(split.validation, split.test).csr()

@@ -14,6 +14,7 @@ from ncf.artifacts import DATA, Document, open_sealed, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Interactions
 from ncf.data.tables import read_id_table, write_id_table
+from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap
 
 USERS_FILE = "users.parquet"
@@ -97,6 +98,15 @@ def open_data(folder: Path) -> PreparedData:
         Something is missing or damaged.
     """
     manifest = open_sealed(folder, DATA)
+    try:
+        return _read(folder, manifest)
+    except Exception as error:  # what Arrow and NumPy raise over strange bytes is a long list
+        raise ArtifactError(
+            f"cannot be understood ({error})", where=folder, remedy=DATA.remedy
+        ) from error
+
+
+def _read(folder: Path, manifest: Document) -> PreparedData:
     users = read_id_table(folder / USERS_FILE, Columns.USER_ID)
     items = read_id_table(folder / ITEMS_FILE, Columns.ITEM_ID)
 
@@ -106,9 +116,15 @@ def open_data(folder: Path) -> PreparedData:
         return Interactions(*pair, len(users), len(items))
 
     def cases(part: str) -> Cases:
-        path = negatives_path(folder, part)
+        path, positives = negatives_path(folder, part), pairs(part)
         # An empty array cannot be mapped.
-        negatives = np.load(path) if not len(pairs(part)) else np.load(path, mmap_mode="r")
-        return Cases(pairs(part), negatives)
+        negatives = np.load(path, mmap_mode="r" if len(positives) else None, allow_pickle=False)
+        if negatives.dtype != np.int32 or negatives.shape[:-1] != (len(positives),):
+            raise ValueError(f"{path.name} is not one row of int32 a case")
+        if not (negatives.min(initial=0) >= -1 and negatives.max(initial=-1) < len(items)):
+            raise ValueError(f"{path.name} holds an item out of range")
+        return Cases(positives, negatives)
 
+    if not isinstance(manifest["source"], dict):
+        raise TypeError("source is no table")
     return PreparedData(users, items, pairs("train"), cases("validation"), cases("test"), manifest)

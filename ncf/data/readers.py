@@ -20,6 +20,8 @@ from ncf.errors import RatingsError, UsageError
 from ncf.progress import Reporter, report
 
 _SEPARATOR = b"\x1f"  # stands in for '::', as Arrow's reader takes delimiters of one byte
+_GIVE_SOME = "give at least one interaction"
+_RATE_IT = "give each row a finite number, or leave the column out"
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def read_ratings(
             if rows.data.strip(b"\n"):
                 columns.add(rows, layout, min_rating, progress)
     if layout is None:
-        raise RatingsError("the file is empty", where=path)
+        raise RatingsError("the file is empty", where=path, remedy=_GIVE_SOME)
     return columns.ratings(path, may_be_empty=may_be_empty)
 
 
@@ -172,7 +174,7 @@ class _Collected:
         if Columns.TIMESTAMP in layout.columns:
             self._timestamps.append(self._clock.milliseconds(table[Columns.TIMESTAMP], block))
         if Columns.RATING in layout.columns:
-            ratings = numbers(table[Columns.RATING], block, Columns.RATING)
+            ratings = numbers(table[Columns.RATING], block, Columns.RATING, _RATE_IT)
             if min_rating is not None:
                 keep = ratings >= min_rating
                 self._dropped += int(np.count_nonzero(~keep))
@@ -185,10 +187,11 @@ class _Collected:
     def ratings(self, path: Path, *, may_be_empty: bool) -> Ratings:
         users, items = _unify(self._users), _unify(self._items)
         if len(users) == 0 and not may_be_empty:
-            problem = "a header and no rows"
+            problem, remedy = "a header and no rows", _GIVE_SOME
             if self._dropped:
                 problem = f"none of the {self._dropped:,} rows reaches --min-rating"
-            raise RatingsError(problem, where=path)
+                remedy = "give a lower one"
+            raise RatingsError(problem, where=path, remedy=remedy)
         timestamps = np.concatenate(self._timestamps) if self._timestamps else None
         return Ratings(users, items, timestamps, self._dropped)
 

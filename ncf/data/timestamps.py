@@ -49,7 +49,7 @@ class Clock:
             row = first_failing(column, _moments)
             text = column[row].as_py()
             raise block.error(row, f"timestamp {text!r} is not understood", _TIMES) from error
-        refuse_where(pa.array(times < 0), block, "timestamp lies before 1970")
+        refuse_where(pa.array(times < 0), block, "timestamp lies before 1970", _TIMES)
         self._note("ISO 8601", np.ones(times.size, np.bool_), block)
         return times
 

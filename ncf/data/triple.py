@@ -95,12 +95,12 @@ def _read_negatives(path: Path) -> tuple[list[str], list[str], pa.Array]:
         for column in columns:
             blank = pc.index(pc.equal(pc.utf8_trim_whitespace(column), ""), value=True).as_py()
             if blank >= 0:
-                raise block.error(blank, "an item id is blank")
+                raise block.error(blank, "an item id is blank", f"expected '{_EXPECTED}'")
         # Column after column becomes row after row.
         order = np.arange(table.num_rows * len(columns)).reshape(len(columns), -1).T.ravel()
         rows.append(pa.concat_arrays(columns).take(pa.array(order)))
     if layout is None:
-        raise RatingsError("the file is empty", where=path)
+        raise RatingsError("the file is empty", where=path, remedy=f"expected '{_EXPECTED}'")
     return users, items, pa.concat_arrays(rows)
 
 

@@ -9,9 +9,11 @@ import pyarrow.compute as pc
 
 from ncf.data.blocks import Block
 
+NAME_IT = "give each row an id, or leave the row out"
+
 
 def numbers(
-    column: pa.ChunkedArray, block: Block, name: str, remedy: str = ""
+    column: pa.ChunkedArray, block: Block, name: str, remedy: str | None = None
 ) -> npt.NDArray[np.float64]:
     """Read finite numbers.
 
@@ -51,7 +53,7 @@ def first_failing(column: pa.ChunkedArray, convert: Callable[[pa.ChunkedArray], 
 
 
 def refuse_where(
-    bad: pa.Array | pa.ChunkedArray, block: Block, problem: str, remedy: str = ""
+    bad: pa.Array | pa.ChunkedArray, block: Block, problem: str, remedy: str | None = None
 ) -> None:
     """Refuse the first row that is bad, if any.
 
@@ -73,4 +75,6 @@ def refuse_blank(table: pa.Table, block: Block, name: str) -> None:
     RatingsError
         The message names the line.
     """
-    refuse_where(pc.equal(pc.utf8_trim_whitespace(table[name]), ""), block, f"{name} is blank")
+    refuse_where(
+        pc.equal(pc.utf8_trim_whitespace(table[name]), ""), block, f"{name} is blank", NAME_IT
+    )

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ from ncf.artifacts import BUNDLE, Document, open_sealed
 from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap, read_id_maps
+from ncf.policies import ColdUser
 from ncf.scoring.seen import Seen
 
 SCORE_GRAPH = "score.onnx"
@@ -135,24 +135,35 @@ def open_bundle(path: Path) -> Bundle:
         A file is missing, extra or damaged, the schema is newer, or sizes do not fit together.
     """
     bundle = Bundle(path, open_sealed(path, BUNDLE))
-    required = REQUIRED | SCREEN_FILES if bundle.has_screen else REQUIRED
-    if missing := required - bundle.manifest["files"].keys():
-        raise ArtifactError(
-            "file of the bundle is missing", where=path / min(missing), remedy=BUNDLE.remedy
-        )
     try:
-        sizes = (bundle.n_users, bundle.n_items)
-        fits = (
-            bundle.seen.shape == sizes
-            and (len(bundle.users), len(bundle.items)) == sizes
-            and bundle.user_rows.shape == (sizes[0], bundle.manifest["model"]["row_width"])
-            and np.array_equal(np.sort(bundle.popular), np.arange(sizes[1]))
-            and bundle.seen.within_bounds()
-        )
-    except (KeyError, ValueError, TypeError, IndexError, OSError, EOFError, BadZipFile) as error:
+        required = REQUIRED | SCREEN_FILES if bundle.has_screen else REQUIRED
+        missing = required - bundle.manifest["files"].keys()
+        fits = missing or _fits(bundle)
+    except Exception as error:  # what NumPy and zipfile raise over strange bytes is a long list
         raise ArtifactError(
             f"a part is missing or unreadable ({error})", where=path, remedy=BUNDLE.remedy
         ) from error
+    if missing:
+        raise ArtifactError(
+            "file of the bundle is missing", where=path / min(missing), remedy=BUNDLE.remedy
+        )
     if not fits:
         raise ArtifactError("its files do not fit together", where=path, remedy="export it again")
     return bundle
+
+
+def _fits(bundle: Bundle) -> bool:
+    """Whether every array has the type, the size and the bounds that the manifest calls for."""
+    ColdUser(bundle.manifest["cold_user"])
+    sizes = (bundle.n_users, bundle.n_items)
+    return bool(
+        bundle.seen.shape == sizes
+        and (len(bundle.users), len(bundle.items)) == sizes
+        and bundle.users.is_sound()
+        and bundle.items.is_sound()
+        and bundle.user_rows.shape == (sizes[0], bundle.manifest["model"]["row_width"])
+        and bundle.user_rows.dtype == np.float32
+        and bundle.popular.dtype == np.int32
+        and np.array_equal(np.sort(bundle.popular), np.arange(sizes[1]))
+        and bundle.seen.within_bounds()
+    )

@@ -1,9 +1,11 @@
 """Golden requests: answers recorded at export, replayed wherever the bundle is used."""
 
 import json
+from pathlib import Path
 
 from ncf.artifacts import Document
 from ncf.errors import ArtifactError
+from ncf.policies import Policy
 from ncf.scoring.bundle import GOLDEN_FILE, Bundle
 from ncf.scoring.recommend import Recommendation, Recommender, Wishes
 
@@ -27,15 +29,9 @@ def replay(bundle: Bundle, recommender: Recommender) -> int:
     ArtifactError
         An answer differs by more than ties and rounding.
     """
-    try:
-        golden = json.loads((bundle.path / GOLDEN_FILE).read_bytes())
-        answers = golden["answers"]
-    except (ValueError, KeyError) as error:
-        raise ArtifactError("not readable", where=bundle.path / GOLDEN_FILE) from error
-    if not answers:
-        raise ArtifactError("holds no request", where=bundle.path / GOLDEN_FILE)
+    k, answers = _read(bundle.path / GOLDEN_FILE)
     for expected in answers:
-        found = _described(recommender.recommend(expected["user"], Wishes(golden["k"])))
+        found = _described(recommender.recommend(expected["user"], Wishes(k)))
         if not _agree(expected, found):
             raise ArtifactError(
                 f"does not answer user {expected['user']!r} as it did when it was exported",
@@ -43,6 +39,32 @@ def replay(bundle: Bundle, recommender: Recommender) -> int:
                 remedy="compare versions of ONNX Runtime with 'ncf doctor', or export it again",
             )
     return len(answers)
+
+
+def _read(path: Path) -> tuple[int, list[Document]]:
+    """Length of the lists and the answers expected, each field of the type that it must have."""
+    try:
+        golden = json.loads(path.read_bytes())
+        k, answers = golden["k"], golden["answers"]
+        sound = type(k) is int and k > 0 and all(map(_is_answer, answers))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ArtifactError("not readable", where=path) from error
+    if not sound:
+        raise ArtifactError("not readable", where=path)
+    if not answers:
+        raise ArtifactError("holds no request", where=path)
+    return k, answers
+
+
+def _is_answer(answer: Document) -> bool:
+    items, scores = answer["items"], answer["scores"]
+    number = float if answer["policy"] == Policy.MODEL else type(None)
+    texts = [answer["user"], *items]
+    return (
+        len(items) == len(scores)
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(score, number) for score in scores)
+    )
 
 
 def _described(found: Recommendation) -> Document:
@@ -57,7 +79,7 @@ def _described(found: Recommendation) -> Document:
 def _agree(expected: Document, found: Document) -> bool:
     if expected["policy"] != found["policy"] or len(expected["items"]) != len(found["items"]):
         return False
-    if found["policy"] == "popular":
+    if found["policy"] == Policy.POPULAR:
         return bool(expected["items"] == found["items"])
     if not all(map(_close, expected["scores"], found["scores"])):
         return False

@@ -180,7 +180,7 @@ class GraphRanker:
         return {
             "rows": np.ascontiguousarray(self._bundle.user_rows[users]),
             "seen": unwanted,
-            "k": np.array([k], np.int64),
+            "k": np.array([min(k, self._bundle.n_items)], np.int64),
         }
 
     def _nobody(self, k: int) -> TopK:

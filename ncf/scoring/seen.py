@@ -51,6 +51,9 @@ class Seen:
 
     def within_bounds(self) -> bool:
         """Whether starts ascend over all items, and every item is one of the catalogue."""
+        arrays = (self.starts, self.items)
+        if not all(array.ndim == 1 and array.dtype.kind == "i" for array in arrays):
+            return False
         if self.starts[0] != 0 or self.starts[-1] != self.items.size:
             return False
         for start in range(0, max(self.items.size, self.starts.size), _AT_ONCE):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from torch import nn
 
@@ -16,7 +15,7 @@ from ncf.artifacts import CHECKPOINT, Document, canonical_json, open_sealed, sea
 from ncf.columns import Columns
 from ncf.data.prepared import ITEMS_FILE, USERS_FILE, PreparedData
 from ncf.data.tables import read_id_table, write_id_table
-from ncf.errors import ArtifactError, ConfigError
+from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
@@ -165,12 +164,15 @@ def open_checkpoint(path: Path) -> Checkpoint:
         fields = manifest["architecture"]
         architecture = Architecture(**{**fields, "kind": Kind(fields["kind"])})
         weights = load_file(path / WEIGHTS_FILE)
-    except (KeyError, TypeError, ValueError, ConfigError, SafetensorError) as error:
-        raise ArtifactError(f"cannot be understood ({error})", where=path) from error
+        users = read_id_table(path / USERS_FILE, Columns.USER_ID)
+        items = read_id_table(path / ITEMS_FILE, Columns.ITEM_ID)
+        _require_fields(manifest)
+    except Exception as error:  # what the readers raise over strange bytes is a long list
+        raise ArtifactError(
+            f"cannot be understood ({error})", where=path, remedy=CHECKPOINT.remedy
+        ) from error
     _check_shapes(weights, architecture, path)
     _check_finite(weights, path)
-    users = read_id_table(path / USERS_FILE, Columns.USER_ID)
-    items = read_id_table(path / ITEMS_FILE, Columns.ITEM_ID)
     if (len(users), len(items)) != (architecture.n_users, architecture.n_items):
         raise ArtifactError("id maps and weights differ in size", where=path)
     return Checkpoint(path, architecture, weights, users, items, manifest)
@@ -186,6 +188,15 @@ def load_history(path: Path) -> list[dict[str, Any]]:
     """Read a checkpoint's history, one row an epoch."""
     rows: list[dict[str, Any]] = json.loads((path / HISTORY_FILE).read_bytes())["epochs"]
     return rows
+
+
+def _require_fields(manifest: Document) -> None:
+    """Refuse a manifest without what its readers take from it."""
+    tables = [manifest[name] for name in ("data", "recipe", "validation", "parents")]
+    if not all(isinstance(each, dict) for each in tables):
+        raise TypeError("recipe, data, validation and parents must be tables")
+    if not all(isinstance(each, str) for each in (manifest["variant"], manifest["data"]["digest"])):
+        raise TypeError("variant and the data's digest must be texts")
 
 
 def _check_shapes(weights: Weights, architecture: Architecture, where: Path) -> None:

@@ -148,7 +148,7 @@ def load_recipe(path: Path, base: Recipe) -> Recipe:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError("no such file", where=path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOML or UTF-8 or a number beyond all bounds
         raise ConfigError(f"not TOML ({error})", where=path) from error
     return parse_recipe(merge(base.model_dump(), given), path)
 

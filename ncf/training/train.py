@@ -1,7 +1,7 @@
 """Train a variant: its parents where it has any, resuming, what an interruption leaves."""
 
 import logging
-import shutil
+import re
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ncf.artifacts import CHECKPOINT, read_manifest, require_replaceable
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
+from ncf.files import remove_aside, storage_errors, sweep
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
@@ -58,15 +59,12 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
         raise UsageError("--out is one of the parents, which it would replace", where=request.out)
     work = request.out.with_name(f".{request.out.name}.work")
     leads = request.ranks.leads
-    with writer_lock(request.out) if leads else nullcontext():
-        done = None
-        if not request.resume:
-            if leads:
-                shutil.rmtree(work, ignore_errors=True)
-        elif not work.exists():
-            done = _finished(request, data)
-            if request.out.exists() and not done:
-                logger.info("%s: is another or damaged, training from the start", request.out)
+    with writer_lock(request.out) if leads else nullcontext(), storage_errors(request.out):
+        if leads:
+            sweep(request.out.parent, re.escape(request.out.name))
+            if not request.resume:
+                remove_aside(work, request.out)
+        done = _finished(request, data) if request.resume and not work.exists() else None
         request.ranks.wait()  # all have looked before the leader writes
         if done:
             logger.info("%s: already trained, nothing to resume", request.out)
@@ -78,7 +76,7 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
                 "interrupted between two trainings", where=request.out, remedy=_GO_ON
             ) from None
         if leads:
-            shutil.rmtree(work, ignore_errors=True)
+            remove_aside(work, request.out)
     return summary
 
 
@@ -160,6 +158,8 @@ def _finished(request: Request, data: PreparedData) -> dict[str, Any] | None:
     try:
         manifest = open_checkpoint(request.out).manifest
     except ArtifactError:
+        if request.out.exists():
+            logger.info("%s: is damaged, training from the start", request.out)
         return None
     given = {"gmf": request.parents.gmf, "mlp": request.parents.mlp}
     same_parents = all(
@@ -173,5 +173,6 @@ def _finished(request: Request, data: PreparedData) -> dict[str, Any] | None:
         data.digest,
     )
     if not (manifest["finished"] and same and same_parents):
+        logger.info("%s: is another, training from the start", request.out)
         return None
     return {**manifest["validation"], "digest": manifest["digest"]}

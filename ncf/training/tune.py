@@ -1,7 +1,6 @@
 """A search for a recipe: trials drawn from a declared space, judged on validation alone."""
 
 import logging
-import shutil
 import time
 import tomllib
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from sqlalchemy import URL
 from ncf.artifacts import canonical_json
 from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError, InterruptedWorkError, UsageError
-from ncf.files import atomic_file, sha256_bytes
+from ncf.files import atomic_file, remove_aside, sha256_bytes, storage_errors
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
 from ncf.training.recipe import Recipe, merge, parse_recipe, recipe_tables
@@ -102,12 +101,12 @@ def tune(search: Search, data: PreparedData) -> dict[str, Any]:
     """
     out = search.request.out
     _check(search)
-    with writer_lock(out):
+    with writer_lock(out), storage_errors(out):
         journal = out.with_name(f".{out.name}.study")
         work = out.with_name(f".{out.name}.work")
         if not search.request.resume:
             journal.unlink(missing_ok=True)
-            shutil.rmtree(work, ignore_errors=True)
+            remove_aside(work, out)
         study = _open_study(journal, search, data)
         objective = _Objective(search, data)
         done = len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
@@ -122,7 +121,7 @@ def tune(search: Search, data: PreparedData) -> dict[str, Any]:
             interrupted = True
         found = _write_best(study, search)
         if not interrupted:
-            shutil.rmtree(work, ignore_errors=True)
+            remove_aside(work, out)
     if interrupted:
         raise InterruptedWorkError(
             f"interrupted after {found['trials']} trials; holds the best recipe of them",

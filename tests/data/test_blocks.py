@@ -97,7 +97,7 @@ def test_rows_and_numbers_do_not_depend_on_the_block_size(
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "nowhere.csv"
-    assert refusal(path) == f"{path}: no such file"
+    assert refusal(path) == f"{path}: no such file; check the path"
 
 
 def test_a_line_longer_than_two_blocks_is_refused(tmp_path: Path) -> None:

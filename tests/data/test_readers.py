@@ -193,7 +193,10 @@ def test_a_minimum_rating_needs_a_rating_column(tmp_path: Path) -> None:
 
 def test_a_minimum_rating_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD + GOOD * 3)
-    assert refusal(path, min_rating=5.5) == f"{path}: none of the 3 rows reaches --min-rating"
+    assert (
+        refusal(path, min_rating=5.5)
+        == f"{path}: none of the 3 rows reaches --min-rating; give a lower one"
+    )
 
 
 def test_rows_under_the_minimum_rating_are_dropped_and_counted(tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ def test_a_title_file_in_latin_1_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_title_file_is_named(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "none.csv") == f"{tmp_path / 'none.csv'}: no such file"
+    assert (
+        refusal(tmp_path / "none.csv") == f"{tmp_path / 'none.csv'}: no such file; check the path"
+    )
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)

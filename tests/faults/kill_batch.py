@@ -2,10 +2,12 @@
 
     python -m tests.faults.kill_batch BUNDLE FOLDER [--random 200] [--seed 0]
 
-Without ``--random``, before every file operation of one run. Prints what went wrong, and a count.
+Without ``--random``, before every file operation of one run; with it, until so many kills have hit.
+Prints what went wrong, and a count; and a line on standard error every five hundred kills.
 """
 
 import argparse
+import itertools
 import json
 import logging
 import random
@@ -102,9 +104,14 @@ def main() -> None:
     kills = 0
     if arguments.random:
         rng = random.Random(arguments.seed)  # noqa: S311 - moments, not secrets
-        for number in range(arguments.random):
-            kills += killed_after(batches.run, rng.uniform(0, seconds))
+        for number in itertools.count():
+            if kills == arguments.random:
+                break
+            hit = killed_after(batches.run, rng.uniform(0, seconds))
+            kills += hit
             batches.check(f"kill {number}", undisturbed)
+            if hit and kills % 500 == 0:
+                sys.stderr.write(f"{kills} kills, problems: {batches.problems}\n")
     else:
         for operation in range(1, count + 1):
             batches.begin(3)

@@ -106,7 +106,9 @@ def test_a_user_index_out_of_range_is_refused_and_not_the_last_user(bundle: Bund
 def test_no_user_at_all_gives_no_row(bundle: Bundle) -> None:
     ranker = GraphRanker.open(bundle)
     nobody, nothing = np.empty(0, np.int64), np.empty((0, 2), np.int64)
-    assert ranker.rank(nobody, 4).items.shape == (0, 4)
+    listed = ranker.rank(nobody, 4)
+    assert listed.items.shape == (0, 4)
+    assert [listed.items.dtype.name, listed.scores.dtype.name] == ["int64", "float32"]
     assert ranker.rank_masked(nobody, nothing, 40).scores.shape == (0, 30)
 
 

@@ -33,6 +33,8 @@ def test_users_with_little_or_nothing_left_are_judged_by_that() -> None:
     assert recalls(exact, exact).tolist() == [1, 1]
     nothing = _lists([[0, 1, 2]] * 2, [[-INF] * 3] * 2)
     assert recalls(nothing, exact).tolist() == [0, 1]
+    worse = _lists([[4, 0, 1], [0, 1, 2]], [[1, -INF, -INF], [-INF, -INF, -INF]])
+    assert recalls(worse, exact).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("n", [10, 300, 3000])
@@ -90,9 +92,9 @@ def test_a_sample_without_replacement_is_no_worse() -> None:
 
 
 def test_samples_of_pairs_add_up() -> None:
-    one, two = PairSample(10, 1, 100, 20), PairSample(30, 0, 300, 40)
-    assert one + two == PairSample(40, 1, 400, 60)
-    assert (one + two).recall() == pytest.approx(1 - 1 / 40 * 400 / 60)
+    one, two = PairSample(10, 1, 100, 20), PairSample(30, 2, 300, 40)
+    assert one + two == PairSample(40, 3, 400, 60)
+    assert (one + two).recall() == pytest.approx(1 - 3 / 40 * 400 / 60)
 
 
 def test_a_sample_that_saw_nothing_proves_nothing_but_where_nothing_is_listed() -> None:
