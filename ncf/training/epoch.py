@@ -140,7 +140,7 @@ class Learner:
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean binary cross-entropy over a batch's samples, and what is minimised: with L2."""
         with torch.autocast(batch.users.device.type, torch.bfloat16, enabled=self.amp):
-            logits = self.wrapped(batch.users, batch.items)
+            logits = self.wrapped(batch.users, batch.items).float()
         entropy = (
             functional.softplus(-logits[:, 0]).sum() + functional.softplus(logits[:, 1:]).sum()
         )
