@@ -128,6 +128,7 @@ def _described(model: "Checkpoint", compared: Mapping[str, "Compared"]) -> dict[
         "digest": model.digest,
         "variant": model.manifest["variant"],
         "factors": model.architecture.factors,
+        "gmf_factors": model.architecture.gmf_width,
         "layers": model.architecture.layers,
         "parameters": sum(array.size for array in model.weights.values()),
         "epochs": len(load_history(model.path)),
@@ -140,10 +141,13 @@ def _print(document: Mapping[str, Any]) -> None:
     console, models = Console(), document["models"]
     table = Table("#", "checkpoint", "variant", "factors", "parameters", "epochs", "best")
     for number, model in enumerate(models, 1):
-        facts = (model[name] for name in ("factors", "parameters", "epochs"))
+        facts = (model[name] for name in ("parameters", "epochs"))
+        wide, factors = model["gmf_factors"], model["factors"]
+        both = model["variant"].startswith("neumf") and wide != factors
+        factors = f"{wide} + {factors}" if both else f"{factors}"
         names = (Text(model["checkpoint"], overflow="fold"), Text(model["variant"]))
         best = "" if model["best_epoch"] is None else str(model["best_epoch"])
-        table.add_row(str(number), *names, *(f"{fact:,}" for fact in facts), best)
+        table.add_row(str(number), *names, factors, *(f"{fact:,}" for fact in facts), best)
     console.print(table)
     users, cases = document["users"], document["cases"]
     say(f"{cases:,} cases of {users:,} users; intervals of 95 %, paired bootstrap over users")

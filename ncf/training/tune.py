@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import optuna
 import tomli_w
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import URL
 
 from ncf.artifacts import canonical_json
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 Choices = dict[str, list[Any] | dict[str, Any]]
 """By dotted key of a recipe: values to choose from, or ``low``, ``high`` and ``log``."""
+
+
+_CUT_OFF = "cut off"
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,6 @@ class Search:
     space: Choices
     seconds: float
     trials: int | None = None
-
-
-class _OutOfTimeError(Exception):
-    """The time budget is used up."""
 
 
 def load_space(path: Path | None, variant: Variant) -> Choices:
@@ -109,14 +108,12 @@ def tune(search: Search, data: PreparedData) -> dict[str, Any]:
             remove_aside(work, out)
         study = _open_study(journal, search, data)
         objective = _Objective(search, data)
-        done = len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
+        done = len(_ended(study))
         left = None if search.trials is None else max(0, search.trials - done)
         interrupted = False
         try:
             if left != 0:
                 study.optimize(objective, n_trials=left, timeout=search.seconds)
-        except _OutOfTimeError:
-            logger.info("time is up")
         except KeyboardInterrupt:
             interrupted = True
         found = _write_best(study, search)
@@ -160,13 +157,16 @@ class _Objective:
     def _watch(self, trial: Trial, stage: Stage) -> None:
         trial.report(stage.progress.best_row["ndcg"], stage.progress.epoch)
         if time.monotonic() > self._deadline:
-            raise _OutOfTimeError
+            logger.info("time is up: trial %d is cut off", trial.number)
+            trial.set_user_attr(_CUT_OFF, value=True)
+            trial.study.stop()
+            raise optuna.TrialPruned
         if trial.should_prune():
             raise optuna.TrialPruned
 
 
 def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what fails is told by us
     identity = sha256_bytes(
         canonical_json(
             {
@@ -195,9 +195,15 @@ def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Stu
     return study
 
 
+def _ended(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that were judged; not those that died, or that time cut off."""
+    trials = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return [trial for trial in trials if not trial.user_attrs.get(_CUT_OFF)]
+
+
 def _write_best(study: optuna.Study, search: Search) -> dict[str, Any]:
     out = search.request.out
-    ended = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    ended = _ended(study)
     if not any(trial.state is TrialState.COMPLETE for trial in ended):
         raise ConfigError(
             "no trial came to an end", where=out, remedy="give more minutes, or fewer epochs"
@@ -210,8 +216,11 @@ def _write_best(study: optuna.Study, search: Search) -> dict[str, Any]:
         f"# HR@10 {best.user_attrs['hr']:.4f} and NDCG@10 {best.values[0]:.4f} (sampled), after "
         f"{best.user_attrs['epochs']} epochs.\n\n"
     )
+    document = recipe.model_dump(exclude_none=True)
+    if search.request.variant is not Variant.NEUMF_PRE:
+        del document["parents"]
     with atomic_file(out) as file:
-        file.write((comment + tomli_w.dumps(recipe.model_dump(exclude_none=True))).encode())
+        file.write((comment + tomli_w.dumps(document)).encode())
     return {
         "trials": len(ended),
         "hr": best.user_attrs["hr"],
