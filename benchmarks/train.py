@@ -2,7 +2,7 @@
 
     ncf data prepare --ratings ml-1m-positive.csv.gz --format csv --split random \
         --negatives-exclude train --out data/ml-1m-positive
-    python -m benchmarks.train --data data/ml-1m-positive --whole
+    python -m benchmarks.train --data data/ml-1m-positive --config benchmarks/fast.toml --whole
 
 The tutorial's way is timed on a slice of each phase and extrapolated. With ``--whole`` it also
 trains in full, to compare HR@10 after as many epochs (its figures by its own evaluation on a
@@ -32,7 +32,7 @@ from ncf.models.scorer import group_scorer
 from ncf.progress import Reporter
 from ncf.training.epoch import train_epoch
 from ncf.training.names import Named
-from ncf.training.recipe import named_recipe
+from ncf.training.recipe import load_recipe, named_recipe
 from ncf.training.stage import Request, Stage, architecture_of
 
 POSITIVES, BATCHES, CASES = 20_000, 200, 300
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", type=Variant, default=Variant.NEUMF_END)
     parser.add_argument("--recipe", type=Named, default=Named.DEFAULT)
+    parser.add_argument("--config", type=Path, help="changes to the recipe, as of ncf train")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--whole", action="store_true", help="train the tutorial's way in full")
@@ -55,6 +56,8 @@ def main() -> None:
     # The tutorial has no validation part: it trains on all of the 80 %.
     data = replace(data, train=data.train.join(data.validation.positives))
     recipe = named_recipe(arguments.recipe, arguments.model)
+    if arguments.config:
+        recipe = load_recipe(arguments.config, recipe)
     recipe = recipe.model_copy(update={"seed": arguments.seed})
     shape = architecture_of(arguments.model, recipe, data)
     request = Request(arguments.model, recipe, Path("unused"))

@@ -16,7 +16,7 @@ GroupScorer = Callable[[Indices, Indices], npt.NDArray[np.float32]]
 """From users ``(n,)`` and items of each ``(n, m)`` to logits ``(n, m)``."""
 
 _PAIRS_AT_ONCE = 1 << 16
-_GROUPED_PAIRS_AT_ONCE = 1 << 13  # so that hidden layers stay in the cache
+_GROUPED_PAIRS_AT_ONCE = 1 << 12  # so that hidden layers stay in the cache
 
 
 def scorer(model: Network) -> Scorer:
