@@ -71,6 +71,11 @@ class Samples:
                 "nothing to learn from: no user has both a training pair and an unseen item",
                 remedy="prepare more interactions",
             )
+        if len(self._train) < ranks.size:
+            raise UsageError(
+                f"{len(self._train)} training pairs are fewer than {ranks.size} processes",
+                remedy="train on fewer processes",
+            )
         self._unseen = Negatives(unseen, device)
         self._count = negatives
         self.device = device
@@ -126,7 +131,7 @@ class Learner:
     optimizers : Optimizers
         Over the network's parameters.
     l2 : float
-        Weight of the squared embeddings of the positives in the loss; see :class:`Schedule`.
+        Weight of the squared embeddings in the loss; see :class:`Schedule`.
     amp : bool
         Compute in bfloat16 where that is safe.
     """

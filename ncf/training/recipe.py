@@ -144,13 +144,23 @@ def load_recipe(path: Path, base: Recipe) -> Recipe:
     ConfigError
         The file is missing, is not TOML, or has an unknown key or a value out of range.
     """
+    return parse_recipe(merge(base.model_dump(), read_toml(path)), path)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a file of a user's.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or is not TOML.
+    """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError("no such file", where=path) from error
     except (ValueError, RecursionError) as error:  # TOML or UTF-8 or a number beyond all bounds
         raise ConfigError(f"not TOML ({error})", where=path) from error
-    return parse_recipe(merge(base.model_dump(), given), path)
 
 
 def parse_recipe(document: dict[str, Any], where: object) -> Recipe:

@@ -2,7 +2,6 @@
 
 import logging
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from ncf.errors import ConfigError, InterruptedWorkError, UsageError
 from ncf.files import atomic_file, remove_aside, sha256_bytes, storage_errors
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
-from ncf.training.recipe import Recipe, merge, parse_recipe, recipe_tables
+from ncf.training.recipe import Recipe, merge, parse_recipe, read_toml, recipe_tables
 from ncf.training.stage import DivergedError, Request, Stage
 from ncf.training.train import prepare_stage
 
@@ -28,8 +27,8 @@ logger = logging.getLogger(__name__)
 Choices = dict[str, list[Any] | dict[str, Any]]
 """By dotted key of a recipe: values to choose from, or ``low``, ``high`` and ``log``."""
 
-
 _CUT_OFF = "cut off"
+_GO_ON = "go on with --resume"
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,7 @@ def load_space(path: Path | None, variant: Variant) -> Choices:
     ConfigError
         The file cannot be read, is empty, or a key has neither a list of values nor a range.
     """
-    try:
-        if path is None:
-            tables = recipe_tables("space", variant)
-        else:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError("no such file", where=path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not TOML ({error})", where=path) from error
+    tables = recipe_tables("space", variant) if path is None else read_toml(path)
     space: Choices = {}
     _flatten(tables, "", space, path)
     if not space:
@@ -116,15 +107,14 @@ def tune(search: Search, data: PreparedData) -> dict[str, Any]:
                 study.optimize(objective, n_trials=left, timeout=search.seconds)
         except KeyboardInterrupt:
             interrupted = True
+        if interrupted and not _complete(study):
+            problem = "interrupted before a trial came to an end"
+            raise InterruptedWorkError(problem, where=out, remedy=_GO_ON)
         found = _write_best(study, search)
-        if not interrupted:
-            remove_aside(work, out)
-    if interrupted:
-        raise InterruptedWorkError(
-            f"interrupted after {found['trials']} trials; holds the best recipe of them",
-            where=out,
-            remedy="go on with --resume",
-        )
+        if interrupted:
+            problem = f"interrupted after {found['trials']} trials; holds the best recipe of them"
+            raise InterruptedWorkError(problem, where=out, remedy=_GO_ON)
+        remove_aside(work, out)
     return found
 
 
@@ -182,7 +172,6 @@ def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Stu
         storage=URL.create("sqlite", database=str(journal)).render_as_string(),
         load_if_exists=True,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=search.request.recipe.seed),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5),
     )
     if study.user_attrs.setdefault("identity", identity) != identity:
@@ -192,6 +181,9 @@ def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Stu
             remedy="give the same ones, or search without --resume",
         )
     study.set_user_attr("identity", identity)
+    # Another seed each time it goes on: the first ones' draws would come again.
+    seed = search.request.recipe.seed + len(study.trials)
+    study.sampler = optuna.samplers.TPESampler(seed=seed)
     return study
 
 
@@ -201,10 +193,15 @@ def _ended(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in trials if not trial.user_attrs.get(_CUT_OFF)]
 
 
+def _complete(study: optuna.Study) -> bool:
+    """Whether a trial came to its end."""
+    return bool(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+
 def _write_best(study: optuna.Study, search: Search) -> dict[str, Any]:
     out = search.request.out
     ended = _ended(study)
-    if not any(trial.state is TrialState.COMPLETE for trial in ended):
+    if not _complete(study):
         raise ConfigError(
             "no trial came to an end", where=out, remedy="give more minutes, or fewer epochs"
         )

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ncf.data.interactions import Interactions
 from ncf.data.negatives import UnseenItems
+from ncf.errors import UsageError
 from ncf.training import epoch
 from ncf.training.epoch import Samples
 from ncf.training.negatives import Negatives
@@ -77,6 +78,12 @@ def test_processes_and_parts_share_every_pair_once(
             assert len(pairs) - len(positives) < samples.parts * processes
         met.update(positives)
     assert len(met) == len(pairs), "a pair was left out in every epoch"
+
+
+def test_fewer_pairs_than_processes_are_an_error_that_says_so() -> None:
+    pairs = Interactions(np.array([0], np.int32), np.array([1], np.int32), 1, 5)
+    with pytest.raises(UsageError, match="1 training pairs are fewer than 2 processes"):
+        Samples(pairs, 2, 12, _CPU, Ranks(0, 2))
 
 
 def test_epochs_and_seeds_differ_and_repeat() -> None:

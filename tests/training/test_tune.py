@@ -5,6 +5,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import Trial
 
@@ -49,6 +50,10 @@ def test_a_search_goes_on_where_it_was(data: PreparedData, tmp_path: Path) -> No
     more = tune(_search(tmp_path / "r.toml", 5, resume=True), data)
     assert (first["trials"], more["trials"]) == (3, 5)
     assert more["ndcg"] >= first["ndcg"]
+    url = f"sqlite:///{tmp_path / '.r.toml.study'}"
+    drawn = [trial.params for trial in optuna.load_study(study_name=None, storage=url).trials]
+    rates = {params["schedule.learning_rate"] for params in drawn}
+    assert len(rates) == 5, "going on draws anew, not the first trials again"
     assert tune(_search(tmp_path / "r.toml", 5, resume=True), data) == more
     assert tune(_search(tmp_path / "r.toml", 1), data)["trials"] == 1, "anew without --resume"
 
@@ -78,6 +83,18 @@ def test_ctrl_c_leaves_the_best_of_what_was_tried(
     with pytest.raises(InterruptedWorkError, match=r"after 2 trials.*--resume"):
         tune(_search(tmp_path / "r.toml", 9), data)
     assert tomllib.loads((tmp_path / "r.toml").read_text())["factors"] in {2, 4}
+
+
+def test_ctrl_c_before_any_trial_ends_is_an_interruption(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning._Objective, "__call__", interrupted)
+    with pytest.raises(InterruptedWorkError, match="before a trial came to an end; go on with"):
+        tune(_search(tmp_path / "r.toml", 9), data)
+    assert not (tmp_path / "r.toml").exists()
 
 
 def test_time_cuts_a_trial_off(data: PreparedData, tmp_path: Path) -> None:
@@ -131,6 +148,7 @@ def test_neumf_pre_trains_its_parents_once(
         ("[schedule.l2]\nlow = 'a'\nhigh = 1", "is not a range"),
         ("[schedule.l2]\nlow = 1", "is not a choice"),
         ("factors = ", "not TOML"),
+        (f"factors = {'[' * 5000}", "not TOML"),
     ],
 )
 def test_a_bad_space_is_named(tmp_path: Path, text: str, named: str) -> None:
