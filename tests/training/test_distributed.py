@@ -7,8 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from ncf.training.checkpoint import load_history, open_checkpoint
+from ncf.data.prepared import PreparedData, open_data
+from ncf.models.architecture import Architecture, build
+from ncf.models.kinds import Kind
+from ncf.progress import Reporter
+from ncf.training import optimizers
+from ncf.training.checkpoint import Weights, load_history, open_checkpoint, weights_of
+from ncf.training.epoch import Batch, Learner, Samples, train_epoch
+from ncf.training.optimizers import Optimizers
+from ncf.training.ranks import ALONE, Ranks
+from ncf.training.recipe import Schedule
+
+ROOT = Path(__file__).parents[2]
 
 _RECIPE = """
 factors = 4
@@ -28,22 +40,27 @@ epochs = 3
 """
 
 
-def _run(processes: int, arguments: list[str], out: Path) -> subprocess.CompletedProcess[str]:
+def launch(processes: int, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a script or ``-m MODULE`` with its arguments in some processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
     address = ["--master-addr", "127.0.0.1", "--master-port", str(port)]
-    command = [sys.executable, *launcher, *address, "-m", "ncf", "train", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    own = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": path}
     return subprocess.run(
-        [*command, "--out", str(out), "--json"],
-        env=environment,
+        [sys.executable, *launcher, *address, *command],
+        env={**os.environ, **own},
         capture_output=True,
         text=True,
         timeout=180,
         check=False,
     )
+
+
+def _run(processes: int, arguments: list[str], out: Path) -> subprocess.CompletedProcess[str]:
+    return launch(processes, ["-m", "ncf", "train", *arguments, "--out", str(out), "--json"])
 
 
 @pytest.fixture
@@ -95,3 +112,63 @@ def test_bad_input_ends_all_processes(data_folder: Path, tmp_path: Path) -> None
     assert ended.returncode != 0
     assert "factors = 0" in ended.stderr
     assert not (tmp_path / "c").exists()
+
+
+_EPOCH = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from ncf.data.prepared import open_data
+from ncf.training.ranks import joined
+from tests.training.test_distributed import one_epoch
+torch.set_num_threads(1)
+with joined("cpu") as (ranks, _):
+    weights = one_epoch(open_data(Path(sys.argv[1])), ranks, int(sys.argv[3]))
+    np.savez(Path(sys.argv[2]) / f"{ranks.rank}.npz", **weights)
+"""
+_SEED = 3
+
+
+_SCHEDULE = Schedule(learning_rate=0.01, batch_size=20, negatives=4)
+
+
+def _samples(data: PreparedData, ranks: Ranks) -> Samples:
+    return Samples(data.train, 4, _SCHEDULE.batch_size, torch.device("cpu"), ranks)
+
+
+def _learner(data: PreparedData, ranks: Ranks, sparse_from: int) -> Learner:
+    torch.manual_seed(_SEED)
+    network = build(Architecture(Kind.NEUMF, len(data.users), len(data.items), 4, 2))
+    optimizers._SPARSE_FROM = sparse_from
+    own = Optimizers(network, _SCHEDULE, 4, 20)
+    return Learner(network, ranks.wrap(network), own, l2=0.01)
+
+
+def one_epoch(data: PreparedData, ranks: Ranks, sparse_from: int) -> Weights:
+    """Train one epoch as one of some processes."""
+    learner = _learner(data, ranks, sparse_from)
+    train_epoch(learner, _samples(data, ranks), _SEED, 0, Reporter("train", None, None))
+    return weights_of(learner.network)
+
+
+@pytest.mark.parametrize("sparse_from", [1000, 1], ids=["dense", "by-row"])
+def test_processes_take_the_steps_that_one_would_take_with_all_their_batches(
+    sparse_from: int, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "epoch.py"
+    script.write_text(_EPOCH)
+    ended = launch(2, [str(script), str(data_folder), str(tmp_path), str(sparse_from)])
+    assert ended.returncode == 0, ended.stderr
+    found = [np.load(tmp_path / f"{rank}.npz") for rank in range(2)]
+    # The slow way: one process, which joins the batches of both at each step.
+    monkeypatch.setattr(optimizers, "_SPARSE_FROM", sparse_from)
+    data = open_data(data_folder)
+    learner = _learner(data, ALONE, sparse_from)
+    learner.network.train()
+    both = [_samples(data, Ranks(rank, 2)).batches(_SEED, 0) for rank in range(2)]
+    for first, second in zip(*both, strict=True):
+        learner.step(Batch(*(torch.cat(parts) for parts in zip(first, second, strict=True))))
+    learner.optimizers.finish()
+    for name, expected in weights_of(learner.network).items():
+        np.testing.assert_array_equal(found[0][name], found[1][name])
+        np.testing.assert_allclose(found[0][name], expected, atol=2e-4)
