@@ -58,15 +58,6 @@ class UnseenItems:
         items: npt.NDArray[np.int32] = (ranks + found - self.starts[users]).astype(np.int32)
         return items
 
-    def draw(
-        self, users: npt.NDArray[np.integer], rng: np.random.Generator
-    ) -> npt.NDArray[np.int32]:
-        """Draw one unseen item for each entry of ``users``, uniform and independent.
-
-        Every user named has an unseen item (``counts > 0``).
-        """
-        return self.at(users, rng.integers(0, self.counts[users]))
-
     def draw_distinct(
         self, users: npt.NDArray[np.integer], size: int, rng: np.random.Generator
     ) -> npt.NDArray[np.int32]:

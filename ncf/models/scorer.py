@@ -15,29 +15,13 @@ Scorer = Callable[[Indices, Indices], npt.NDArray[np.float32]]
 GroupScorer = Callable[[Indices, Indices], npt.NDArray[np.float32]]
 """From users ``(n,)`` and items of each ``(n, m)`` to logits ``(n, m)``."""
 
-_PAIRS_AT_ONCE = 1 << 16
-_GROUPED_PAIRS_AT_ONCE = 1 << 12  # so that hidden layers stay in the cache
+_PAIRS_AT_ONCE = 1 << 12  # so that hidden layers stay in the cache
 
 
 def scorer(model: Network) -> Scorer:
     """Make a function from user and item indices, int of shape ``(n,)``, to logits, float32."""
-    device = next(model.parameters()).device
-
-    @torch.inference_mode()
-    def score(users: Indices, items: Indices) -> npt.NDArray[np.float32]:
-        was_training = model.training
-        model.eval()
-        logits = np.empty(users.size, np.float32)
-        for start in range(0, users.size, _PAIRS_AT_ONCE):
-            part = slice(start, start + _PAIRS_AT_ONCE)
-            user, item = (
-                torch.from_numpy(np.array(indices[part])).to(device) for indices in (users, items)
-            )
-            logits[part] = model(user, item.unsqueeze(-1)).squeeze(-1).cpu().numpy()
-        model.train(was_training)
-        return logits
-
-    return score
+    score = group_scorer(model)
+    return lambda users, items: score(users, items[:, None])[:, 0]
 
 
 def group_scorer(model: Network) -> GroupScorer:
@@ -58,7 +42,7 @@ def group_scorer(model: Network) -> GroupScorer:
         was_training = model.training
         model.eval()
         logits = np.empty(items.shape, np.float32)
-        step = max(1, _GROUPED_PAIRS_AT_ONCE // max(1, items.shape[1]))
+        step = max(1, _PAIRS_AT_ONCE // max(1, items.shape[1]))
         for start in range(0, users.size, step):
             part = slice(start, start + step)
             user, item = (

@@ -6,12 +6,14 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from ncf.data.interactions import Interactions
 from ncf.data.negatives import UnseenItems
+from ncf.training.negatives import Negatives
 
 Seen = list[set[int]]
 
@@ -40,6 +42,13 @@ def seen_sets(draw: st.DrawFn) -> tuple[Seen, int]:
     return draw(st.lists(st.one_of(some, everything), min_size=1, max_size=6)), n_items
 
 
+def _draw(unseen: UnseenItems, users: npt.NDArray[np.integer], seed: int) -> npt.NDArray[np.int32]:
+    """One item for each user, as training draws them."""
+    random = torch.Generator().manual_seed(seed)
+    drawn = Negatives(unseen, torch.device("cpu")).draw(torch.from_numpy(users), 1, random)
+    return drawn.numpy()[:, 0]
+
+
 @settings(max_examples=200, deadline=None)
 @given(case=seen_sets())
 def test_at_lists_exactly_the_items_that_a_user_has_not_seen(case: tuple[Seen, int]) -> None:
@@ -59,7 +68,7 @@ def test_draw_never_returns_a_seen_item(case: tuple[Seen, int], seed: int) -> No
     seen, n_items = case
     unseen, expected = unseen_items(seen, n_items), slow_unseen(seen, n_items)
     users = np.repeat(np.flatnonzero(unseen.counts > 0), 5)
-    drawn = unseen.draw(users, np.random.default_rng(seed))
+    drawn = _draw(unseen, users, seed)
     for user, item in zip(users.tolist(), drawn.tolist(), strict=True):
         assert item in expected[user]
 
@@ -97,7 +106,7 @@ def test_user_with_as_many_unseen_items_as_asked_for_gets_each() -> None:
 def test_nobody_gets_nothing() -> None:
     unseen = unseen_items([{0}], n_items=2)
     rng = np.random.default_rng(0)
-    assert unseen.draw(indices(), rng).shape == (0,)
+    assert _draw(unseen, indices(), 0).shape == (0,)
     assert unseen.draw_distinct(indices(), 3, rng).shape == (0, 3)
 
 
@@ -106,7 +115,7 @@ def test_draw_gives_each_unseen_item_the_same_chance(user: int) -> None:
     seen: Seen = [set(), {0, 3, 4, 9}, {1, 2, 3, 5, 6, 7, 8}]
     expected = slow_unseen(seen, 10)[user]
     users = np.full(20_000, user)
-    drawn = unseen_items(seen, 10).draw(users, np.random.default_rng(7))
+    drawn = _draw(unseen_items(seen, 10), users, 7)
     counts = np.bincount(drawn, minlength=10)
     assert np.flatnonzero(counts).tolist() == expected
     assert chisquare(counts[expected]).pvalue > 1e-4

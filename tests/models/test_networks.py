@@ -118,10 +118,17 @@ def test_items_of_a_user_score_as_pairs_do(kind: Kind, layers: int, each: int) -
     model = build(Architecture(kind, 7, 12, 4, layers, gmf_factors=6))
     rng = np.random.default_rng(2)
     users, items = rng.integers(0, 7, 3), rng.integers(0, 12, (3, each))
-    pairs = scorer(model)(np.repeat(users, each), items.ravel()).reshape(3, each)
+    pairs = np.array(
+        [
+            [float(model(torch.tensor([user]), torch.tensor([[item]])).detach()) for item in own]
+            for user, own in zip(users.tolist(), items.tolist(), strict=True)
+        ]
+    )
     together = model(torch.from_numpy(users), torch.from_numpy(items)).detach().numpy()
     np.testing.assert_allclose(together, pairs, atol=1e-7)
     np.testing.assert_allclose(group_scorer(model)(users, items), pairs, atol=1e-7)
+    alone = scorer(model)(np.repeat(users, each), items.ravel())
+    np.testing.assert_allclose(alone, pairs.ravel(), atol=1e-7)
 
 
 @pytest.mark.parametrize("kind", list(Kind))
