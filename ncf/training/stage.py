@@ -161,7 +161,7 @@ class Stage:
         total = self._schedule.epochs + bool(self._parents)
         label = self._request.variant.value
         samples = (total - self.progress.epoch) * len(self.samples)
-        with _no_denormals(), self._report(f"train {label}", samples) as bar:
+        with self._report(f"train {label}", samples) as bar:
             while self.progress.epoch < total and not self._out_of_patience():
                 started = time.monotonic()
                 epoch = self.progress.epoch
@@ -259,20 +259,6 @@ class Stage:
 
     def _out_of_patience(self) -> bool:
         return self.progress.epoch - self.progress.best_epoch >= self._schedule.patience
-
-
-@contextmanager
-def _no_denormals() -> Iterator[None]:
-    """Take numbers next to nothing as zero, in this thread and those that it starts.
-
-    What fades (an embedding under L2, Adam's mean of its gradients) would otherwise pass through
-    numbers that a CPU computes with a hundred times slower.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def architecture_of(variant: Variant, recipe: Recipe, data: PreparedData) -> Architecture:
