@@ -21,6 +21,7 @@ from ncf.data.interactions import Interactions
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.progress import Reporter
+from ncf.training.average import Average
 from ncf.training.epoch import Learner, Samples, train_epoch
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
@@ -71,7 +72,8 @@ def measure(size: int, n_items: int, factors: int) -> dict[str, float]:
     samples = Samples(train, schedule.negatives, size, torch.device("cpu"), ALONE)
     network = build(Architecture(Kind.GMF, train.n_users, n_items, factors, 1))
     touched = samples.groups, samples.groups * (1 + schedule.negatives)
-    learner = Learner(network, network, Optimizers(network, schedule, *touched))
+    average = Average(network, schedule.averaging)
+    learner = Learner(network, network, Optimizers(network, schedule, *touched), average)
     prepared = time.perf_counter()
     train_epoch(learner, samples, 0, 0, Reporter("train", None, None))
     return {

@@ -15,11 +15,13 @@ from ncf.data.negatives import UnseenItems
 from ncf.errors import UsageError
 from ncf.models.networks import Network
 from ncf.progress import Reporter
+from ncf.training.average import Average
 from ncf.training.negatives import Negatives
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import Ranks
 
 _POSITIVES_AT_ONCE = 1 << 20
+_SPANS = 16  # of an epoch, each of which the average takes in
 
 
 class Batch(NamedTuple):
@@ -130,6 +132,8 @@ class Learner:
         The same, or around it what averages gradients over processes.
     optimizers : Optimizers
         Over the network's parameters.
+    average : Average
+        Of its weights.
     l2 : float
         Weight of the squared embeddings in the loss; see :class:`Schedule`.
     amp : bool
@@ -139,6 +143,7 @@ class Learner:
     network: Network
     wrapped: nn.Module
     optimizers: Optimizers
+    average: Average
     l2: float = 0.0
     amp: bool = False
 
@@ -168,7 +173,11 @@ class Learner:
 
 
 def train_epoch(
-    learner: Learner, samples: Samples, seed: int, epoch: int, progress: Reporter
+    learner: Learner,
+    samples: Samples,
+    seed: int,
+    epoch: int,
+    progress: Reporter,
 ) -> float:
     """Train on every sample once.
 
@@ -190,11 +199,19 @@ def train_epoch(
     """
     torch.manual_seed(samples.seed(seed, epoch, samples.parts))  # dropout
     learner.network.train()
-    total, count = torch.zeros(2, dtype=torch.float64, device=samples.device)
+    total = torch.zeros((), dtype=torch.float64, device=samples.device)
+    count, since = 0, float(epoch)
+    own = len(samples) / samples.ranks.size
     for batch in samples.batches(seed, epoch):
         total += learner.step(batch) * batch.items.numel()
         count += batch.items.numel()
         progress.advance(batch.items.numel() * samples.ranks.size)
+        now = epoch + count / own
+        if learner.average.share and since + 1 / _SPANS <= now < epoch + 1:
+            learner.optimizers.finish()
+            learner.average.take(learner.network, since, now)
+            since = now
     learner.optimizers.finish()
     learner.network.eval()
+    learner.average.take(learner.network, since, epoch + 1)
     return float(samples.ranks.mean(total / count))

@@ -33,10 +33,8 @@ class Schedule(BaseModel):
         often as they are met, as by Rendle et al., "Neural collaborative filtering vs. matrix
         factorization revisited", RecSys 2020.
     averaging : float
-        Share of the past, in [0, 1), in a running average of the weights over epochs, which is
-        what validation and the checkpoint take; 0 takes the weights as they are. Source: Polyak
-        and Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control
-        and Optimization 30(4), 1992, with exponential weights.
+        Validation and the checkpoint take the weights averaged over about the newest share of
+        the training so far, in [0, 1]; 0 takes them as they are. See :class:`Average`.
     epochs : int
         At most so many.
     patience : int
@@ -51,7 +49,7 @@ class Schedule(BaseModel):
     batch_size: int = Field(default=256, ge=1, le=2**24)
     negatives: int = Field(default=4, ge=1, le=1000)
     l2: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    averaging: float = Field(default=0.0, ge=0, lt=1)
+    averaging: float = Field(default=0.0, ge=0, le=1)
     epochs: int = Field(default=20, ge=1, le=10**6)
     patience: int = Field(default=5, ge=1, le=10**6)
 

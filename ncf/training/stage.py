@@ -1,6 +1,5 @@
 """One network in training: epochs, validation, early stopping, state, the checkpoint."""
 
-import copy
 import logging
 import math
 import time
@@ -22,6 +21,7 @@ from ncf.models.kinds import Variant
 from ncf.models.networks import GMF, MLP, NeuMF
 from ncf.models.scorer import group_scorer
 from ncf.progress import Reporter, report
+from ncf.training.average import Average
 from ncf.training.checkpoint import Trained, write_checkpoint
 from ncf.training.epoch import Learner, Samples, train_epoch
 from ncf.training.optimizers import Optimizers
@@ -110,14 +110,15 @@ class Stage:
         self.model = build(self._architecture).to(device)
         users = self.samples.groups * self._ranks.size
         self._optimizers = Optimizers(self.model, self._schedule, users, users * (1 + negatives))
+        self._average = Average(self.model, self._schedule.averaging)
         self.learner = Learner(
             self.model,
             self._ranks.wrap(self.model),
             self._optimizers,
+            self._average,
             self._schedule.l2,
             request.amp,
         )
-        self._average = copy.deepcopy(self.model)
         self._mix: float | None = None
         self.progress = Progress()
 
@@ -164,15 +165,14 @@ class Stage:
         with self._report(f"train {label}", samples) as bar:
             while self.progress.epoch < total and not self._out_of_patience():
                 started = time.monotonic()
-                epoch = self.progress.epoch
+                epoch = self.progress.epoch - bool(self._parents)
                 self._optimizers.set_rate(
-                    self._schedule.learning_rate * self._schedule.decay ** self._trained_epochs()
+                    self._schedule.learning_rate * self._schedule.decay**epoch
                 )
                 seed = self._request.recipe.seed
                 loss = train_epoch(self.learner, self.samples, seed, epoch, bar)
                 if not math.isfinite(loss):
                     raise DivergedError(loss)
-                self._take_into_average()
                 row = self._validate(loss)
                 if state is not None and self._ranks.leads:
                     save_state(state, self.progress, self._learning(), self._identity)
@@ -185,7 +185,7 @@ class Stage:
 
     def start_from(self, gmf: GMF, mlp: MLP) -> None:
         """Take two trained parents' weights, in the recipe's mix or the best on validation."""
-        neumf, average = cast("NeuMF", self.model), cast("NeuMF", self._average)
+        neumf, average = cast("NeuMF", self.model), cast("NeuMF", self._average.network)
         given = self._request.recipe.parents.mix
         found: dict[float, float] = {}
         for mix in _MIXES if given is None else (given,):
@@ -222,26 +222,18 @@ class Stage:
         return {**validation, "digest": digest}
 
     def _learning(self) -> Learning:
-        return Learning(self.model, self._average, self._optimizers.each)
-
-    @torch.no_grad()
-    def _take_into_average(self) -> None:
-        # The first epoch's weights start the average: the initial ones are noise.
-        past = self._schedule.averaging if self.progress.epoch else 0.0
-        pairs = zip(self._average.parameters(), self.model.parameters(), strict=True)
-        for average, parameter in pairs:
-            average.lerp_(parameter, 1 - past)
+        return Learning(self.model, self._average.network, self._optimizers.each)
 
     def _validate(self, loss: float | None) -> dict[str, Any]:
         row = {"epoch": self.progress.epoch + 1, "loss": loss, **self._measure()}
-        self.progress.record(row, self._average)
+        self.progress.record(row, self._average.network)
         return row
 
     def _measure(self) -> dict[str, float]:
         """Validate the average; the leader does, so that all processes agree."""
         found = torch.zeros(2, dtype=torch.float64, device=self.samples.device)
         if self._ranks.leads:
-            metrics = sampled(group_scorer(self._average), self._data.validation, _K)
+            metrics = sampled(group_scorer(self._average.network), self._data.validation, _K)
             found[0], found[1] = metrics.hr, metrics.ndcg
         hr, ndcg = self._ranks.share(found).tolist()
         return {"hr": hr, "ndcg": ndcg}
@@ -253,9 +245,6 @@ class Stage:
                 yield bar
         else:
             yield Reporter(task, total, None)
-
-    def _trained_epochs(self) -> int:
-        return self.progress.epoch - bool(self._parents)
 
     def _out_of_patience(self) -> bool:
         return self.progress.epoch - self.progress.best_epoch >= self._schedule.patience

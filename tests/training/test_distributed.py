@@ -14,6 +14,7 @@ from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.progress import Reporter
 from ncf.training import optimizers
+from ncf.training.average import Average
 from ncf.training.checkpoint import Weights, load_history, open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Learner, Samples, train_epoch
 from ncf.training.optimizers import Optimizers
@@ -141,7 +142,8 @@ def _learner(data: PreparedData, ranks: Ranks, sparse_from: int) -> Learner:
     network = build(Architecture(Kind.NEUMF, len(data.users), len(data.items), 4, 2))
     optimizers._SPARSE_FROM = sparse_from
     own = Optimizers(network, _SCHEDULE, 4, 20)
-    return Learner(network, ranks.wrap(network), own, l2=0.01)
+    average = Average(network, 0.2)
+    return Learner(network, ranks.wrap(network), own, average, l2=0.01)
 
 
 def one_epoch(data: PreparedData, ranks: Ranks, sparse_from: int) -> Weights:

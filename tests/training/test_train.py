@@ -16,11 +16,13 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
 from ncf.evaluation.protocols import sampled
 from ncf.models.kinds import Variant
+from ncf.models.networks import Network
 from ncf.models.scorer import group_scorer, scorer
 from ncf.training import optimizers
 from ncf.training import stage as training
-from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
-from ncf.training.epoch import Learner, Samples, train_epoch
+from ncf.training.average import Average
+from ncf.training.checkpoint import Weights, load_history, open_checkpoint, weights_of
+from ncf.training.epoch import Samples, train_epoch
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe, Schedule
@@ -268,28 +270,35 @@ def test_a_parent_of_other_sizes_or_data_is_refused(data: PreparedData, tmp_path
         )
 
 
-def test_averaging_gives_the_average_of_the_epochs_weights(
+def test_the_checkpoint_holds_the_average_over_the_newest_part(
     data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    after: list[dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]] = []
+    taken: list[tuple[float, float, Weights]] = []
 
-    def epoch(learner: Learner, *rest: object) -> float:
-        loss = train_epoch(learner, *rest)  # type: ignore[arg-type]
-        after.append(weights_of(learner.network))
-        return loss
+    def watched(average: Average, network: Network, since: float, now: float) -> None:
+        taken.append((since, now, weights_of(network)))
+        take(average, network, since, now)
 
-    monkeypatch.setattr(training, "train_epoch", epoch)
-    schedule = QUICK.schedule.model_copy(update={"averaging": 0.75, "epochs": 3})
+    take = Average.take
+    monkeypatch.setattr(Average, "take", watched)
+    schedule = QUICK.schedule.model_copy(
+        update={"averaging": 0.3, "epochs": 3, "patience": 3, "batch_size": 8}
+    )
     recipe = QUICK.model_copy(update={"schedule": schedule})
     train(Request(Variant.GMF, recipe, tmp_path / "c"), data)
+    # The spans follow each other, several in each epoch.
+    assert [since for since, *_ in taken] == [0, *(now for _, now, _ in taken[:-1])]
+    ends = [number for number, (_, now, _) in enumerate(taken) if now in {1, 2, 3}]
+    assert len(ends) == 3
+    assert min(np.diff([-1, *ends])) > 4
     trained = open_checkpoint(tmp_path / "c")
-    averages = [after[0]]
-    for weights in after[1:]:
-        past = averages[-1]
-        averages.append({name: 0.75 * past[name] + 0.25 * weights[name] for name in weights})
-    best = averages[trained.manifest["validation"]["best_epoch"] - 1]
+    best = ends[trained.manifest["validation"]["best_epoch"] - 1]
+    spans = taken[: best + 1]
+    shares = [now ** (1 / 0.3) - since ** (1 / 0.3) for since, now, _ in spans]
     for name, array in trained.weights.items():
-        np.testing.assert_allclose(array, best[name], atol=1e-6)
+        arrays = [weights[name].astype(np.float64) for *_, weights in spans]
+        expected = np.average(arrays, axis=0, weights=shares)
+        np.testing.assert_allclose(array, expected, atol=1e-6)
 
 
 def test_the_test_part_never_touches_the_weights(data: PreparedData, tmp_path: Path) -> None:
