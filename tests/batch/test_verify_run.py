@@ -49,6 +49,17 @@ def test_a_sound_run_passes_with_and_without_its_bundle(folder: Path, bundle: Bu
         assert (report["parts"], report["users"], report["rows"]) == (3, 40, 240)
 
 
+def test_a_sound_run_of_more_than_a_hundred_thousand_parts_passes(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only the last three are made: their names no longer sort as their numbers do.
+    part = Style.part
+    monkeypatch.setattr(Style, "part", lambda style, number: part(style, number + 99_999))
+    job = Job(bundle.path, tmp_path, 6, Device.CPU, 15)
+    folder = run(job, datetime(2026, 1, 1, tzinfo=UTC))["table"]
+    assert verify_run(folder, bundle.path)["users"] == 40
+
+
 @pytest.mark.parametrize("name", ["part-00000.parquet", "manifest.json", "_SUCCESS"])
 def test_a_damaged_or_missing_file_is_named(name: str, folder: Path) -> None:
     content = bytearray((folder / name).read_bytes() or b"x")
