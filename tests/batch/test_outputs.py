@@ -105,6 +105,19 @@ def test_every_style_holds_the_same_table(style: Style, bundle: Bundle, tmp_path
     assert (name, rows["rank"].tolist()) == (folder.name, [1, 2, 3, 4])
 
 
+def test_parts_past_the_hundred_thousandth_are_read_in_order(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run(bundle, tmp_path / "few")
+    part = Style.part
+    monkeypatch.setattr(Style, "part", lambda style, number: part(style, number + 99_999))
+    folder = _run(bundle, tmp_path / "last")
+    assert {path.stem for path in folder.glob("part-*")} == {
+        *("part-99999", "part-100000", "part-100001"),
+    }
+    pd.testing.assert_frame_equal(read_latest(tmp_path / "few"), read_latest(tmp_path / "last"))
+
+
 def test_csv_has_no_lists() -> None:
     with pytest.raises(UsageError, match="CSV has no lists"):
         Style(TableFormat.CSV, Layout.LIST)

@@ -97,6 +97,31 @@ def test_cases_of_one_user_do_not_count_as_independent() -> None:
     assert together.hr_se == pytest.approx(apart.hr_se * math.sqrt(2))
 
 
+def test_each_figure_comes_with_its_own_error_over_users() -> None:
+    metrics = summarise(Ranks(np.array([1, 2, 4, 20]), np.array([0, 0, 2, 3]), unranked=2), 10)
+    assert (metrics.protocol, metrics.k, metrics.unranked) == ("sampled", 10, 2)
+    assert (metrics.cases, metrics.users) == (4, 3)
+    by_rank = {
+        "hr": [1.0, 1.0, 1.0, 0.0],
+        "ndcg": [1.0, 1 / math.log2(3), 1 / math.log2(5), 0.0],
+        "mrr": [1.0, 1 / 2, 1 / 4, 0.0],
+    }
+    for name, values in by_rank.items():
+        mean = sum(values) / 4
+        first, second, third, last = (value - mean for value in values)
+        error = math.sqrt((first + second) ** 2 + third**2 + last**2) / 4
+        assert getattr(metrics, name) == pytest.approx(mean)
+        assert getattr(metrics, f"{name}_se") == pytest.approx(error)
+
+
+def test_where_no_case_can_be_ranked_every_figure_and_its_error_is_zero() -> None:
+    nothing = np.empty(0, np.int64)
+    metrics = summarise(Ranks(nothing, nothing, unranked=3), 10)
+    assert (metrics.cases, metrics.users, metrics.unranked) == (0, 0, 3)
+    assert (metrics.hr, metrics.hr_se, metrics.ndcg, metrics.ndcg_se) == (0, 0, 0, 0)
+    assert (metrics.mrr, metrics.mrr_se) == (0, 0)
+
+
 def test_no_case_and_k_of_zero_are_refused() -> None:
     nothing = Interactions(np.empty(0, np.int32), np.empty(0, np.int32), 1, 2)
     one = Interactions(np.zeros(1, np.int32), np.zeros(1, np.int32), 1, 2)
