@@ -46,7 +46,7 @@ def rows_of(place: str | Path, user: str) -> tuple[str, pd.DataFrame]:
                 content = _checked(runs, f"{name}/{part}", manifest["files"][part])
                 table = read_table(BytesIO(content), style)
                 found.append(table.filter(pc.equal(table[Columns.USER_ID], user)))
-        except (KeyError, ValueError, FileNotFoundError) as error:
+        except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
             raise ArtifactError(
                 f"run {name} is damaged ({error})", where=runs.root, remedy="run the batch again"
             ) from error

@@ -231,6 +231,17 @@ def test_a_user_in_no_table_and_a_damaged_run(bundle: Bundle, tmp_path: Path) ->
             rows_of(tmp_path, "u7")
 
 
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"parameters": null}', '{"parameters": ["format"]}']
+)
+def test_rows_of_a_run_with_a_damaged_manifest_are_refused_in_one_line(
+    content: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    (_run(bundle, tmp_path) / "manifest.json").write_text(content)
+    with pytest.raises(ArtifactError, match="damaged"):
+        rows_of(tmp_path, "u7")
+
+
 def test_the_manifest_tells_time_memory_and_users(bundle: Bundle, tmp_path: Path) -> None:
     folder = _run(bundle, tmp_path)
     manifest = json.loads((folder / "manifest.json").read_bytes())
