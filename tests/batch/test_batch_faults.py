@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -152,6 +153,31 @@ def test_a_folder_of_somebody_elses_is_never_cleared_away(bundle: Bundle, tmp_pa
     with pytest.raises(StorageError, match=r"holds 'thesis\.txt'"):
         run(_job(bundle, tmp_path / "topk"), NOW)
     assert thesis.read_text() == "years of work"
+
+
+def test_what_dead_writers_left_beside_the_runs_goes_and_what_others_did_stays(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    (tmp_path / ".LATEST.4711.tmp").write_text("2026")
+    (tmp_path / ".20260101T000000Z-0123abcd.4711.tmp").mkdir()
+    (tmp_path / ".thesis.4711.tmp").write_text("years of work")
+    name = run(_job(bundle, tmp_path), NOW)["run"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *(".runs.lock", ".thesis.4711.tmp", "LATEST", name),
+    }
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"{}", b'{"sequence": "last"}'])
+def test_an_old_run_with_a_damaged_manifest_counts_for_nothing_and_is_the_first_to_go(
+    content: bytes, bundle: Bundle, tmp_path: Path
+) -> None:
+    old = tmp_path / "20260101T000000Z-0123abcd"
+    old.mkdir()
+    (old / "manifest.json").write_bytes(content)
+    first = run(_job(bundle, tmp_path), NOW)["run"]
+    assert open_runs(tmp_path).sequence(first) == 1
+    second = run(replace(_job(bundle, tmp_path), keep=2), NOW)["run"]
+    assert open_runs(tmp_path).names() == [first, second]
 
 
 def _dies_at(point: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

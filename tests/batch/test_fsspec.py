@@ -1,25 +1,43 @@
-"""A place that fsspec knows and Arrow does not: here, memory."""
+"""Places that are no local folder and no bucket: what fsspec knows, and disks with renames."""
 
 import uuid
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from pyarrow import fs
 
+from batch.destination import Bucket
 from batch.job import Job
 from batch.run import run
-from batch.runs import open_runs, read_latest
+from batch.runs import Runs, local_copy, open_runs, read_latest
 from batch.verify import verify_run
 from ncf.devices import Device
-from ncf.errors import UsageError
+from ncf.errors import ArtifactError, StorageError, UsageError
 from ncf.scoring.bundle import Bundle
 
+FIRST = "20261124T030000Z-0123abcd"
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
 
 def _job(bundle: Bundle, out: str | Path, k: int = 5) -> Job:
     return Job(bundle.path, out, k, Device.CPU, 15)
+
+
+def _replaced_before(job: Job, days: Iterator[int]) -> object:
+    """Copy as ever, but so many times publish another run first, and remove the last."""
+
+    def copy(place: str) -> AbstractContextManager[Path]:
+        if (day := next(days, None)) is not None:
+            run(replace(job, keep=1), NOW + timedelta(days=day))
+        return local_copy(place)
+
+    return copy
 
 
 @pytest.fixture
@@ -39,6 +57,80 @@ def test_a_table_in_memory_is_that_of_a_folder(
     name = open_runs(place).latest()
     assert name == figures["run"]
     assert verify_run(f"{place}/{name}", bundle.path)["users"] == 40
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_run_replaced_while_it_is_read_gives_way_to_the_newest(
+    times: int, place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(_job(bundle, place), NOW)
+    days = iter(range(1, times + 1))
+    monkeypatch.setattr("batch.runs.local_copy", _replaced_before(_job(bundle, place, 3), days))
+    assert set(read_latest(place)["rank"]) == {1, 2, 3}
+    assert next(days, None) is None
+
+
+def test_a_table_that_is_replaced_at_every_look_is_given_up(
+    place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(_job(bundle, place), NOW)
+    days = iter(range(1, 20))
+    monkeypatch.setattr("batch.runs.local_copy", _replaced_before(_job(bundle, place, 3), days))
+    with pytest.raises(ArtifactError, match="replaced faster than it can be read"):
+        read_latest(place)
+    assert next(days, None) is not None
+
+
+class Watched:
+    """A file system that notes what is done to it, may call itself another, and may break off."""
+
+    def __init__(self, folder: Path, kind: str = "subtree") -> None:
+        self._system = fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
+        self.type_name = kind
+        self.breaks = False
+        self.done: list[tuple[str, ...]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def method(*words: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on
+            self.done.append((name, *words))
+            if self.breaks and name == "open_output_stream":
+                with self._system.open_output_stream(*words) as stream:
+                    stream.write(b"2")
+                raise OSError("the line went dead")
+            return getattr(self._system, name)(*words, **options)
+
+        return method
+
+
+def test_folders_above_a_new_place_are_made(tmp_path: Path) -> None:
+    system = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    runs = Runs(system, "tables/night/topk", None)
+    destination = Bucket(runs, tmp_path / "work")
+    destination.prepare()
+    assert list((tmp_path / "tables" / "night" / "topk").iterdir()) == []
+    destination.point(FIRST)
+    assert runs.latest() == FIRST
+
+
+def test_a_write_that_breaks_off_leaves_latest_as_it_was(tmp_path: Path) -> None:
+    system = Watched(tmp_path)
+    runs = Runs(system, "topk", None)
+    destination = Bucket(runs, tmp_path / "work")
+    destination.point(FIRST)
+    system.breaks = True
+    with pytest.raises(StorageError, match="the line went dead"):
+        destination.point("20261125T030000Z-0123abcd")
+    assert runs.latest() == FIRST
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs", "abfs"])
+def test_where_objects_appear_whole_none_is_renamed_and_no_folder_made(
+    kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "topk").mkdir()
+    system = Watched(tmp_path, kind)
+    Bucket(Runs(system, "topk", None), tmp_path / "work").point(FIRST)
+    assert system.done == [("open_output_stream", "topk/LATEST")]
 
 
 def test_unfinished_runs_of_two_places_lie_apart_in_the_cache(

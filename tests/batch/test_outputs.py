@@ -185,6 +185,13 @@ def test_a_file_uri_is_a_folder(bundle: Bundle, tmp_path: Path) -> None:
     assert len(read_latest(f"file://{tmp_path}/topk")) == 160
 
 
+def test_a_folder_with_a_question_mark_in_its_name_is_a_folder(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    run(Job(bundle.path, tmp_path / "top k?", 4, Device.CPU), NOW)
+    assert len(read_latest(tmp_path / "top k?")) == 160
+
+
 def test_verify_follows_latest(bundle: Bundle, tmp_path: Path) -> None:
     _run(bundle, tmp_path)
     assert verify_run(tmp_path, bundle.path)["users"] == 40
@@ -229,6 +236,8 @@ def test_a_user_in_no_table_and_a_damaged_run(bundle: Bundle, tmp_path: Path) ->
         (folder / "part-00001.parquet").write_bytes(content)
         with pytest.raises(ArtifactError, match="damaged"):
             rows_of(tmp_path, "u7")
+        with pytest.raises(ArtifactError, match=r"part-00001\.parquet"):
+            read_latest(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,7 @@ def test_k_out_of_range_is_refused(k: int, bundle: Bundle, tmp_path: Path) -> No
 def test_nothing_published_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no run"):
         _latest(tmp_path)
+    assert open_runs(tmp_path / "not made yet").names() == []
 
 
 def test_a_damaged_bundle_publishes_nothing(bundle: Bundle, tmp_path: Path) -> None:
