@@ -24,6 +24,7 @@ from batch.run import run
 from batch.runs import open_runs
 from batch.shards import Shard, Stopped, Task, plan, score
 from batch.verify import verify_run
+from ncf.artifacts import canonical_json
 from ncf.devices import Device
 from ncf.errors import StorageError
 from ncf.scoring.bundle import Bundle
@@ -350,6 +351,39 @@ def test_a_damaged_note_or_name_of_a_dead_run_is_made_again(
     assert _bytes(_latest(tmp_path)) == _bytes(_latest(tmp_path / "undisturbed"))
     verify_run(_latest(tmp_path), bundle.path)
     verify_run(tmp_path / first, bundle.path)
+
+
+PART, NOTE = "parts/part-00001.parquet", "notes/part-00001.parquet.json"
+
+
+@pytest.mark.parametrize(("missing", "reused"), [((), 6), ((PART,), 5), ((NOTE,), 5)])
+def test_a_death_before_the_rename_costs_no_part_that_is_whole_and_noted(
+    missing: tuple[str, ...],
+    reused: int,
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
+    work = tmp_path / ".ncf-batch"
+    chosen = (work / "name").read_text()
+    for file in missing:
+        (work / file).unlink()
+    figures = run(_job(bundle, tmp_path), NOW)
+    assert (figures["run"], figures["parts_reused"]) == (chosen, reused)
+    verify_run(figures["table"], bundle.path)
+
+
+def test_a_note_that_tells_other_facts_of_a_whole_part_is_not_believed(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
+    note = tmp_path / ".ncf-batch" / NOTE
+    document = json.loads(note.read_bytes())
+    document["facts"]["rows"] += 1
+    note.write_bytes(canonical_json(document))
+    figures = run(_job(bundle, tmp_path), NOW)
+    assert (figures["rows"], figures["parts_reused"]) == (200, 5)
 
 
 def test_an_empty_name_of_a_dead_run_never_removes_the_folder_of_all_runs(
