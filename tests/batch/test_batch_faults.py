@@ -374,6 +374,27 @@ def test_a_death_before_the_rename_costs_no_part_that_is_whole_and_noted(
     verify_run(figures["table"], bundle.path)
 
 
+def test_other_inputs_after_a_death_score_everything_anew(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
+    figures = run(_job(bundle, tmp_path, k=2), NOW)
+    assert (figures["rows"], figures["parts_reused"]) == (80, 0)
+
+
+@pytest.mark.parametrize("k", [5, 2], ids=["the same inputs", "others"])
+def test_what_a_death_left_half_written_among_the_parts_is_not_published(
+    k: int, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
+    work = tmp_path / ".ncf-batch"
+    for half in (".identity.json", f"parts/.{Path(PART).name}", f"notes/.{Path(NOTE).name}"):
+        (work / f"{half}.4711.tmp").write_text("PAR")
+    table = Path(run(_job(bundle, tmp_path, k=k), NOW)["table"])
+    assert [path.name for path in table.iterdir() if path.name.endswith(".tmp")] == []
+    verify_run(table, bundle.path)
+
+
 def test_a_note_that_tells_other_facts_of_a_whole_part_is_not_believed(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

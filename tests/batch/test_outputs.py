@@ -192,6 +192,13 @@ def test_a_folder_with_a_question_mark_in_its_name_is_a_folder(
     assert len(read_latest(tmp_path / "top k?")) == 160
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"..", b"20261124T030000Z-0123abcd/.."])
+def test_a_latest_that_names_no_run_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "LATEST").write_bytes(content)
+    with pytest.raises(ArtifactError, match="does not name a run"):
+        read_latest(tmp_path)
+
+
 def test_verify_follows_latest(bundle: Bundle, tmp_path: Path) -> None:
     _run(bundle, tmp_path)
     assert verify_run(tmp_path, bundle.path)["users"] == 40
