@@ -174,7 +174,11 @@ def test_an_old_run_that_cannot_be_removed_is_a_warning(
 
 
 @pytest.mark.parametrize("place", ["", " ", ".", "/", "..", "~/topk", "s3:/bucket/topk"])
-def test_what_names_no_folder_is_refused(place: str, bundle: Bundle) -> None:
+def test_what_names_no_folder_is_refused(
+    place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Were it not refused, nothing may be written to such a place either.
+    monkeypatch.setattr("batch.run.open_destination", lambda *_: pytest.fail("not refused"))
     with pytest.raises((UsageError, StorageError)):
         run(Job(bundle.path, place), NOW)
 

@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,11 @@ from ncf.devices import Device
 from ncf.errors import CapabilityError, UsageError
 from ncf.models.kinds import Kind
 from ncf.models.scorer import scorer
+from ncf.scoring import ranking
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.seen import Seen
-from ncf.scoring.sessions import open_cpu, open_cuda
+from ncf.scoring.sessions import CUDA, open_cpu, open_cuda
 from ncf.training.checkpoint import Checkpoint
 from tests.conftest import random_checkpoint
 from tests.oracles import best_unseen, numpy_logit
@@ -99,8 +102,92 @@ def test_no_seen_item_is_ever_ranked(bundle: Bundle, data: PreparedData) -> None
 
 def test_a_user_index_out_of_range_is_refused_and_not_the_last_user(bundle: Bundle) -> None:
     for user in (-1, 40):
-        with pytest.raises(IndexError):
+        with pytest.raises(IndexError, match=r"outside \[0, 40\)"):
             GraphRanker.open(bundle).rank(np.array([user]), 3)
+
+
+def test_items_that_may_not_be_listed_never_are(bundle: Bundle) -> None:
+    allowed = np.arange(30) % 3 == 0
+    ranker = GraphRanker.open(bundle, Device.CPU, allowed=allowed)
+    assert ranker.allowed is allowed
+    users = np.arange(40)
+    top, every = ranker.rank(users, 30), GraphRanker.open(bundle, Device.CPU).rank(users, 30)
+    for row in users:
+        listed = every.items[row, every.valid()[row]]
+        assert top.items[row, top.valid()[row]].tolist() == listed[allowed[listed]].tolist()
+
+
+def test_blocks_of_users_side_by_side_give_what_they_give_one_by_one(bundle: Bundle) -> None:
+    ranker = GraphRanker.open(bundle, Device.CPU, threads=1)
+    ranker._step = 7
+    threads = set()
+
+    def unwanted(users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        threads.add(threading.current_thread())
+        return bundle.seen.pairs(users)
+
+    with ThreadPoolExecutor(2) as pool:
+        side_by_side = ranker.rank(np.arange(40), 5, pool, unwanted)
+    assert threading.current_thread() not in threads
+    one_by_one = ranker.rank(np.arange(40), 5)
+    np.testing.assert_array_equal(side_by_side.items, one_by_one.items)
+    np.testing.assert_array_equal(side_by_side.scores, one_by_one.scores)
+
+
+@pytest.mark.parametrize(
+    ("logits", "users", "blocks"),
+    [(179, 64, [5, 5, 2]), (1, 64, [1] * 12), (1000, 4, [4, 4, 4])],
+)
+@pytest.mark.parametrize("form", [Device.CPU, Device.CUDA])
+def test_a_call_holds_as_many_users_as_its_bounds_allow(
+    form: Device,
+    logits: int,
+    users: int,
+    blocks: list[int],
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    width = bundle.manifest["model"]["row_width"]
+    monkeypatch.setattr(ranking, "_LOOP_USERS", users if form is Device.CPU else 3)
+    monkeypatch.setattr(ranking, "_LOOP_LOGITS", logits if form is Device.CPU else 90)
+    monkeypatch.setattr(ranking, "_BLOCK_USERS", users if form is Device.CUDA else 3)
+    monkeypatch.setattr(ranking, "_BLOCK_VALUES", logits * width if form is Device.CUDA else 90)
+    ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(Device.CPU)), form)
+    asked = []
+
+    def unwanted(users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        asked.append(users.size)
+        return bundle.seen.pairs(users)
+
+    ranker.rank(np.arange(12), 3, unwanted=unwanted)
+    assert asked == blocks
+
+
+def test_a_session_has_the_threads_asked_for_and_the_step_of_its_form(bundle: Bundle) -> None:
+    ranker = GraphRanker.open(bundle, Device.CPU, threads=3)
+    assert ranker._session.get_session_options().intra_op_num_threads == 3
+    assert GraphRanker.open(bundle)._session.get_session_options().intra_op_num_threads == 0
+    assert ranker._users_at_once(3) == 64
+
+
+class OnCuda:
+    """Stands in for a session on a GPU."""
+
+    def get_providers(self) -> list[str]:
+        return [CUDA]
+
+
+def test_on_cuda_the_mask_lies_there_and_blocks_are_of_that_form(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = []
+    monkeypatch.setattr(ranking, "open_session", lambda *_: OnCuda())
+    monkeypatch.setattr(
+        "onnxruntime.OrtValue.ortvalue_from_numpy", lambda _, *place: places.append(place)
+    )
+    ranker = GraphRanker.open(bundle, Device.AUTO)
+    assert (ranker.device, places) == (Device.CUDA, [("cuda", 0)])
+    assert ranker._users_at_once(3) == 1024
 
 
 def test_no_user_at_all_gives_no_row(bundle: Bundle) -> None:
