@@ -14,13 +14,15 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from _pytest.fixtures import SubRequest
 from hypothesis import Phase, settings
 
-from ncf.scoring.bundle import open_bundle
-from ncf.training.checkpoint import open_checkpoint
+from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.training.checkpoint import Checkpoint, open_checkpoint
 
+World = Path | Checkpoint | Bundle
 # Fixtures of conftest.py: their folders are kept, and opened anew by the code under test.
-_OPEN: dict[str, Callable[[Path], object]] = {
+_OPEN: dict[str, Callable[[Path], World]] = {
     "data_folder": Path,
     "checkpoint": open_checkpoint,
     "bundle": open_bundle,
@@ -42,9 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(
-    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
-) -> object | None:
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[World], request: SubRequest) -> World | None:
     name = fixturedef.argname
     if name not in _kept:
         return None  # made as always
@@ -55,17 +55,18 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(specname="pytest_fixture_setup", wrapper=True)
 def pytest_keep_the_first(
-    fixturedef: pytest.FixtureDef[object],
-) -> Generator[None, object, object]:
+    fixturedef: pytest.FixtureDef[World],
+) -> Generator[None, World, World]:
     world = yield
     name = fixturedef.argname
     if name in _OPEN and name not in _kept:
-        _kept[name] = _copy(Path(getattr(world, "path", world)), name)  # type: ignore[call-overload]
+        _kept[name] = _copy(world if isinstance(world, Path) else world.path, name)
     return world
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    shutil.rmtree(config._tmp_path_factory.getbasetemp(), ignore_errors=True)
+    temporary: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+    shutil.rmtree(temporary.getbasetemp(), ignore_errors=True)
 
 
 def _copy(folder: Path, name: str) -> Path:

@@ -107,7 +107,7 @@ def test_a_user_index_out_of_range_is_refused_and_not_the_last_user(bundle: Bund
 
 
 def test_items_that_may_not_be_listed_never_are(bundle: Bundle) -> None:
-    allowed = np.arange(30) % 3 == 0
+    allowed: npt.NDArray[np.bool_] = np.arange(30) % 3 == 0
     ranker = GraphRanker.open(bundle, Device.CPU, allowed=allowed)
     assert ranker.allowed is allowed
     users = np.arange(40)
