@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -215,6 +216,21 @@ def test_a_run_that_somebody_reads_is_not_removed(bundle: Bundle, tmp_path: Path
         _run(bundle, tmp_path, days=1, keep=1)
         assert verify_run(first, bundle.path)
     _run(bundle, tmp_path, days=2, keep=1)
+    assert not first.exists()
+
+
+def test_a_run_removed_before_a_reader_holds_it_gives_way_to_the_newest(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(file: Path) -> AbstractContextManager[bool]:
+        monkeypatch.setattr("batch.runs.reader_lock", reader_lock)
+        _run(bundle, tmp_path, days=1, keep=1)
+        return reader_lock(file)
+
+    first = _run(bundle, tmp_path)
+    monkeypatch.setattr("batch.runs.reader_lock", late)
+    with open_runs(tmp_path).newest() as name:
+        assert (tmp_path / name).exists()
     assert not first.exists()
 
 
