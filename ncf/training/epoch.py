@@ -1,5 +1,6 @@
 """One epoch: draw fresh negatives, shuffle, step through batches of users with items of each."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -134,8 +135,9 @@ class Learner:
         Over the network's parameters.
     average : Average
         Of its weights.
-    l2 : float
-        Weight of the squared embeddings in the loss; see :class:`Schedule`.
+    l2, l2_warmup : float
+        Weight of the squared embeddings in the loss, and the epochs in which it rises from 0 to
+        that; see :class:`Schedule`.
     amp : bool
         Compute in bfloat16 where that is safe.
     """
@@ -145,9 +147,10 @@ class Learner:
     optimizers: Optimizers
     average: Average
     l2: float = 0.0
+    l2_warmup: float = 0.0
     amp: bool = False
 
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: Batch, epochs: float) -> tuple[Tensor, Tensor]:
         """Mean binary cross-entropy over a batch's samples, and what is minimised: with L2."""
         with torch.autocast(batch.users.device.type, torch.bfloat16, enabled=self.amp):
             logits = self.wrapped(batch.users, batch.items).float()
@@ -160,12 +163,13 @@ class Learner:
         weights = torch.full(batch.items.shape, 1 / max(1, batch.items.shape[1] - 1))
         weights[:, 0] = 1
         norm = self.network.squared_norm(*batch, weights.to(batch.items.device))
-        return entropy, entropy + self.l2 / len(batch.users) * norm
+        risen = min(1.0, epochs / self.l2_warmup) if self.l2_warmup else 1.0
+        return entropy, entropy + risen * self.l2 / len(batch.users) * norm
 
-    def step(self, batch: Batch) -> Tensor:
-        """Learn from a batch; returns its mean binary cross-entropy."""
+    def step(self, batch: Batch, epochs: float = math.inf) -> Tensor:
+        """Learn from a batch, after so many epochs; returns its mean binary cross-entropy."""
         self.optimizers.prepare(*batch)
-        entropy, loss = self.loss(batch)
+        entropy, loss = self.loss(batch, epochs)
         self.optimizers.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizers.step()
@@ -200,10 +204,10 @@ def train_epoch(
     torch.manual_seed(samples.seed(seed, epoch, samples.parts))  # dropout
     learner.network.train()
     total = torch.zeros((), dtype=torch.float64, device=samples.device)
-    count, since = 0, float(epoch)
+    count, since, now = 0, float(epoch), float(epoch)
     own = len(samples) / samples.ranks.size
     for batch in samples.batches(seed, epoch):
-        total += learner.step(batch) * batch.items.numel()
+        total += learner.step(batch, now) * batch.items.numel()
         count += batch.items.numel()
         progress.advance(batch.items.numel() * samples.ranks.size)
         now = epoch + count / own

@@ -32,6 +32,9 @@ class Schedule(BaseModel):
         ``|p_u|^2 + |q_i|^2 + mean(|q_j|^2)``, j its negatives. Users and items are held back as
         often as they are met, as by Rendle et al., "Neural collaborative filtering vs. matrix
         factorization revisited", RecSys 2020.
+    l2_warmup : float
+        Epochs, at least 0, in which the weight of L2 rises from 0: embeddings start near zero,
+        where it would only slow them down.
     averaging : float
         Validation and the checkpoint take the weights averaged over about the newest share of
         the training so far, in [0, 1]; 0 takes them as they are. See :class:`Average`.
@@ -49,6 +52,7 @@ class Schedule(BaseModel):
     batch_size: int = Field(default=256, ge=1, le=2**24)
     negatives: int = Field(default=4, ge=1, le=1000)
     l2: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    l2_warmup: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     averaging: float = Field(default=0.0, ge=0, le=1)
     epochs: int = Field(default=20, ge=1, le=10**6)
     patience: int = Field(default=5, ge=1, le=10**6)

@@ -117,6 +117,7 @@ class Stage:
             self._optimizers,
             self._average,
             self._schedule.l2,
+            self._schedule.l2_warmup,
             request.amp,
         )
         self._mix: float | None = None

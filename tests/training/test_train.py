@@ -22,11 +22,11 @@ from ncf.training import optimizers
 from ncf.training import stage as training
 from ncf.training.average import Average
 from ncf.training.checkpoint import Weights, load_history, open_checkpoint, weights_of
-from ncf.training.epoch import Samples, train_epoch
+from ncf.training.epoch import Batch, Samples, train_epoch
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe, Schedule
-from ncf.training.stage import ParentFolders, Request
+from ncf.training.stage import ParentFolders, Request, Stage
 from ncf.training.train import train
 
 _CPU = torch.device("cpu")
@@ -299,6 +299,30 @@ def test_the_checkpoint_holds_the_average_over_the_newest_part(
         arrays = [weights[name].astype(np.float64) for *_, weights in spans]
         expected = np.average(arrays, axis=0, weights=shares)
         np.testing.assert_allclose(array, expected, atol=1e-6)
+
+
+def test_l2_rises_over_its_warmup(data: PreparedData, tmp_path: Path) -> None:
+    schedule = QUICK.schedule.model_copy(update={"l2": 10.0, "l2_warmup": 2.0})
+    recipe = QUICK.model_copy(update={"schedule": schedule})
+    learner = Stage(Request(Variant.NEUMF_END, recipe, tmp_path / "c"), data, {}).learner
+    batch = Batch(torch.tensor([0, 1]), torch.tensor([[1, 2, 3], [0, 4, 5]]))
+    added = []
+    for epochs in (0.0, 0.5, 1.0, 2.0, 7.5):
+        entropy, loss = learner.loss(batch, epochs)
+        added.append((loss - entropy).item())
+    assert added[-1] > 0
+    np.testing.assert_allclose(np.array(added) / added[-1], [0, 0.25, 0.5, 1, 1], atol=1e-3)
+
+
+def test_a_long_warmup_of_l2_leaves_training_as_without(data: PreparedData, tmp_path: Path) -> None:
+    found = {}
+    for name, l2, warmup in (("none", 0.0, 0.0), ("slow", 0.1, 1e7), ("at once", 0.1, 0.0)):
+        schedule = QUICK.schedule.model_copy(update={"l2": l2, "l2_warmup": warmup, "epochs": 1})
+        recipe = QUICK.model_copy(update={"schedule": schedule})
+        train(Request(Variant.GMF, recipe, tmp_path / name), data)
+        found[name] = open_checkpoint(tmp_path / name).weights["gmf.user.weight"]
+    np.testing.assert_allclose(found["slow"], found["none"], atol=1e-4)
+    assert np.abs(found["at once"] - found["none"]).max() > 1e-3
 
 
 def test_the_test_part_never_touches_the_weights(data: PreparedData, tmp_path: Path) -> None:
