@@ -72,8 +72,9 @@ def measure(size: int, n_items: int, factors: int) -> dict[str, float]:
     samples = Samples(train, schedule.negatives, size, torch.device("cpu"), ALONE)
     network = build(Architecture(Kind.GMF, train.n_users, n_items, factors, 1))
     touched = samples.groups, samples.groups * (1 + schedule.negatives)
+    optimizers = Optimizers(network, schedule, *touched, by_row=True)
     average = Average(network, schedule.averaging)
-    learner = Learner(network, network, Optimizers(network, schedule, *touched), average)
+    learner = Learner(network, network, optimizers, average)
     prepared = time.perf_counter()
     train_epoch(learner, samples, 0, 0, Reporter("train", None, None))
     return {

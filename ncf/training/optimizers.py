@@ -25,11 +25,17 @@ class Optimizers:
         Which optimizer, and its rate.
     users, items : int
         Rows that a step touches at most.
+    by_row : bool
+        Whether gradients may be sparse. Not where processes average them: gloo's sparse all-reduce
+        corrupts memory now and then (PyTorch 2.13), and NCCL has none.
     """
 
-    def __init__(self, model: Network, schedule: Schedule, users: int, items: int) -> None:
-        self._users = [b.user for b in model.branches() if _large(b.user, users)]
-        self._items = [b.item for b in model.branches() if _large(b.item, items)]
+    def __init__(
+        self, model: Network, schedule: Schedule, users: int, items: int, *, by_row: bool
+    ) -> None:
+        branches = model.branches() if by_row else []
+        self._users = [b.user for b in branches if _large(b.user, users)]
+        self._items = [b.item for b in branches if _large(b.item, items)]
         for embedding in (*self._users, *self._items):
             embedding.sparse = True
         rows = [embedding.weight for embedding in (*self._users, *self._items)]

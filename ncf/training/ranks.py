@@ -1,5 +1,6 @@
 """The processes that ``torchrun`` starts for one training, and what they tell each other."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,4 +83,6 @@ def joined(device: str) -> Iterator[tuple[Ranks, str]]:
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size()), device
     finally:
+        # What still holds the group keeps its threads, which abort a process that ends.
+        gc.collect()
         distributed.destroy_process_group()

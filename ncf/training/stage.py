@@ -109,7 +109,9 @@ class Stage:
         torch.manual_seed(request.recipe.seed)
         self.model = build(self._architecture).to(device)
         users = self.samples.groups * self._ranks.size
-        self._optimizers = Optimizers(self.model, self._schedule, users, users * (1 + negatives))
+        touched = users, users * (1 + negatives)
+        alone = self._ranks.size == 1
+        self._optimizers = Optimizers(self.model, self._schedule, *touched, by_row=alone)
         self._average = Average(self.model, self._schedule.averaging)
         self.learner = Learner(
             self.model,

@@ -13,7 +13,6 @@ from ncf.data.prepared import PreparedData, open_data
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.progress import Reporter
-from ncf.training import optimizers
 from ncf.training.average import Average
 from ncf.training.checkpoint import Weights, load_history, open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Learner, Samples, train_epoch
@@ -124,7 +123,7 @@ from ncf.training.ranks import joined
 from tests.training.test_distributed import one_epoch
 torch.set_num_threads(1)
 with joined("cpu") as (ranks, _):
-    weights = one_epoch(open_data(Path(sys.argv[1])), ranks, int(sys.argv[3]))
+    weights = one_epoch(open_data(Path(sys.argv[1])), ranks)
     np.savez(Path(sys.argv[2]) / f"{ranks.rank}.npz", **weights)
 """
 _SEED = 3
@@ -137,35 +136,32 @@ def _samples(data: PreparedData, ranks: Ranks) -> Samples:
     return Samples(data.train, 4, _SCHEDULE.batch_size, torch.device("cpu"), ranks)
 
 
-def _learner(data: PreparedData, ranks: Ranks, sparse_from: int) -> Learner:
+def _learner(data: PreparedData, ranks: Ranks) -> Learner:
     torch.manual_seed(_SEED)
     network = build(Architecture(Kind.NEUMF, len(data.users), len(data.items), 4, 2))
-    optimizers._SPARSE_FROM = sparse_from
-    own = Optimizers(network, _SCHEDULE, 4, 20)
+    own = Optimizers(network, _SCHEDULE, 4, 20, by_row=False)
     average = Average(network, 0.2)
     return Learner(network, ranks.wrap(network), own, average, l2=0.01)
 
 
-def one_epoch(data: PreparedData, ranks: Ranks, sparse_from: int) -> Weights:
+def one_epoch(data: PreparedData, ranks: Ranks) -> Weights:
     """Train one epoch as one of some processes."""
-    learner = _learner(data, ranks, sparse_from)
+    learner = _learner(data, ranks)
     train_epoch(learner, _samples(data, ranks), _SEED, 0, Reporter("train", None, None))
     return weights_of(learner.network)
 
 
-@pytest.mark.parametrize("sparse_from", [1000, 1], ids=["dense", "by-row"])
 def test_processes_take_the_steps_that_one_would_take_with_all_their_batches(
-    sparse_from: int, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: Path, tmp_path: Path
 ) -> None:
     script = tmp_path / "epoch.py"
     script.write_text(_EPOCH)
-    ended = launch(2, [str(script), str(data_folder), str(tmp_path), str(sparse_from)])
+    ended = launch(2, [str(script), str(data_folder), str(tmp_path)])
     assert ended.returncode == 0, ended.stderr
     found = [np.load(tmp_path / f"{rank}.npz") for rank in range(2)]
     # The slow way: one process, which joins the batches of both at each step.
-    monkeypatch.setattr(optimizers, "_SPARSE_FROM", sparse_from)
     data = open_data(data_folder)
-    learner = _learner(data, ALONE, sparse_from)
+    learner = _learner(data, ALONE)
     learner.network.train()
     both = [_samples(data, Ranks(rank, 2)).batches(_SEED, 0) for rank in range(2)]
     for first, second in zip(*both, strict=True):
