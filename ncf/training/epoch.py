@@ -177,11 +177,7 @@ class Learner:
 
 
 def train_epoch(
-    learner: Learner,
-    samples: Samples,
-    seed: int,
-    epoch: int,
-    progress: Reporter,
+    learner: Learner, samples: Samples, seed: int, epoch: int, progress: Reporter
 ) -> float:
     """Train on every sample once.
 

@@ -11,14 +11,16 @@ import torch
 
 from ncf.data.prepared import PreparedData, open_data
 from ncf.models.architecture import Architecture, build
-from ncf.models.kinds import Kind
+from ncf.models.kinds import Kind, Variant
 from ncf.progress import Reporter
+from ncf.training import optimizers
 from ncf.training.average import Average
 from ncf.training.checkpoint import Weights, load_history, open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Learner, Samples, train_epoch
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE, Ranks
-from ncf.training.recipe import Schedule
+from ncf.training.recipe import Recipe, Schedule
+from ncf.training.stage import Request, Stage
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,6 +104,18 @@ def test_two_processes_end_with_the_same_weights_each_time(
     first, second = (open_checkpoint(tmp_path / out).weights for out in ("a", "b"))
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_gradients_are_sparse_only_where_no_other_process_averages_them(
+    processes: int, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimizers, "_SPARSE_FROM", 0)
+    monkeypatch.setattr(Ranks, "wrap", lambda _, model: model)
+    ranks = Ranks(0, processes)
+    stage = Stage(Request(Variant.NEUMF_END, Recipe(), tmp_path, ranks=ranks), data, {})
+    tables = [table for each in stage.model.branches() for table in (each.user, each.item)]
+    assert [table.sparse for table in tables] == [processes == 1] * 4
 
 
 def test_bad_input_ends_all_processes(data_folder: Path, tmp_path: Path) -> None:
