@@ -25,8 +25,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from export.screening import make_screen
-from export.topk import Form, topk_graph, user_rows
-from export.tower import catalogue_size, row_width
+from export.topk import topk_graph, user_rows
+from export.tower import Form, catalogue_size, row_width
 from ncf.data.prepared import open_data
 from ncf.scoring.audit import PairAudit
 from ncf.scoring.bundle import SCREEN_GRAPH, TOPK_GRAPHS, Bundle

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from export.topk import Form, topk_graph, user_rows
-from export.tower import row_width
+from export.topk import BLOCK, topk_graph, user_rows
+from export.tower import Form, row_width
 from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.scoring.bundle import Bundle
@@ -18,7 +18,7 @@ from ncf.scoring.ranking import GraphRanker, Users
 from ncf.scoring.seen import Seen
 from ncf.training.checkpoint import Checkpoint, Weights
 
-_FORMS = {Device.CPU: Form.LOOP, Device.CUDA: Form.BLOCK}
+_FORMS = {Device.CPU: Form.LOOP, Device.CUDA: BLOCK}
 
 
 @dataclass(frozen=True)

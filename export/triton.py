@@ -13,7 +13,8 @@ from onnx import TensorProto
 from export.builder import LARGEST_MODEL, GraphBuilder
 from export.bundle import Source
 from export.publish import check_name
-from export.topk import Ends, Form, rank_users, user_rows
+from export.topk import Ends, rank_users, user_rows
+from export.tower import Form
 from ncf.artifacts import Kind, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.tables import write_id_table

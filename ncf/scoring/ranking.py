@@ -1,5 +1,6 @@
 """Top-K of users over the whole catalogue, unwanted items masked, by the exact graph."""
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -9,9 +10,18 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from ncf.devices import Device
-from ncf.errors import ArtifactError, UsageError
+from ncf.errors import ArtifactError, CapabilityError, UsageError
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.sessions import CUDA, open_session
+from ncf.scoring.sessions import (
+    CUDA,
+    EXACT,
+    CudaOptions,
+    failed_on_cuda,
+    is_out_of_memory,
+    open_session,
+)
+
+logger = logging.getLogger(__name__)
 
 # Users of one call, by the form of the graph. The loop holds a block's logits, 8 MiB here; the
 # other form holds its hidden layers too, 256 MiB here.
@@ -91,6 +101,7 @@ class GraphRanker:
         device: Device = Device.CPU,
         threads: int = 0,
         allowed: npt.NDArray[np.bool_] | None = None,
+        cuda: CudaOptions = EXACT,
     ) -> "GraphRanker":
         """Open the graph on a device, with so many threads; 0 takes every core.
 
@@ -99,7 +110,7 @@ class GraphRanker:
         CapabilityError
             CUDA was asked for and cannot be had.
         """
-        session = open_session(bundle.topk_graph, device, threads)
+        session = open_session(bundle.topk_graph, device, threads, cuda)
         on_cuda = CUDA in session.get_providers()
         return cls(bundle, session, Device.CUDA if on_cuda else Device.CPU, allowed)
 
@@ -133,6 +144,8 @@ class GraphRanker:
             A user index is out of range.
         ArtifactError
             A score is NaN.
+        CapabilityError
+            The GPU has no memory for one user, or was lost.
         """
         self._check(users, k)
         unwanted = unwanted or self._bundle.seen.pairs
@@ -140,11 +153,29 @@ class GraphRanker:
         blocks = [users[start : start + step] for start in range(0, users.size, step)]
 
         def rank_block(block: Users) -> TopK:
-            return self.rank_masked(block, unwanted(block), k)
+            return self._rank_or_halve(block, unwanted(block), k)
 
-        parts = list((pool.map if pool else map)(rank_block, blocks)) or [self._nobody(k)]
-        items, scores = ([getattr(part, name) for part in parts] for name in ("items", "scores"))
-        return TopK(np.concatenate(items), np.concatenate(scores))
+        return _joined(list((pool.map if pool else map)(rank_block, blocks)) or [self._nobody(k)])
+
+    def _rank_or_halve(self, users: Users, unwanted: Pairs, k: int) -> TopK:
+        """Rank a block; where the GPU has no memory for it, its halves, and smaller blocks on."""
+        try:
+            return self.rank_masked(users, unwanted, k)
+        except CapabilityError as error:
+            if users.size == 1 or not is_out_of_memory(error):
+                raise
+        half = users.size // 2
+        if half < self._step:
+            self._step = half
+            logger.warning("the GPU has too little memory: going on with %d users a call", half)
+        later = unwanted[:, 0] >= half
+        second = unwanted[later] - np.array([half, 0])
+        return _joined(
+            [
+                self._rank_or_halve(users[:half], unwanted[~later], k),
+                self._rank_or_halve(users[half:], second, k),
+            ]
+        )
 
     def rank_masked(self, users: Users, unwanted: Pairs, k: int) -> TopK:
         """Top-K of each user but for given items, in one call of the graph.
@@ -157,6 +188,11 @@ class GraphRanker:
             Position in ``users`` and item index; repeats are allowed.
         k : int
             At least 1.
+
+        Raises
+        ------
+        CapabilityError
+            The GPU has too little memory for so many users, or was lost.
         """
         self._check(users, k)
         if not users.size:  # a loop over no user is an error to ONNX Runtime
@@ -167,7 +203,12 @@ class GraphRanker:
             binding.bind_cpu_input(name, array)
         for name in _OUTPUTS:
             binding.bind_output(name)
-        self._session.run_with_iobinding(binding)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:  # ONNX Runtime raises its own bare classes
+            if self.device is not Device.CUDA:
+                raise
+            raise failed_on_cuda(error, users.size) from error
         items, scores = binding.copy_outputs_to_cpu()
         if np.isnan(scores).any():
             raise ArtifactError("the model scores NaN", where=self._bundle.path)
@@ -192,6 +233,11 @@ class GraphRanker:
         # The graph knows no users, but NumPy would take -1 for the last row.
         if users.size and not (users.min() >= 0 and users.max() < self._bundle.n_users):
             raise IndexError(f"user index outside [0, {self._bundle.n_users})")
+
+
+def _joined(parts: list[TopK]) -> TopK:
+    items, scores = ([getattr(part, name) for part in parts] for name in ("items", "scores"))
+    return TopK(np.concatenate(items), np.concatenate(scores))
 
 
 def check_k(k: int) -> None:

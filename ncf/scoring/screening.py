@@ -10,7 +10,7 @@ from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH, Bundle
 from ncf.scoring.ranking import Feeds, GraphRanker, Pairs
-from ncf.scoring.sessions import open_session
+from ncf.scoring.sessions import CUDA, EXACT, CudaOptions, failed_on_cuda, open_session
 
 # Users of one call: its guesses take 16 MiB here at most, and the candidates' first layer 4 MiB.
 _USERS, _LOGITS, _VALUES = 128, 1 << 22, 1 << 20
@@ -69,6 +69,7 @@ class ScreenRanker(GraphRanker):
         device: Device = Device.CPU,
         threads: int = 0,
         allowed: npt.NDArray[np.bool_] | None = None,
+        cuda: CudaOptions = EXACT,
     ) -> "ScreenRanker":
         """Open the graph on a device, with so many threads; 0 takes every core.
 
@@ -80,7 +81,7 @@ class ScreenRanker(GraphRanker):
             CUDA was asked for and cannot be had.
         """
         _require_screen(bundle)
-        session = open_session(lambda _: bundle.path / SCREEN_GRAPH, device, threads)
+        session = open_session(lambda _: bundle.path / SCREEN_GRAPH, device, threads, cuda)
         return cls(bundle, session, allowed)
 
     def widened(self, width: float) -> "ScreenRanker":
@@ -172,8 +173,20 @@ class Rescorer:
             rows = np.ascontiguousarray(self._bundle.user_rows[users[part]])
             for first in range(0, items.shape[1], max(1, wide)):
                 cut = (part, slice(first, first + wide))
-                (logits[cut],) = self._session.run(["logit"], {"rows": rows, "item": items[cut]})
+                logits[cut] = self._run(rows, items[cut])
         return logits
+
+    def _run(
+        self, rows: npt.NDArray[np.float32], items: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        try:
+            (logits,) = self._session.run(["logit"], {"rows": rows, "item": items})
+        except Exception as error:  # ONNX Runtime raises its own bare classes
+            if CUDA not in self._session.get_providers():
+                raise
+            raise failed_on_cuda(error, len(rows)) from error
+        found: npt.NDArray[np.float32] = logits
+        return found
 
 
 def calibrated(bundle: Bundle, k: int) -> Calibrated | None:

@@ -10,7 +10,8 @@ from scipy import sparse
 from export.calibration import Options
 from export.cost import Cost
 from export.screening import Screen, make_screen
-from export.topk import Form, topk_graph, user_rows
+from export.topk import topk_graph, user_rows
+from export.tower import Form
 from ncf.models.architecture import Architecture
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
