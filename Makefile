@@ -20,10 +20,10 @@ CHOICE     := .make/choice
 TOP        := .make/k
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train export batch serve test lint fuzz mutate bench clean FORCE
+.PHONY: help setup data train export batch serve test lint fuzz mutate bench cuda cuda-kit clean FORCE
 
 help: ## This list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 	@echo
 	@echo 'Variables: DATASET=$(DATASET) MODEL=$(MODEL) K=$(K) FUZZ_SECONDS=$(FUZZ_SECONDS) PYTHON=$(PYTHON)'
 
@@ -84,6 +84,12 @@ mutate: $(SETUP) ## Mutate scoring, publishing, splits, metrics; count what no t
 bench: $(SETUP) ## Measure against the tutorial's loops
 	$(VENV)/bin/python -m benchmarks.batch
 
+cuda: $(SETUP) ## Prove the GPU's part in ten minutes; figures go to cuda-results/
+	$(VENV)/bin/python -m benchmarks.cuda
+
+cuda-kit: $(SETUP) ## Pack the same for a machine with PyTorch and NumPy alone
+	$(VENV)/bin/python -m benchmarks.gpu.kit
+
 clean: ## Remove .venv and everything that was made, but not fetched data
-	rm -rf $(VENV) .make .serve .fuzz .audit mutants checkpoints topk model_store/ncf *.egg-info
+	rm -rf $(VENV) .make .serve .fuzz .audit mutants worlds cuda-results cuda-kit.zip checkpoints topk model_store/ncf *.egg-info
 	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true

@@ -8,10 +8,12 @@ from batch.engine import run_shards
 from batch.job import Job
 from batch.shards import Shard, Task, make_part, plan
 from batch.work import Part, Work
-from ncf.devices import usable_cores
+from ncf.devices import Device, usable_cores
 from ncf.errors import InterruptedWorkError
 from ncf.progress import report
 from ncf.scoring.recall import PairSample
+
+_THREADS_ON_CUDA = 4  # each holds a block's hidden layers
 
 
 class Totals:
@@ -56,7 +58,7 @@ def score_all(job: Job, task: Task, work: Work) -> Totals:
 
         watched = replace(task, scored=progress.advance)
         try:
-            run_shards(watched, shards, job.workers or usable_cores(), finish)
+            run_shards(watched, shards, job.workers or _threads(task), finish)
         except KeyboardInterrupt as error:
             raise InterruptedWorkError(
                 f"interrupted with {len(found)} of {len(shards)} parts finished",
@@ -68,3 +70,9 @@ def score_all(job: Job, task: Task, work: Work) -> Totals:
         totals.add(job.style.part(number), part, reused=reused)
     totals.elapsed = time.monotonic() - started
     return totals
+
+
+def _threads(task: Task) -> int:
+    """Threads that score: on a GPU enough to keep it busy while others prepare their block."""
+    cores = usable_cores()
+    return min(cores, _THREADS_ON_CUDA) if task.ranker.device is Device.CUDA else cores

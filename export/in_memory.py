@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from export.topk import BLOCK, topk_graph, user_rows
+from export.topk import topk_graph, user_rows
 from export.tower import Form, row_width
 from ncf.devices import Device
 from ncf.errors import ArtifactError
@@ -18,7 +18,7 @@ from ncf.scoring.ranking import GraphRanker, Users
 from ncf.scoring.seen import Seen
 from ncf.training.checkpoint import Checkpoint, Weights
 
-_FORMS = {Device.CPU: Form.LOOP, Device.CUDA: BLOCK}
+_FORMS = {Device.CPU: Form.LOOP, Device.CUDA: Form.BLOCK}
 
 
 @dataclass(frozen=True)

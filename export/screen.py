@@ -21,7 +21,9 @@ from export.tower import (
     column_range,
     corner_range,
     heads,
-    minus_infinities,
+    is_lowered,
+    lower_seen,
+    lowered_mask,
     row_width,
 )
 from ncf.training.checkpoint import Weights
@@ -45,15 +47,17 @@ def screen_graph(weights: Weights, stand_in: LowRank) -> bytes:
     graph = GraphBuilder()
     exact = _Exact(graph, weights)
     graph.constant("unwanted", np.array(-np.inf, np.float32))
-    guessed = _mask_seen(graph, _guess(graph, exact, weights, stand_in))
+    mask = lowered_mask(graph, "mask")
+    guessed = lower_seen(graph, _guess(graph, exact, weights, stand_in, mask), "seen")
     graph.outputs("TopK", guessed, "candidates", names=["guess", "best"], axis=-1, sorted=0)
     # By ascending index, so that ties end up as in the exact graph.
     graph.outputs("TopK", "best", "candidates", names=["candidate", "place"], axis=-1, largest=0)
     guess = graph.node("GatherElements", "guess", "place", axis=1)
-    bias = graph.node("Gather", graph.node("Add", "mask", "output_bias"), "candidate")
+    bias = graph.node("Gather", graph.node("Add", mask, "output_bias"), "candidate")
     logits = graph.node("Add", exact.pairs("candidate"), bias)
-    masked = graph.node("Where", graph.node("IsInf", guess, detect_positive=0), "unwanted", logits)
-    graph.outputs("TopK", masked, "k", names=["logit", "rank"], axis=-1)
+    masked = graph.node("Where", is_lowered(graph, guess), "very_low", logits)
+    graph.outputs("TopK", masked, "k", names=["ranked", "rank"], axis=-1)
+    graph.outputs("Where", is_lowered(graph, "ranked"), "unwanted", "ranked", names=["logit"])
     graph.outputs("GatherElements", "candidate", "rank", names=["item"], axis=1)
     return graph.model(
         "screen",
@@ -127,7 +131,9 @@ class _Exact:
         return graph.node("Add", graph.node("Squeeze", first, "int_1"), logits)
 
 
-def _guess(graph: GraphBuilder, exact: _Exact, weights: Weights, stand_in: LowRank) -> str:
+def _guess(
+    graph: GraphBuilder, exact: _Exact, weights: Weights, stand_in: LowRank, mask: str
+) -> str:
     """Guess logits of users over all items, ``(n, items)``, in one product; the mask added."""
     graph.constant("landmarks", exact.tower.items[stand_in.landmarks])
     graph.constant("coefficients", stand_in.coefficients)
@@ -139,8 +145,4 @@ def _guess(graph: GraphBuilder, exact: _Exact, weights: Weights, stand_in: LowRa
         basis = np.concatenate([weights["gmf.item.weight"].T, basis])
     graph.constant("basis", basis)
     graph.constant("offset", stand_in.offset)
-    return graph.node("Gemm", places, "basis", graph.node("Add", "mask", "offset"))
-
-
-def _mask_seen(graph: GraphBuilder, logits: str) -> str:
-    return graph.node("ScatterND", logits, "seen", minus_infinities(graph, "seen"))
+    return graph.node("Gemm", places, "basis", graph.node("Add", mask, "offset"))

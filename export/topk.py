@@ -35,7 +35,9 @@ from export.tower import (
     catalogue_size,
     column_range,
     heads,
-    minus_infinities,
+    is_lowered,
+    lower_seen,
+    lowered_mask,
     row_width,
 )
 from ncf.devices import Device
@@ -43,8 +45,6 @@ from ncf.scoring.bundle import TOPK_GRAPHS
 from ncf.training.checkpoint import Weights
 
 TILE_ITEMS = 4096
-BLOCK = Form.RIDING
-"""Form for GPUs: the one that was quickest there, see docs/gpu.md."""
 _USERS_AT_ONCE = 1 << 14
 
 
@@ -63,7 +63,7 @@ def topk_graphs(weights: Weights) -> dict[str, bytes]:
     """Build both forms of the graph, by the name each has in a bundle."""
     return {
         TOPK_GRAPHS[Device.CPU]: topk_graph(weights, Form.LOOP),
-        TOPK_GRAPHS[Device.CUDA]: topk_graph(weights, BLOCK),
+        TOPK_GRAPHS[Device.CUDA]: topk_graph(weights, Form.BLOCK),
     }
 
 
@@ -97,7 +97,7 @@ def topk_graph(
     weights : dict
         Of a GMF, an MLP or a NeuMF.
     form : Form
-        ``loop`` for CPUs, another one for GPUs.
+        ``loop`` for CPUs, ``block`` for GPUs.
     tile_items : int
         Items that the loop's tower takes at once; bounds its memory.
 
@@ -144,21 +144,24 @@ def rank_users(
         if form is Form.LOOP:
             scores = tower.loop(graph, rows, tile_items)
         else:
-            scores = tower.block(graph, rows, form)
+            scores = tower.block(graph, rows)
         logits = graph.node("Add", logits, scores) if logits else scores
     graph.constant("output_bias", weights["output.bias"])
+    graph.constant("unwanted", np.array(-np.inf, np.float32))
     # The mask rides on the bias: one pass over the logits, as without it.
-    logits = graph.node("Add", logits, graph.node("Add", ends.mask, "output_bias"))
-    length = ends.k
-    if form is Form.LOOP:
-        graph.constant("unwanted", np.array(-np.inf, np.float32))
-        count = graph.node(
-            "Slice", graph.node("Shape", ends.seen), graph.integers(0), graph.integers(1)
+    if form is not Form.LOOP:
+        mask = lowered_mask(graph, ends.mask)
+        logits = graph.node("Add", logits, graph.node("Add", mask, "output_bias"))
+        masked = lower_seen(graph, logits, ends.seen)
+        graph.outputs("TopK", masked, ends.k, names=["ranked", ends.item], axis=-1)
+        graph.outputs(
+            "Where", is_lowered(graph, "ranked"), "unwanted", "ranked", names=[ends.logit]
         )
-        unwanted = graph.node("Expand", "unwanted", count)
-    else:
-        unwanted = minus_infinities(graph, ends.seen)
-    masked = graph.node("ScatterND", logits, ends.seen, unwanted)
-    if form is Form.LOOP:
-        length = graph.node("Min", ends.k, graph.integers(n_items))
+        return
+    logits = graph.node("Add", logits, graph.node("Add", ends.mask, "output_bias"))
+    count = graph.node(
+        "Slice", graph.node("Shape", ends.seen), graph.integers(0), graph.integers(1)
+    )
+    masked = graph.node("ScatterND", logits, ends.seen, graph.node("Expand", "unwanted", count))
+    length = graph.node("Min", ends.k, graph.integers(n_items))
     graph.outputs("TopK", masked, length, names=[ends.logit, ends.item], axis=-1)

@@ -11,19 +11,14 @@ from ncf.training.checkpoint import Weights
 
 Floats = npt.NDArray[np.float32]
 
+_VERY_LOW, _LOW = -3e38, -1e38  # no logit comes near, and both are above the lowest float32
+
 
 class Form(StrEnum):
-    """How the graph goes over users; docs/gpu.md counts the bytes that each form moves.
-
-    ``loop`` takes one user after another. The others take a block of users at once: ``plain`` adds
-    and then takes the relu; ``max`` does both at once in the first layer, as the loop does;
-    ``riding`` has a column of ones too, so that the biases ride in the matrix products.
-    """
+    """How the graph goes over users: one after another, or a block of them at once."""
 
     LOOP = "loop"
-    PLAIN = "plain"
-    MAX = "max"
-    RIDING = "riding"
+    BLOCK = "block"
 
 
 class Tower:
@@ -90,15 +85,16 @@ class Tower:
             hidden = body.node("Relu", linear)
         return body.node("Squeeze", body.node("MatMul", hidden, "mlp_head"), "int_1")
 
-    def block(self, graph: GraphBuilder, rows: str, form: Form) -> str:
-        """Logits of users, rows of shape ``(n, width)``, over all items: ``(n, items)``."""
-        if form is Form.PLAIN:
-            return self._plain(graph, rows)
-        if form is Form.RIDING and self._later:
-            return self._riding(graph, rows)
+    def block(self, graph: GraphBuilder, rows: str) -> str:
+        """Logits of users, rows of shape ``(n, width)``, over all items: ``(n, items)``.
+
+        Each operator writes its whole output to memory there: one ``Max`` for the first layer,
+        as in the loop, writes least. docs/gpu.md counts the bytes.
+        """
         graph.constant("mlp_items", self.items)
-        minus = graph.node("Unsqueeze", graph.node("Neg", rows), "int_1")
-        hidden = graph.node("Max", "mlp_items", minus)
+        hidden = graph.node(
+            "Max", "mlp_items", graph.node("Unsqueeze", graph.node("Neg", rows), "int_1")
+        )
         short = graph.node("Unsqueeze", self.shortfall(graph, rows), "int_1")
         for layer in range(1, len(self._later) + 1):
             bias = f"bias_{layer}" if layer > 1 else short
@@ -108,46 +104,6 @@ class Tower:
         if not self._later:
             logits = graph.node("Add", logits, short)
         return graph.node("Squeeze", logits, graph.integers(2))
-
-    def _plain(self, graph: GraphBuilder, rows: str) -> str:
-        graph.constant("mlp_items", self.items)
-        users = graph.node("Unsqueeze", rows, "int_1")
-        hidden = graph.node("Relu", graph.node("Add", users, "mlp_items"))
-        for layer in range(1, len(self._later) + 1):
-            product = graph.node("MatMul", hidden, f"weight_{layer}")
-            hidden = graph.node("Relu", graph.node("Add", product, f"bias_{layer}"))
-        return graph.node("Squeeze", graph.node("MatMul", hidden, "mlp_head"), graph.integers(2))
-
-    def _riding(self, graph: GraphBuilder, rows: str) -> str:
-        """Let biases ride: hidden layers have a column of ones, weights a row of biases.
-
-        The second layer's bias differs by user, and so do its weights then: one small matrix a
-        user, in one batched product.
-        """
-        widths = [self.width, *(bias.size for _, bias in self._later)]
-        wide = [_with_ones(width) for width in widths[:-1]] + [widths[-1]]
-        items = np.zeros((len(self.items), wide[0]), np.float32)
-        items[:, : self.width], items[:, self.width] = self.items, 1
-        graph.constant("mlp_items", items)
-        minus = graph.node("Neg", _padded(graph, rows, wide[0] - self.width))
-        hidden = graph.node("Max", "mlp_items", graph.node("Unsqueeze", minus, "int_1"))
-        for layer, (weight, bias) in enumerate(self._later, 1):
-            matrix = np.zeros((wide[layer - 1], wide[layer]), np.float32)
-            matrix[: weight.shape[1], : bias.size] = weight.T
-            if layer < len(self._later):
-                matrix[weight.shape[1], bias.size] = 1
-            if layer > 1:
-                matrix[weight.shape[1], : bias.size] = bias
-            riding = graph.constant(f"riding_{layer}", matrix)
-            if layer == 1:
-                row = np.zeros((wide[0], 1), np.float32)
-                row[self.width] = 1
-                short = _padded(graph, self.shortfall(graph, rows), wide[1] - bias.size)
-                short = graph.node("Unsqueeze", short, "int_1")
-                moved = graph.node("Mul", graph.constant("ones_row", row), short)
-                riding = graph.node("Add", moved, riding)
-            hidden = graph.node("Relu", graph.node("MatMul", hidden, riding))
-        return graph.node("Squeeze", graph.node("MatMul", hidden, "mlp_head"), graph.integers(2))
 
     def few(self, graph: GraphBuilder, rows: str, items: str) -> str:
         """Logits of a block of users over few items each, with the arithmetic of the loop.
@@ -194,23 +150,28 @@ def catalogue_size(weights: Weights) -> int:
     return count
 
 
-def minus_infinities(graph: GraphBuilder, seen: str) -> str:
-    """One minus infinity a row of ``seen``, without asking for a shape: ``(m,)``."""
+def lowered_mask(graph: GraphBuilder, mask: str) -> str:
+    """Replace the mask's minus infinities by a very low number.
+
+    ``TopK`` on CUDA (ONNX Runtime 1.31) pads with the lowest finite float32, which comes before
+    minus infinity: where fewer items are left than K, it lists what is none.
+    """
+    return graph.node("Max", mask, graph.constant("very_low", np.array(_VERY_LOW, np.float32)))
+
+
+def lower_seen(graph: GraphBuilder, logits: str, seen: str) -> str:
+    """Set the logits of seen pairs to a very low number, without asking for a shape."""
     first = graph.node("Gather", seen, graph.constant("first", np.array(0, np.int64)), axis=1)
     positions = graph.node("Cast", first, to=TensorProto.FLOAT)
     graph.constant("nought", np.array(0, np.float32))
-    graph.constant("unwanted", np.array(-np.inf, np.float32))
-    return graph.node("Add", graph.node("Mul", positions, "nought"), "unwanted")
+    graph.constant("very_low", np.array(_VERY_LOW, np.float32))
+    low = graph.node("Add", graph.node("Mul", positions, "nought"), "very_low")
+    return graph.node("ScatterND", logits, seen, low)
 
 
-def _with_ones(width: int) -> int:
-    """Room for a column of ones beside so many others, a multiple of four: 16 bytes a load."""
-    return -(-(width + 1) // 4) * 4
-
-
-def _padded(graph: GraphBuilder, rows: str, columns: int) -> str:
-    """Append columns of zeros to ``(n, width)``."""
-    return graph.node("Pad", rows, graph.integers(0, 0, 0, columns))
+def is_lowered(graph: GraphBuilder, logits: str) -> str:
+    """Tell which logits were lowered."""
+    return graph.node("Less", logits, graph.constant("low", np.array(_LOW, np.float32)))
 
 
 def column_range(graph: GraphBuilder, start: int, stop: int) -> tuple[str, str, str]:

@@ -66,6 +66,8 @@ class Service:
         Calls of the graph that may go on side by side, each on one thread.
     name : str
         Of the model, for protocols that repeat it.
+    device : Device
+        Where to compute.
 
     Raises
     ------
@@ -73,9 +75,11 @@ class Service:
         The bundle is damaged, or does not answer as it did when it was exported.
     """
 
-    def __init__(self, folder: Path, lanes: int = 1, name: str = "ncf") -> None:
+    def __init__(
+        self, folder: Path, lanes: int = 1, name: str = "ncf", device: Device = Device.AUTO
+    ) -> None:
         bundle = open_bundle(folder)
-        ranker = GraphRanker.open(bundle, Device.AUTO, threads=1)
+        ranker = GraphRanker.open(bundle, device, threads=1)
         screen = ScreenRanker.open(bundle, threads=1) if _use_screen(bundle, ranker) else None
         self._recommender = Recommender(bundle, ranker, lanes, screen)
         replayed = replay(bundle, self._recommender)

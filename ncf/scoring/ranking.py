@@ -10,23 +10,24 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from ncf.devices import Device
-from ncf.errors import ArtifactError, CapabilityError, UsageError
+from ncf.errors import ArtifactError, UsageError
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.sessions import (
     CUDA,
     EXACT,
     CudaOptions,
+    GpuMemoryError,
     failed_on_cuda,
-    is_out_of_memory,
     open_session,
 )
 
 logger = logging.getLogger(__name__)
 
 # Users of one call, by the form of the graph. The loop holds a block's logits, 8 MiB here; the
-# other form holds its hidden layers too, 256 MiB here.
+# other form holds its hidden layers too: some 2 GiB, which keep a large GPU busy (docs/gpu.md);
+# on a smaller one blocks are halved until they fit.
 _LOOP_USERS, _LOOP_LOGITS = 64, 1 << 21
-_BLOCK_USERS, _BLOCK_VALUES = 1024, 1 << 26
+_BLOCK_USERS, _BLOCK_VALUES = 1024, 1 << 28
 
 Users = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.int64]
@@ -87,12 +88,13 @@ class GraphRanker:
             mask[~allowed] = -np.inf
         # It stays on the device: the other inputs change with every call.
         self._mask = ort.OrtValue.ortvalue_from_numpy(mask, self.device.value, 0)
-        self._step: int
+        self.step: int
+        """Users of one call; halved where the GPU has too little memory."""
         if form is Device.CUDA:
             values = bundle.n_items * bundle.manifest["model"]["row_width"]
-            self._step = max(1, min(_BLOCK_USERS, _BLOCK_VALUES // values))
+            self.step = max(1, min(_BLOCK_USERS, _BLOCK_VALUES // values))
         else:
-            self._step = max(1, min(_LOOP_USERS, _LOOP_LOGITS // bundle.n_items))
+            self.step = max(1, min(_LOOP_USERS, _LOOP_LOGITS // bundle.n_items))
 
     @classmethod
     def open(
@@ -161,12 +163,12 @@ class GraphRanker:
         """Rank a block; where the GPU has no memory for it, its halves, and smaller blocks on."""
         try:
             return self.rank_masked(users, unwanted, k)
-        except CapabilityError as error:
-            if users.size == 1 or not is_out_of_memory(error):
+        except GpuMemoryError:
+            if users.size == 1:
                 raise
         half = users.size // 2
-        if half < self._step:
-            self._step = half
+        if half < self.step:
+            self.step = half
             logger.warning("the GPU has too little memory: going on with %d users a call", half)
         later = unwanted[:, 0] >= half
         second = unwanted[later] - np.array([half, 0])
@@ -215,7 +217,7 @@ class GraphRanker:
         return TopK(items, scores)
 
     def _users_at_once(self, k: int) -> int:  # noqa: ARG002 - a screen's depends on it
-        return self._step
+        return self.step
 
     def _feeds(self, users: npt.NDArray[np.int64], unwanted: Pairs, k: int) -> Feeds:
         return {

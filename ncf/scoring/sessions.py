@@ -20,7 +20,7 @@ CUDA = "CUDAExecutionProvider"
 _QUIET = 4
 _NO_CUDA = "its CUDA provider does not load here, or cannot run all of the graph"
 # What ONNX Runtime says when its arena, CUDA or cuBLAS finds no memory.
-_NO_MEMORY = ("failed to allocate memory", "out of memory", "alloc_failed")
+_NO_MEMORY = ("bfcarena", "failed to allocate memory", "out of memory", "alloc_failed")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class CudaOptions:
 
 
 EXACT = CudaOptions()
+
+
+class GpuMemoryError(CapabilityError):
+    """The GPU has too little memory for one call."""
 
 
 def open_session(
@@ -131,17 +135,12 @@ def open_cuda(
     )
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error of ONNX Runtime says that the device has too little memory."""
-    text = str(error).lower()
-    return any(sign in text for sign in _NO_MEMORY)
-
-
 def failed_on_cuda(error: Exception, users: int) -> CapabilityError:
     """Say what failed on the GPU; ONNX Runtime's text tells a lack of memory from other ends."""
-    reason = str(error).replace("\n", " ")[:200]
-    if is_out_of_memory(error):
-        return CapabilityError(
+    text = str(error)
+    reason = text[:200]
+    if any(sign in text.lower() for sign in _NO_MEMORY):
+        return GpuMemoryError(
             f"out of memory on the GPU with {users} users a call ({reason})",
             remedy="free the GPU's memory and run the same command again, or use --device cpu",
         )

@@ -49,7 +49,7 @@ def test_top_k_equals_brute_force_for_any_users_k_and_seen_items(
     other = Bundle(bundle.path, bundle.manifest)
     other.__dict__["seen"] = _seen(seen)
     ranker = GraphRanker.open(other, Device.CPU, threads=1)
-    ranker._step = 5  # so that users fall into several blocks
+    ranker.step = 5  # so that users fall into several blocks
     top = ranker.rank(np.array(users, np.int64), k)
     assert top.items.shape == (len(users), min(k, n_items))
     score = scorer(checkpoint.model())
@@ -125,7 +125,7 @@ def test_items_that_may_not_be_listed_never_are(bundle: Bundle) -> None:
 
 def test_blocks_of_users_side_by_side_give_what_they_give_one_by_one(bundle: Bundle) -> None:
     ranker = GraphRanker.open(bundle, Device.CPU, threads=1)
-    ranker._step = 7
+    ranker.step = 7
     threads = set()
 
     def unwanted(users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

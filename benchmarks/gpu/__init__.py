@@ -1,0 +1,1 @@
+"""The parts of ``python -m benchmarks.cuda``; each needs as little of our environment as it can."""
