@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
@@ -22,11 +23,11 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("rehearsal") / "worlds"
 
 
-def _run(*words: str, cwd: Path, code: int = 0, **environment: str) -> str:
+def _run(*words: str, cwd: Path, code: int = 0, python: str = sys.executable) -> str:
     ended = subprocess.run(
-        [sys.executable, *words],
+        [python, *words],
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -85,8 +86,8 @@ def test_the_kit_runs_with_pytorch_and_numpy_alone(worlds: Path, tmp_path: Path)
         assert not [name for name in file.namelist() if name.endswith((".so", ".pyd"))]
         file.extractall(tmp_path)
     # Of what is installed here, only these: all else must come with the kit.
-    few = tmp_path / "site"
-    few.mkdir()
+    venv.create(tmp_path / "plain", with_pip=False)
+    (few,) = (tmp_path / "plain" / "lib").glob("python*/site-packages")
     installed = Path(torch.__file__).parents[1]
     needs = ("filelock", "jinja2", "markupsafe", "mpmath", "networkx", "sympy", "fsspec")
     for name in (
@@ -101,8 +102,9 @@ def test_the_kit_runs_with_pytorch_and_numpy_alone(worlds: Path, tmp_path: Path)
         if (installed / name).exists():
             (few / name).symlink_to(installed / name)
     out = tmp_path / "out"
-    command = ("-S", "-m", "benchmarks.cuda", *_REHEARSAL, "--out", str(out))
-    _run(*command, cwd=tmp_path / "cuda-kit", PYTHONPATH=str(few))
+    command = ("-m", "benchmarks.cuda", *_REHEARSAL, "--out", str(out))
+    plain = str(tmp_path / "plain" / "bin" / "python")
+    _run(*command, cwd=tmp_path / "cuda-kit", python=plain)
     results = _results(out)
     statuses = {name: results[name]["status"] for name in PARTS}
     skipped = {name for name, status in statuses.items() if status == "skipped"}
