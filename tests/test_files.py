@@ -6,8 +6,9 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE
 
@@ -15,7 +16,7 @@ import pytest
 
 from ncf.errors import LockedError, NcfError
 from ncf.files import atomic_file, atomic_folder
-from ncf.locks import writer_lock
+from ncf.locks import reader_lock, removal_lock, writer_lock
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux calls and signals")
 SmallDisk = tuple[Path, tuple[str, ...]]
@@ -24,6 +25,7 @@ both = pytest.mark.parametrize("kind", ["file", "folder"])
 # What every script below starts with: one way to write and read either kind.
 _PRELUDE = """
 import contextlib, json, os, resource, signal, subprocess, sys
+from collections.abc import Callable
 from pathlib import Path
 from ncf import files, locks
 from ncf.errors import StorageError
@@ -256,6 +258,40 @@ def test_a_second_writer_is_refused_until_the_first_one_dies(tmp_path: Path) -> 
         raise KeyError  # an exception frees it too
     with writer_lock(target), pytest.raises(LockedError, match=f"pid {os.getpid()}"):
         writer_lock(target).__enter__()
+
+
+def test_a_writer_that_ends_while_another_is_refused_is_unknown_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanish(note: Path, *_: object, **__: object) -> str:
+        note.unlink()
+        raise FileNotFoundError(2, "No such file or directory", str(note))
+
+    with writer_lock(tmp_path / "out"):
+        monkeypatch.setattr(Path, "read_text", vanish)
+        with pytest.raises(LockedError, match=r"pid unknown"):
+            writer_lock(tmp_path / "out").__enter__()
+
+
+@pytest.mark.parametrize("lock", [reader_lock, removal_lock])
+@pytest.mark.parametrize("error", [BlockingIOError("a queue is full"), FileNotFoundError("gone")])
+def test_an_error_under_a_lock_is_raised_as_it_is(
+    lock: Callable[[Path], AbstractContextManager[bool]], error: OSError, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for file in (tmp_path / "file", tmp_path / "missing"):
+        with pytest.raises(OSError, match=str(error)) as caught, lock(file):
+            raise error
+        assert caught.value is error
+
+
+@linux_only
+def test_a_removal_is_refused_while_a_reader_holds_the_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with reader_lock(tmp_path / "file") as there, removal_lock(tmp_path / "file") as free:
+        assert (there, free) == (True, False)
+    with removal_lock(tmp_path / "file") as free:
+        assert free
 
 
 @linux_only
