@@ -9,7 +9,7 @@ from scipy import sparse
 
 from export.calibration import Options
 from export.cost import Cost
-from export.screening import Screen, make_screen
+from export.screening import Screen, _recalls_of, make_screen
 from export.topk import Form, topk_graph, user_rows
 from ncf.models.architecture import Architecture
 from ncf.models.kinds import Kind
@@ -59,6 +59,17 @@ def _recall_of_everybody(
         np.nonzero(found.valid())[0], found.items[found.valid()]
     ].any()
     return recalls(found, exact)
+
+
+def test_calibration_and_proof_agree_on_what_a_near_tie_is() -> None:
+    logits = np.array([[3, 2, 2 - 1e-6, 1, 0], [3, 2, 1.9, 1, 0], [3, -np.inf, 0, -np.inf, 1]])
+    logits = logits.astype(np.float32)
+    listed = np.array([[0, 2], [0, 2], [1, 0]])  # the second of each is beaten, or seen
+    exact = TopK(np.array([[0, 1], [0, 1], [0, 4]]), np.array([[3, 2], [3, 2], [3, 1]], np.float32))
+    found = TopK(listed, np.take_along_axis(logits, listed, axis=1))
+    by_calibration = _recalls_of(listed, logits, 2)
+    assert by_calibration.tolist() == [1, 0.5, 0.5]
+    np.testing.assert_array_equal(by_calibration, recalls(found, exact))
 
 
 @pytest.mark.parametrize("kind", [Kind.MLP, Kind.NEUMF])
