@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,7 @@ class Recommendation:
 
 
 class Recommender:
-    """Answers for raw user ids.
+    """Answers for raw user ids; close it, or use it in a ``with`` statement, to end its threads.
 
     Parameters
     ----------
@@ -106,11 +107,22 @@ class Recommender:
         self._ranker = ranker
         self._screen = screen
         self._lanes = lanes
-        self._pool = ThreadPoolExecutor(lanes) if lanes > 1 else None
+        self._pool = ThreadPoolExecutor(lanes, "ncf-lane") if lanes > 1 else None
         items = bundle.items
         # The same few items are listed again and again.
         self._named = lru_cache(_NAMED)(lambda item: (items.raw[item], items.title(item)))
         self._cold_user = ColdUser(bundle.manifest["cold_user"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, once what they are at is done; no request can be answered after."""
+        if self._pool:
+            self._pool.shutdown()
 
     def recommend(self, user: str, wishes: Wishes) -> Recommendation:
         """Top-K items of a user; the popular ones for a user the model does not know.
