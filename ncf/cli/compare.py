@@ -87,8 +87,8 @@ def _lists(
     import numpy as np
     from scipy import sparse
 
-    from export.in_memory import list_maker
     from ncf.evaluation.comparison import OfUsers
+    from ncf.evaluation.exact_lists import list_maker
     from ncf.evaluation.lists import hits, stream, worth
     from ncf.evaluation.overlap import Overlap
 

@@ -90,7 +90,7 @@ def _full(
 ) -> dict[str, Any]:
     from concurrent.futures import ThreadPoolExecutor
 
-    from export.in_memory import list_maker
+    from ncf.evaluation.exact_lists import list_maker
     from ncf.evaluation.full_ranking import Panel, full
     from ncf.evaluation.metrics import check_length
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from ncf.errors import NcfError, RequestError
 from ncf.policies import ColdUser, Policy
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker, check_k
-from ncf.scoring.screening import ScreenRanker, calibrated
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import check_k
+from ncf.scoring.screened import ScreenedRanker, calibrated
 
 _NAMED = 1 << 16  # items whose id and title are kept at hand
 _SHOWN = 80  # characters of an id in a message: one of megabytes would not fit in an answer
@@ -87,21 +88,21 @@ class Recommender:
     ----------
     bundle : Bundle
         Ids, titles, seen items, popularity.
-    ranker : GraphRanker
+    ranker : ExactRanker
         Ranks the users that the model knows.
     lanes : int
         Calls of the graph that may go on side by side. With a session of one thread this beats a
         session of many threads, whose operators are too small to share out.
-    screen : ScreenRanker, optional
+    screen : ScreenedRanker, optional
         Ranks those users whose wishes its calibration covers.
     """
 
     def __init__(
         self,
         bundle: Bundle,
-        ranker: GraphRanker,
+        ranker: ExactRanker,
         lanes: int = 1,
-        screen: ScreenRanker | None = None,
+        screen: ScreenedRanker | None = None,
     ) -> None:
         self._bundle = bundle
         self._ranker = ranker

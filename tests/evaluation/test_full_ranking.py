@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.in_memory import list_maker
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, UsageError
 from ncf.evaluation import lists as streaming
+from ncf.evaluation.exact_lists import list_maker
 from ncf.evaluation.full_ranking import Panel, full, self_information
 from ncf.evaluation.lists import Lists, Rank, Users
 from ncf.evaluation.protocols import sampled

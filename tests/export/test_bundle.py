@@ -14,19 +14,19 @@ import onnxruntime as ort
 import pytest
 from scipy import sparse
 
-from export.bundle import Source, _write_user_rows
-from export.graphs import score_graph
-from export.parity import require_pair_parity
+from export.bundle import Source, _write_user_rows, topk_graphs
 from export.publish import publish
-from export.topk import topk_graphs, user_rows
 from export.verify import verify_bundle
 from ncf.artifacts import BUNDLE, seal
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, NcfError, ParityError, StorageError, UsageError
+from ncf.graphs.score import score_graph
+from ncf.graphs.topk import user_rows
 from ncf.models.kinds import Kind
 from ncf.policies import ColdUser
+from ncf.proof.bundle_parity import require_pair_parity
+from ncf.proof.tolerance import TOLERANCE
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.scoring.parity import TOLERANCE
 from ncf.training.checkpoint import Checkpoint, Trained, open_checkpoint, write_checkpoint
 from tests.conftest import random_checkpoint
 from tests.oracles import numpy_logit
@@ -209,7 +209,7 @@ def test_no_exported_byte_tells_where_it_was_made(bundle: Bundle, data_folder: P
 
 def _fail_pair_parity(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
     tampered = _tampered(score_graph(checkpoint.weights), "output.bias", 1.0)
-    patch.setattr("export.graphs.score_graph", lambda _: tampered)
+    patch.setattr("ncf.graphs.score.score_graph", lambda _: tampered)
 
 
 def _fail_topk_parity(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
@@ -328,7 +328,7 @@ def test_files_that_do_not_fit_together_are_refused(bundle: Bundle, tmp_path: Pa
 def test_weights_that_do_not_fit_into_one_file_lie_beside_it(
     checkpoint: Checkpoint, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.graphs.LARGEST_MODEL", 1000)
+    monkeypatch.setattr("ncf.graphs.score.LARGEST_MODEL", 1000)
     for store in ("one", "two"):
         publish(Source(checkpoint, data), tmp_path / store, "ncf")
     folder = tmp_path / "one" / "ncf"

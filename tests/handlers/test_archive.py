@@ -10,7 +10,7 @@ import requests
 
 from export.archive import CODE
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.recommend import Recommender, Wishes
 from tests.handlers.environment import make_environment, torchserve, wait_until_it_answers
 
@@ -39,7 +39,7 @@ def test_the_environment_lacks_this_project_and_what_it_could_lean_on(python: Pa
 def test_torchserve_serves_the_archive_with_the_answers_of_the_bundle(
     python: Path, archive: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
-    recommender = Recommender(bundle, GraphRanker.open(bundle))
+    recommender = Recommender(bundle, ExactRanker.open(bundle))
     with torchserve(python, archive, tmp_path / "server") as server:
         wait_until_it_answers(server, {"user": "u3", "k": 5})
         for user in ("u3", "u0", "stranger"):

@@ -24,11 +24,10 @@ from typing import NamedTuple
 import numpy as np
 from onnx import TensorProto
 
-from export.builder import GraphBuilder
-from export.tower import Floats, Tower, branches, catalogue_size, column_range, heads, row_width
 from ncf.devices import Device
-from ncf.scoring.bundle import TOPK_GRAPHS
-from ncf.training.checkpoint import Weights
+from ncf.graphs.builder import GraphBuilder
+from ncf.graphs.tower import Floats, Tower, branches, catalogue_size, column_range, heads, row_width
+from ncf.models.weights import Weights
 
 TILE_ITEMS = 4096
 _USERS_AT_ONCE = 1 << 14
@@ -52,12 +51,8 @@ class Form(StrEnum):
     BLOCK = "block"
 
 
-def topk_graphs(weights: Weights) -> dict[str, bytes]:
-    """Build both forms of the graph, by the name each has in a bundle."""
-    return {
-        TOPK_GRAPHS[Device.CPU]: topk_graph(weights, Form.LOOP),
-        TOPK_GRAPHS[Device.CUDA]: topk_graph(weights, Form.BLOCK),
-    }
+FORMS = {Device.CPU: Form.LOOP, Device.CUDA: Form.BLOCK}
+"""The form that suits each device."""
 
 
 def user_rows(weights: Weights, users_at_once: int = _USERS_AT_ONCE) -> Iterator[Floats]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from export.cost import Cost
-from export.lowrank import Basis, LowRank, fit_basis, low_rank
-from export.sampling import ExactLogits, Groups, Lists, best_lists, blocks, places
-from export.tower import Floats
+from export.screen.cost import Cost
+from export.screen.lowrank import Basis, fit_basis, low_rank
+from export.screen.sampling import ExactLogits, Groups, Lists, best_lists, blocks, places
+from ncf.graphs.screen import LowRank
+from ncf.graphs.tower import Floats
 
 LENGTHS = (10, 20, 50, 100)  # of the lists that a screen is calibrated for
 _LEAST_GAIN = 1.5

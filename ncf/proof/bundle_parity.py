@@ -7,20 +7,13 @@ from scipy.stats import poisson
 
 from ncf.errors import ParityError
 from ncf.models.scorer import scorer
+from ncf.proof.parity import Parity, compare, compare_rescored, compare_screen, compare_topk
+from ncf.proof.recall import recalls
+from ncf.proof.reference import Reference, graph_scorer, reference
 from ncf.scoring.bundle import RESCORE_GRAPH, SCORE_GRAPH, SCREEN_GRAPH, TOPK_GRAPHS, Bundle
-from ncf.scoring.parity import (
-    Parity,
-    Reference,
-    compare,
-    compare_rescored,
-    compare_screen,
-    compare_topk,
-    graph_scorer,
-    reference,
-)
-from ncf.scoring.ranking import GraphRanker, TopK
-from ncf.scoring.recall import recalls
-from ncf.scoring.screening import Rescorer, ScreenRanker
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import TopK
+from ncf.scoring.screened import Rescorer, ScreenedRanker
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Checkpoint
 
@@ -61,7 +54,7 @@ def require_topk_parity(bundle: Bundle, checkpoint: Checkpoint) -> dict[str, Par
     expected = reference(bundle, scorer(checkpoint.model()))
     report = {}
     for device, name in TOPK_GRAPHS.items():
-        ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
+        ranker = ExactRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
         report[name] = compare_topk(name, ranker, expected)
     return report | compare_screens(bundle, expected)
 
@@ -80,7 +73,7 @@ def compare_screens(bundle: Bundle, expected: Reference) -> dict[str, Parity]:
     if not bundle.has_screen:
         return {}
     report = {RESCORE_GRAPH: compare_rescored(RESCORE_GRAPH, Rescorer.open(bundle).score, expected)}
-    ranker = ScreenRanker.open(bundle)
+    ranker = ScreenedRanker.open(bundle)
     target: float = bundle.manifest["screen"]["target"]
     for each in bundle.manifest["screen"]["by_k"]:
         top = ranker.rank(expected.users, each["k"])

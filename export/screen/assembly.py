@@ -8,17 +8,17 @@ import numpy.typing as npt
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from export.calibration import Choice, Options, UselessError, choose, require_promise
-from export.cost import Cost
-from export.sampling import FEWEST, ExactLogits, Groups, sample_groups
-from export.screen import rescore_graph, screen_graph
-from export.tower import Floats, catalogue_size
+from export.screen.calibration import Choice, Options, UselessError, choose, require_promise
+from export.screen.cost import Cost
+from export.screen.sampling import FEWEST, ExactLogits, Groups, sample_groups
 from ncf.artifacts import Document
+from ncf.graphs.screen import rescore_graph, screen_graph
+from ncf.graphs.tower import Floats, catalogue_size
+from ncf.models.weights import Weights
+from ncf.proof.recall import mean_lower_bound, recalls
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
-from ncf.scoring.ranking import TopK
-from ncf.scoring.recall import mean_lower_bound, recalls
+from ncf.scoring.ranker import TopK
 from ncf.scoring.sessions import open_cpu
-from ncf.training.checkpoint import Weights
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ Part = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Work:
+class Unfinished:
     """Parts finished so far, and a note beside each; the caller holds the output's lock.
 
     Parameters
@@ -33,7 +33,7 @@ class Work:
     folder: Path
 
     @classmethod
-    def open(cls, folder: Path, identity: Document, forget: Callable[[str], None]) -> "Work":
+    def open(cls, folder: Path, identity: Document, forget: Callable[[str], None]) -> "Unfinished":
         """Take up the work on the same inputs, or begin anew.
 
         Parameters

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from batch.engine import run_shards
 from batch.job import Job
-from batch.shards import Shard, Task, make_part, plan
-from batch.work import Part, Work
+from batch.parts import Task, make_part
+from batch.shards import Shard, plan
+from batch.unfinished import Part, Unfinished
 from ncf.devices import usable_cores
 from ncf.errors import InterruptedWorkError
 from ncf.progress import report
-from ncf.scoring.recall import PairSample
+from ncf.proof.recall import PairSample
 
 
 class Totals:
@@ -35,7 +36,7 @@ class Totals:
             self.seconds.update(part["seconds"])
 
 
-def score_all(job: Job, task: Task, work: Work) -> Totals:
+def score_all(job: Job, task: Task, work: Unfinished) -> Totals:
     """Finish every shard; the order in which they end does not show.
 
     Raises

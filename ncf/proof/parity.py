@@ -6,20 +6,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from ncf.errors import ParityError
-from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker, TopK
+from ncf.proof.reference import Reference
+from ncf.proof.tolerance import tolerance
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import TopK
 
-TOLERANCE = 1e-5  # logits, absolute: near zero, relative differences mean nothing
-_ROUNDING = 32 * 2.0**-23  # of the largest logit: what float32 sums may differ by in another order
-_PAIRS_AT_ONCE = 1 << 16
-_LARGEST_SAMPLE = 128
-_SCORES = 1 << 21
 _RESCORED = 64  # items a user
-
-PairScorer = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -66,96 +60,7 @@ def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.
     return Parity(differences.size, most, mean, allowed)
 
 
-def tolerance(logits: npt.NDArray[np.float32]) -> float:
-    """Largest difference from some logits that rounding explains.
-
-    It is 1e-5, or 32 units in the last place of the largest logit where that is more (from
-    logits of 2.6 on): a float32 sum cannot be held closer than its own rounding.
-    """
-    finite = logits[np.isfinite(logits)].astype(np.float64)
-    return max(TOLERANCE, _ROUNDING * float(np.abs(finite).max(initial=0.0)))
-
-
-def tolerances(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Apply :func:`tolerance` to each row by itself: one user's large logits are no other's.
-
-    Parameters
-    ----------
-    logits : float32 array of shape (n, c)
-        Infinite ones do not count.
-
-    Returns
-    -------
-    float64 array of shape (n,)
-    """
-    finite = np.where(np.isfinite(logits), np.abs(logits.astype(np.float64)), 0.0)
-    largest: npt.NDArray[np.float64] = finite.max(axis=1, initial=0.0)
-    return np.maximum(TOLERANCE, _ROUNDING * largest)
-
-
-def graph_scorer(session: ort.InferenceSession) -> PairScorer:
-    """Make a function of pairs from an open ``score.onnx``; memory does not grow with the pairs."""
-
-    def score(
-        users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float32]:
-        logits = np.empty(users.size, np.float32)
-        for start in range(0, users.size, _PAIRS_AT_ONCE):
-            part = slice(start, start + _PAIRS_AT_ONCE)
-            (logits[part],) = session.run(["logit"], {"user": users[part], "item": items[part]})
-        return logits
-
-    return score
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What a top-K graph must answer for some users.
-
-    Parameters
-    ----------
-    users : int64 array of shape (n,)
-        User indices.
-    logits : float32 array of shape (n, items)
-        Minus infinity where an item is seen.
-    """
-
-    users: npt.NDArray[np.int64]
-    logits: npt.NDArray[np.float32]
-
-
-def reference(bundle: Bundle, score: PairScorer) -> Reference:
-    """Score sampled users over the whole catalogue, the first and the last user among them."""
-    size = min(bundle.n_users, max(4, min(_LARGEST_SAMPLE, _SCORES // bundle.n_items)))
-    drawn = np.random.default_rng(0).choice(bundle.n_users, size, replace=False)
-    users = np.unique(np.append(drawn, [0, bundle.n_users - 1])).astype(np.int64)
-    return reference_for(users, bundle.seen.pairs(users), bundle.n_items, score)
-
-
-def reference_for(
-    users: npt.NDArray[np.int64], seen: npt.NDArray[np.integer], n_items: int, score: PairScorer
-) -> Reference:
-    """Score given users over the whole catalogue.
-
-    Parameters
-    ----------
-    users : int64 array of shape (n,)
-        User indices.
-    seen : int array of shape (m, 2)
-        Position in ``users`` and item index.
-    n_items : int
-        Size of the catalogue.
-    score : callable
-        Logits of pairs.
-    """
-    catalogue = np.arange(n_items, dtype=np.int64)
-    logits = score(np.repeat(users, n_items), np.tile(catalogue, users.size))
-    table = logits.reshape(users.size, n_items).copy()
-    table[seen[:, 0], seen[:, 1]] = -np.inf
-    return Reference(users, table)
-
-
-def compare_topk(name: str, ranker: GraphRanker, expected: Reference) -> Parity:
+def compare_topk(name: str, ranker: ExactRanker, expected: Reference) -> Parity:
     """Hold a top-K graph against a reference, at K = 10 and at every item.
 
     Raises

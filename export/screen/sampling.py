@@ -11,12 +11,12 @@ import onnxruntime as ort
 from onnx import TensorProto
 from scipy import sparse
 
-from export.builder import GraphBuilder
-from export.topk import TILE_ITEMS
-from export.tower import Floats, Tower, catalogue_size, heads, row_width
 from ncf.devices import usable_cores
+from ncf.graphs.builder import GraphBuilder
+from ncf.graphs.topk import TILE_ITEMS
+from ncf.graphs.tower import Floats, Tower, catalogue_size, heads, row_width
+from ncf.models.weights import Weights
 from ncf.scoring.sessions import open_cpu
-from ncf.training.checkpoint import Weights
 
 FEWEST = 64  # users, without whom neither a basis nor a recall means much
 _PAIRS = 1 << 26  # scored exactly: bounds the time

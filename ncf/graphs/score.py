@@ -10,25 +10,25 @@ from typing import BinaryIO
 import onnx
 from onnx import TensorProto
 
-from export.builder import LARGEST_MODEL, GraphBuilder
-from ncf.training.checkpoint import Checkpoint, Weights
+from ncf.graphs.builder import LARGEST_MODEL, GraphBuilder
+from ncf.models.weights import Weights
 
 
-def write_score_graph(checkpoint: Checkpoint, path: Path) -> None:
+def write_score_graph(weights: Weights, path: Path) -> None:
     """Write ``user[n] int64, item[n] int64 -> logit[n] float32``, checked.
 
     Parameters
     ----------
-    checkpoint : Checkpoint
-        GMF, MLP or NeuMF; its weights go into the graph.
+    weights : dict
+        Of a GMF, an MLP or a NeuMF; they go into the graph.
     path : Path
         The ONNX file. Weights that do not fit into one (2 GiB) go to ``PATH.data`` beside it.
     """
-    if sum(array.nbytes for array in checkpoint.weights.values()) <= LARGEST_MODEL:
-        path.write_bytes(score_graph(checkpoint.weights))
+    if sum(array.nbytes for array in weights.values()) <= LARGEST_MODEL:
+        path.write_bytes(score_graph(weights))
         return
     with path.with_name(f"{path.name}.data").open("wb") as file:
-        path.write_bytes(score_graph(checkpoint.weights, file))
+        path.write_bytes(score_graph(weights, file))
     onnx.checker.check_model(str(path), full_check=True)
 
 

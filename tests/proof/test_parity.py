@@ -6,17 +6,19 @@ import pytest
 
 from ncf.errors import ArtifactError, ParityError
 from ncf.policies import Policy
+from ncf.proof.parity import compare, compare_topk
+from ncf.proof.reference import Reference, graph_scorer, reference
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import _agree, record, replay
-from ncf.scoring.parity import Reference, compare, compare_topk, graph_scorer, reference
-from ncf.scoring.ranking import GraphRanker, TopK
+from ncf.scoring.ranker import TopK
 from ncf.scoring.recommend import Recommendation, Recommender, Scored, Wishes
 from ncf.scoring.sessions import open_cpu
 
 LOGITS = np.array([[3.0, 1.0, -np.inf, 2.0], [0.5, 0.5, 0.25, 1.0]], np.float32)
 
 
-class Answers(GraphRanker):
+class Answers(ExactRanker):
     """Answers K = all with given lists, and K = 10 with their heads."""
 
     def __init__(self, items: list[list[int]], scores: npt.NDArray[np.float32]) -> None:
@@ -94,7 +96,7 @@ def test_pairs_are_scored_alike_in_one_piece_and_in_many(
     score = graph_scorer(open_cpu(bundle.score_graph))
     users, items = np.repeat(np.arange(40), 30), np.tile(np.arange(30), 40)
     whole = score(users, items)
-    monkeypatch.setattr("ncf.scoring.parity._PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr("ncf.proof.reference._PAIRS_AT_ONCE", 7)
     np.testing.assert_array_equal(score(users, items), whole)
 
 
@@ -126,9 +128,9 @@ def test_a_replay_asks_every_golden_request(bundle: Bundle) -> None:
             items = (Scored("elsewhere", None, 1e6), *found.items[1:])
             return Recommendation(user, Policy.MODEL, items)
 
-    recommender = Recommender(bundle, GraphRanker.open(bundle))
+    recommender = Recommender(bundle, ExactRanker.open(bundle))
     assert replay(bundle, recommender) == 9
     last = bundle.users.raw[-1]
     with pytest.raises(ArtifactError, match=f"user {last!r}"):
-        replay(bundle, Other(bundle, GraphRanker.open(bundle)))
+        replay(bundle, Other(bundle, ExactRanker.open(bundle)))
     assert len(record(recommender, ["u1", "u2"], 3)["answers"]) == 2

@@ -17,15 +17,15 @@ from typing import Any
 import onnxruntime as ort
 import pyarrow as pa
 
-from batch.attempts import attempts
 from batch.audience import read_audience
 from batch.destination import Destination, open_destination
 from batch.job import Job
 from batch.memory import peak_memory
+from batch.parts import Task
+from batch.recall_contract import attempts
 from batch.runs import SUCCESS_FILE, Runs, open_runs
-from batch.scoring import Totals, score_all
-from batch.shards import Task
-from batch.work import Work
+from batch.totals import Totals, score_all
+from batch.unfinished import Unfinished
 from ncf.artifacts import BUNDLE, RUN, open_sealed, seal
 from ncf.errors import ArtifactError, NcfError, UsageError
 from ncf.files import sha256, storage_errors
@@ -41,7 +41,7 @@ _NOT_FIGURES = {
 _PARTS_VERSION = 1  # counts changes to how parts are made
 
 
-def run(job: Job, now: datetime) -> dict[str, Any]:
+def run_batch(job: Job, now: datetime) -> dict[str, Any]:
     """Score every user against every unseen item and publish the table.
 
     Parameters
@@ -89,7 +89,7 @@ def run(job: Job, now: datetime) -> dict[str, Any]:
                 **attempt.identity(),
                 **_versions(),
             }
-            work = Work.open(destination.work, identity, partial(_forget, runs, destination))
+            work = Unfinished.open(destination.work, identity, partial(_forget, runs, destination))
             if (name := _published(runs, work)) is not None:
                 break
             task = Task(audience, attempt.ranker, job.k, job.style, attempt.audit)
@@ -174,7 +174,7 @@ def _sequence(runs: Runs) -> int:
     return 1 + max(map(runs.sequence, runs.names()), default=0)
 
 
-def _published(runs: Runs, work: Work) -> str | None:
+def _published(runs: Runs, work: Unfinished) -> str | None:
     """Name of a run that was renamed into place, and is whole, but not yet named by LATEST."""
     name = work.published()
     if name is None or runs.folder is None:
@@ -195,7 +195,7 @@ def _forget(runs: Runs, destination: Destination, name: str) -> None:
 
 
 def _tidy(
-    job: Job, runs: Runs, destination: Destination, work: Work, newest: list[str | None]
+    job: Job, runs: Runs, destination: Destination, work: Unfinished, newest: list[str | None]
 ) -> None:
     """Clear the work away, and all but the ``keep`` newest runs.
 

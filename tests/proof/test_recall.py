@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncf.scoring.ranking import TopK
-from ncf.scoring.recall import PairSample, mean_lower_bound, pairs_needed, recalls
+from ncf.proof.recall import PairSample, mean_lower_bound, pairs_needed, recalls
+from ncf.scoring.ranker import TopK
 
 INF = np.inf
 

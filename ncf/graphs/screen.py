@@ -9,13 +9,47 @@ Users are taken a block at a time: both towers are short here, and the one large
 catalogue wants many rows.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 from onnx import TensorProto
 
-from export.builder import GraphBuilder
-from export.lowrank import LowRank
-from export.tower import Tower, catalogue_size, column_range, heads, row_width
-from ncf.training.checkpoint import Weights
+from ncf.graphs.builder import GraphBuilder
+from ncf.graphs.tower import Floats, Tower, catalogue_size, column_range, heads, row_width
+from ncf.models.weights import Weights
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """The stand-in: ``offset + (logits of landmarks @ coefficients) @ vectors``.
+
+    Parameters
+    ----------
+    landmarks : int64 array of shape (l,)
+        Items whose logits are computed exactly, ascending.
+    coefficients : float32 array of shape (l, rank)
+        From the landmarks' logits to a user's place in the basis.
+    vectors : float32 array of shape (rank, items)
+        The basis.
+    offset : float32 array of shape (items,)
+        What every user's logits have in common.
+    """
+
+    landmarks: npt.NDArray[np.int64]
+    coefficients: Floats
+    vectors: Floats
+    offset: Floats
+
+    @property
+    def rank(self) -> int:
+        """Count of directions."""
+        return len(self.vectors)
+
+    def logits(self, landmark_logits: Floats) -> Floats:
+        """Guess the tower's logits of users from those of the landmarks, ``(n, l)``."""
+        logits = (landmark_logits @ self.coefficients) @ self.vectors + self.offset
+        return logits.astype(np.float32, copy=False)
 
 
 def screen_graph(weights: Weights, stand_in: LowRank) -> bytes:

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from export.builder import GraphBuilder
-from ncf.training.checkpoint import Weights
+from ncf.graphs.builder import GraphBuilder
+from ncf.models.weights import Weights
 
 Floats = npt.NDArray[np.float32]
 

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from export.topk import Form, topk_graph, user_rows
-from export.tower import row_width
 from ncf.devices import Device
 from ncf.errors import ArtifactError
+from ncf.graphs.topk import FORMS, topk_graph, user_rows
+from ncf.graphs.tower import row_width
+from ncf.models.weights import Weights
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker, Users
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import Users
 from ncf.scoring.seen import Seen
-from ncf.training.checkpoint import Checkpoint, Weights
-
-_FORMS = {Device.CPU: Form.LOOP, Device.CUDA: Form.BLOCK}
+from ncf.training.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Unwritten(Bundle):
 
     def topk_graph(self, device: Device) -> bytes:
         """Build the form of the graph that suits a device."""
-        return topk_graph(self.weights, _FORMS[device])
+        return topk_graph(self.weights, FORMS[device])
 
     @cached_property
     def user_rows(self) -> npt.NDArray[np.float32]:
@@ -89,7 +89,7 @@ def list_maker(
         weights,
         Seen(known.indptr, known.indices, architecture.n_items),
     )
-    ranker = GraphRanker.open(bundle, device, threads=1)
+    ranker = ExactRanker.open(bundle, device, threads=1)
 
     def lists(users: Users, k: int) -> npt.NDArray[np.int64]:
         top = ranker.rank(users, k, pool)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ncf.proof.recall import PairSample
+from ncf.proof.tolerance import tolerances
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.parity import tolerances
-from ncf.scoring.ranking import Pairs, TopK, Users
-from ncf.scoring.recall import PairSample
-from ncf.scoring.screening import Rescorer
+from ncf.scoring.ranker import Pairs, TopK, Users
+from ncf.scoring.screened import Rescorer
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaincinv
 
-from ncf.scoring.parity import tolerances
-from ncf.scoring.ranking import TopK
+from ncf.proof.tolerance import tolerances
+from ncf.scoring.ranker import TopK
 
 CONFIDENCE = 0.95
 _STAKES = np.array([1.0, 0.9, 0.75, 0.5])  # of the largest bet that cannot lose all on a 0

@@ -9,7 +9,8 @@ import onnxruntime as ort
 from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH, Bundle
-from ncf.scoring.ranking import Feeds, GraphRanker, Pairs
+from ncf.scoring.exact import ExactRanker, Feeds
+from ncf.scoring.ranker import Pairs
 from ncf.scoring.sessions import open_session
 
 # Users of one call: its guesses take 16 MiB here at most, and the candidates' first layer 4 MiB.
@@ -36,7 +37,7 @@ class Calibrated:
     recall: float
 
 
-class ScreenRanker(GraphRanker):
+class ScreenedRanker(ExactRanker):
     """Ranks with the bundle's screened graph; scores are exact, an item may be missed.
 
     Parameters
@@ -69,7 +70,7 @@ class ScreenRanker(GraphRanker):
         device: Device = Device.CPU,
         threads: int = 0,
         allowed: npt.NDArray[np.bool_] | None = None,
-    ) -> "ScreenRanker":
+    ) -> "ScreenedRanker":
         """Open the graph on a device, with so many threads; 0 takes every core.
 
         Raises
@@ -83,9 +84,9 @@ class ScreenRanker(GraphRanker):
         session = open_session(lambda _: bundle.path / SCREEN_GRAPH, device, threads)
         return cls(bundle, session, allowed)
 
-    def widened(self, width: float) -> "ScreenRanker":
+    def widened(self, width: float) -> "ScreenedRanker":
         """Share the session, and score ``width`` times as many candidates beyond K."""
-        return ScreenRanker(self._bundle, self._session, self.allowed, width=width)
+        return ScreenedRanker(self._bundle, self._session, self.allowed, width=width)
 
     def candidates(self, k: int) -> int:
         """Items a user that are scored exactly for lists of K.

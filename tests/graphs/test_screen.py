@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.lowrank import LowRank
-from export.screen import rescore_graph, screen_graph
-from export.topk import Form, topk_graph, user_rows
+from ncf.graphs.screen import LowRank, rescore_graph, screen_graph
+from ncf.graphs.topk import Form, topk_graph, user_rows
 from ncf.models.kinds import Kind
+from ncf.models.weights import Weights
 from ncf.scoring.sessions import open_cpu
-from ncf.training.checkpoint import Weights
 from tests.oracles import numpy_logit
 from tests.worlds import random_weights
 

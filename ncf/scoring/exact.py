@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
 from ncf.devices import Device
-from ncf.errors import ArtifactError, UsageError
+from ncf.errors import ArtifactError
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.ranker import Pairs, TopK, Users, check_k
 from ncf.scoring.sessions import CUDA, open_session
 
 # Users of one call, by the form of the graph. The loop holds a block's logits, 8 MiB here; the
@@ -18,35 +18,11 @@ from ncf.scoring.sessions import CUDA, open_session
 _LOOP_USERS, _LOOP_LOGITS = 64, 1 << 21
 _BLOCK_USERS, _BLOCK_VALUES = 1024, 1 << 26
 
-Users = npt.NDArray[np.int64]
-Pairs = npt.NDArray[np.int64]
 _OUTPUTS = ("item", "logit")
 Feeds = dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]
 
 
-@dataclass(frozen=True)
-class TopK:
-    """Ranked items of some users.
-
-    Parameters
-    ----------
-    items : int64 array of shape (n, width)
-        Item indices from the best; ``width`` is K, or the catalogue's size where K is larger.
-    scores : float32 array of shape (n, width)
-        Logits, descending; ties stand by ascending index. Minus infinity where a user has no
-        further wanted item; those entries do not count.
-    """
-
-    items: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float32]
-
-    def valid(self) -> npt.NDArray[np.bool_]:
-        """Tell which entries count, bool of shape ``(n, width)``; they stand first in a row."""
-        valid: npt.NDArray[np.bool_] = np.isfinite(self.scores)
-        return valid
-
-
-class GraphRanker:
+class ExactRanker:
     """Ranks with the bundle's top-K graph.
 
     Parameters
@@ -91,7 +67,7 @@ class GraphRanker:
         device: Device = Device.CPU,
         threads: int = 0,
         allowed: npt.NDArray[np.bool_] | None = None,
-    ) -> "GraphRanker":
+    ) -> "ExactRanker":
         """Open the graph on a device, with so many threads; 0 takes every core.
 
         Raises
@@ -192,15 +168,3 @@ class GraphRanker:
         # The graph knows no users, but NumPy would take -1 for the last row.
         if users.size and not (users.min() >= 0 and users.max() < self._bundle.n_users):
             raise IndexError(f"user index outside [0, {self._bundle.n_users})")
-
-
-def check_k(k: int) -> None:
-    """Refuse a list shorter than one.
-
-    Raises
-    ------
-    UsageError
-        ``k`` is less than 1.
-    """
-    if k < 1:
-        raise UsageError(f"k = {k} is less than 1", remedy="ask for at least one item")

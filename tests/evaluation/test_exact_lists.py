@@ -3,10 +3,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from export.in_memory import list_maker
 from ncf.data.prepared import PreparedData
+from ncf.evaluation.exact_lists import list_maker
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.exact import ExactRanker
 from ncf.training.checkpoint import Checkpoint
 
 
@@ -15,7 +15,7 @@ def test_lists_are_those_that_a_bundle_of_the_checkpoint_gives(
     k: int, checkpoint: Checkpoint, data: PreparedData, bundle: Bundle
 ) -> None:
     users = np.arange(len(data.users))
-    top = GraphRanker.open(bundle).rank(users, k)
+    top = ExactRanker.open(bundle).rank(users, k)
     with ThreadPoolExecutor(2) as pool:
         lists = list_maker(checkpoint, data.known().csr(), pool=pool)(users, k)
     np.testing.assert_array_equal(lists, np.where(top.valid(), top.items, -1))

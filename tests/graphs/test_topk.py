@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.topk import Form, topk_graph, user_rows
+from ncf.graphs.topk import Form, topk_graph, user_rows
 from ncf.models.kinds import Kind
 from ncf.scoring.sessions import open_cpu
 from tests.oracles import best_unseen, numpy_logit

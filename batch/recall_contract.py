@@ -2,7 +2,7 @@
 
 A screened run scores exactly what it lists, and may miss an item. How much it missed is measured
 in the same run: random pairs of its users and items are scored exactly and held against the end
-of each list (:mod:`ncf.scoring.audit`), and their misses bound the recall of the whole table from
+of each list (:mod:`ncf.proof.audit`), and their misses bound the recall of the whole table from
 below at 95 % confidence, whatever the users have in common (:class:`PairSample`). Where the bound
 is under the contract, a larger audit is tried, then more candidates, then exact ranking: nothing
 is published under the contract.
@@ -22,10 +22,10 @@ from ncf.artifacts import canonical_json
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.files import sha256_bytes
-from ncf.scoring.audit import PairAudit
-from ncf.scoring.ranking import GraphRanker
-from ncf.scoring.recall import CONFIDENCE, PairSample, pairs_needed
-from ncf.scoring.screening import Rescorer, ScreenRanker, calibrated
+from ncf.proof.audit import PairAudit
+from ncf.proof.recall import CONFIDENCE, PairSample, pairs_needed
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.screened import Rescorer, ScreenedRanker, calibrated
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Attempt:
 
     Parameters
     ----------
-    ranker : GraphRanker
+    ranker : ExactRanker
         Exact, or a screen of some width.
     audit : PairAudit or None
         What proves a screen's recall; None for exact ranking.
@@ -70,7 +70,7 @@ class Attempt:
         Counts the tries, from 1.
     """
 
-    ranker: GraphRanker
+    ranker: ExactRanker
     audit: PairAudit | None = None
     width: float = 0.0
     target: float = 0.0
@@ -93,7 +93,7 @@ class Attempt:
 
     def report(self, sample: PairSample, k: int) -> dict[str, Any]:
         """Describe the proof, for the manifest."""
-        if self.audit is None or not isinstance(self.ranker, ScreenRanker):
+        if self.audit is None or not isinstance(self.ranker, ScreenedRanker):
             return {}
         return {
             "recall": {
@@ -136,7 +136,7 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
         raise UsageError(
             f"--mode screened: {why_not}", where=job.bundle, remedy="use --mode exact, or auto"
         )
-    exact = GraphRanker.open(audience.bundle, job.device, threads=1, allowed=audience.allowed)
+    exact = ExactRanker.open(audience.bundle, job.device, threads=1, allowed=audience.allowed)
     if job.mode is Mode.AUTO and exact.device is Device.CUDA:
         why_not = why_not or "CUDA ranks exactly"
     if why_not:
@@ -144,7 +144,7 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
             logger.info("ranking exactly: %s", why_not)
         yield Attempt(exact)
         return
-    screen = ScreenRanker.open(audience.bundle, exact.device, threads=1, allowed=audience.allowed)
+    screen = ScreenedRanker.open(audience.bundle, exact.device, threads=1, allowed=audience.allowed)
     rescorer = Rescorer.open(audience.bundle, exact.device, threads=1)
     for number, attempt in enumerate(TRIES, 1):
         if _too_costly(job, audience, attempt):

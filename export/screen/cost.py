@@ -8,8 +8,8 @@ of two, not more, and measuring at export would make the bundle's bytes depend o
 import itertools
 from dataclasses import dataclass
 
-from export.tower import catalogue_size, heads
-from ncf.training.checkpoint import Weights
+from ncf.graphs.tower import catalogue_size, heads
+from ncf.models.weights import Weights
 
 _PASS = 160.0  # an item: masks, seen items and choosing the best
 _CANDIDATE = 2.0  # times the tower: gathering its row, sorting, small products

@@ -13,10 +13,10 @@ those of Q-DEIM (Drmac and Gugercin, SIAM J. Scientific Computing 38(2), 2016).
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import linalg
 
-Floats = npt.NDArray[np.float32]
+from ncf.graphs.screen import LowRank
+from ncf.graphs.tower import Floats
 
 _ITEMS_AT_ONCE = 1 << 13
 _PIVOTED_ITEMS = 1 << 15  # pivoting reads the whole basis once a landmark: a sample does
@@ -41,38 +41,6 @@ class Basis:
     mean: Floats
     vectors: Floats
     centred: Floats
-
-
-@dataclass(frozen=True)
-class LowRank:
-    """The stand-in: ``offset + (logits of landmarks @ coefficients) @ vectors``.
-
-    Parameters
-    ----------
-    landmarks : int64 array of shape (l,)
-        Items whose logits are computed exactly, ascending.
-    coefficients : float32 array of shape (l, rank)
-        From the landmarks' logits to a user's place in the basis.
-    vectors : float32 array of shape (rank, items)
-        The basis.
-    offset : float32 array of shape (items,)
-        What every user's logits have in common.
-    """
-
-    landmarks: npt.NDArray[np.int64]
-    coefficients: Floats
-    vectors: Floats
-    offset: Floats
-
-    @property
-    def rank(self) -> int:
-        """Count of directions."""
-        return len(self.vectors)
-
-    def logits(self, landmark_logits: Floats) -> Floats:
-        """Guess the tower's logits of users from those of the landmarks, ``(n, l)``."""
-        logits = (landmark_logits @ self.coefficients) @ self.vectors + self.offset
-        return logits.astype(np.float32, copy=False)
 
 
 def fit_basis(logits: Floats, rank: int) -> Basis:
