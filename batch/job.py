@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from batch.audience import Filters
+from batch.filters import Filters
 from batch.options import Mode
 from batch.tables import Style
 from ncf.devices import Device

@@ -16,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batch.audience import Audience, Indices
+from batch.audience import Audience
 from batch.shards import Shard
 from batch.tables import Lists, Style, write_lists
 from ncf.policies import Policy
 from ncf.proof.audit import PairAudit
 from ncf.proof.recall import PairSample
-from ncf.scoring.exact import ExactRanker
-from ncf.scoring.ranker import TopK
+from ncf.scoring.ranker import Ranker, TopK
 
 _AUDITED_USERS, _AUDITED_PAIRS = 2048, 1 << 17  # of a block
 
@@ -39,9 +38,9 @@ class Task:
     Parameters
     ----------
     audience : Audience
-        Users, and what they must not get.
-    ranker : ExactRanker
-        Ranks the users whom the model knows.
+        Users, and what they may get.
+    ranker : Ranker
+        Ranks the users whom the model was trained on.
     k : int
         Rows a user at most, at least 1.
     style : Style
@@ -57,7 +56,7 @@ class Task:
     """
 
     audience: Audience
-    ranker: ExactRanker
+    ranker: Ranker
     k: int
     style: Style = field(default_factory=Style)
     audit: PairAudit | None = None
@@ -70,12 +69,11 @@ class Task:
         """Raw ids of all items by index."""
         return pa.array(self.audience.bundle.items.raw, pa.string())
 
-    def unwanted(self, users: Indices) -> npt.NDArray[np.int64]:
-        """Tell what a block of users must not get; counts the block first."""
+    def started(self, users: int) -> None:
+        """Count a block of users, or stop before it is ranked."""
         if self.stop.is_set():
             raise Stopped
-        self.scored(users.size)
-        return self.audience.unwanted(users)
+        self.scored(users)
 
 
 def make_part(task: Task, shard: Shard, file: BinaryIO) -> dict[str, Any]:
@@ -108,13 +106,13 @@ def make_part(task: Task, shard: Shard, file: BinaryIO) -> dict[str, Any]:
 
 
 def score(task: Task, shard: Shard) -> tuple[Lists, TopK]:
-    """Top-K of a shard's users: known ones by ascending index, then strangers; and the former's."""
+    """Top-K of a shard's users, strangers last; and the ranker's answer for the others."""
     audience = task.audience
-    users = audience.known(shard.start, shard.stop)
-    top = task.ranker.rank(users, task.k, task.pool, task.unwanted)
+    users = audience.trained(shard.start, shard.stop)
+    top = task.ranker.rank(users, task.k, task.pool, task.started)
     valid = top.valid()
-    first = max(shard.start - audience.n_known, 0)
-    last = max(shard.stop - audience.n_known, 0)
+    first = max(shard.start - audience.n_trained, 0)
+    last = max(shard.stop - audience.n_trained, 0)
     popular = list(_popular(task, range(first, last)))
     raw = audience.bundle.users.raw
     whole = users.size and users[-1] - users[0] + 1 == users.size
@@ -136,11 +134,11 @@ def score(task: Task, shard: Shard) -> tuple[Lists, TopK]:
 
 
 def audit(task: Task, shard: Shard, top: TopK) -> PairSample:
-    """Measure what a screen missed of the known users' lists; nothing where there is none."""
+    """Measure what a screen missed of the trained users' lists; nothing where there is none."""
     checker = task.audit
     if checker is None:
         return PairSample()
-    users = task.audience.known(shard.start, shard.stop)
+    users = task.audience.trained(shard.start, shard.stop)
 
     def block(start: int) -> PairSample:
         if task.stop.is_set():
@@ -150,8 +148,6 @@ def audit(task: Task, shard: Shard, top: TopK) -> PairSample:
             users[part],
             TopK(top.items[part], top.scores[part]),
             np.random.default_rng([checker.seed, shard.start + start]),
-            task.audience.unwanted,
-            task.audience.allowed,
         )
 
     step = max(1, min(_AUDITED_USERS, int(_AUDITED_PAIRS / max(1.0, checker.each))))

@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from batch.audience import Audience
 from batch.job import Job
 from batch.options import Mode
@@ -25,7 +23,8 @@ from ncf.files import sha256_bytes
 from ncf.proof.audit import PairAudit
 from ncf.proof.recall import CONFIDENCE, PairSample, pairs_needed
 from ncf.scoring.exact import ExactRanker
-from ncf.scoring.screened import Rescorer, ScreenedRanker, calibrated
+from ncf.scoring.ranker import Ranker
+from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ class Attempt:
 
     Parameters
     ----------
-    ranker : ExactRanker
+    ranker : Ranker
         Exact, or a screen of some width.
     audit : PairAudit or None
         What proves a screen's recall; None for exact ranking.
@@ -70,7 +69,7 @@ class Attempt:
         Counts the tries, from 1.
     """
 
-    ranker: ExactRanker
+    ranker: Ranker
     audit: PairAudit | None = None
     width: float = 0.0
     target: float = 0.0
@@ -131,12 +130,13 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
     CapabilityError
         CUDA was asked for and cannot be had.
     """
+    bundle, eligibility = audience.bundle, audience.eligibility
     why_not = _why_not(job, audience)
     if job.mode is Mode.SCREENED and why_not:
         raise UsageError(
             f"--mode screened: {why_not}", where=job.bundle, remedy="use --mode exact, or auto"
         )
-    exact = ExactRanker.open(audience.bundle, job.device, threads=1, allowed=audience.allowed)
+    exact = ExactRanker.open(bundle, job.device, 1, eligibility)
     if job.mode is Mode.AUTO and exact.device is Device.CUDA:
         why_not = why_not or "CUDA ranks exactly"
     if why_not:
@@ -144,8 +144,8 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
             logger.info("ranking exactly: %s", why_not)
         yield Attempt(exact)
         return
-    screen = ScreenedRanker.open(audience.bundle, exact.device, threads=1, allowed=audience.allowed)
-    rescorer = Rescorer.open(audience.bundle, exact.device, threads=1)
+    screen = ScreenedRanker.open(bundle, exact.device, 1, eligibility)
+    rescorer = Rescorer.open(bundle, exact.device, threads=1)
     for number, attempt in enumerate(TRIES, 1):
         if _too_costly(job, audience, attempt):
             logger.warning("proving a recall of %s costs as much as it saves", job.recall)
@@ -154,7 +154,7 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
         logger.info("screening with %s candidates a user", f"{ranker.candidates(job.k):,}")
         pairs = _audit_pairs(job, audience, attempt)
         seed = int(sha256_bytes(canonical_json({**inputs, "try": number}))[:8], 16)
-        audit = PairAudit.of_size(audience.bundle, rescorer, pairs, audience.n_known, seed)
+        audit = PairAudit.of_size(eligibility, rescorer, pairs, audience.n_trained, seed)
         yield Attempt(ranker, audit, attempt.width, job.recall, 1 - attempt.doubt, number)
         logger.warning("the screen did not prove a recall of %s", job.recall)
     logger.warning("ranking exactly instead")
@@ -168,7 +168,7 @@ def _why_not(job: Job, audience: Audience) -> str:
     if not audience.bundle.has_screen:
         reason = audience.bundle.manifest["screen"].get("reason", "exported without")
         return f"the bundle has no screen ({reason})"
-    found = calibrated(audience.bundle, job.k)
+    found = Calibration.of(audience.bundle).find(job.k)
     if found is None:
         return f"the screen is not calibrated for k = {job.k}"
     if job.mode is Mode.AUTO:
@@ -180,12 +180,12 @@ def _why_not(job: Job, audience: Audience) -> str:
 
 
 def _too_costly(job: Job, audience: Audience, attempt: Try) -> bool:
-    pairs = audience.n_known * audience.bundle.n_items
+    pairs = audience.n_trained * audience.bundle.n_items
     return _audit_pairs(job, audience, attempt) > _LARGEST_SHARE * pairs
 
 
 def _audit_pairs(job: Job, audience: Audience, attempt: Try) -> int:
     """Pairs for the lists that are to be had: shorter than K where few items may go out."""
-    length = min(job.k, int(np.count_nonzero(audience.allowed)))
+    length = min(job.k, audience.eligibility.count())
     n_items, misses = audience.bundle.n_items, attempt.misses
     return pairs_needed(job.recall, length, n_items, 1 - attempt.doubt, misses=misses)

@@ -33,7 +33,7 @@ from ncf.proof.audit import PairAudit
 from ncf.proof.recall import PairSample, mean_lower_bound, pairs_needed, recalls
 from ncf.scoring.bundle import SCREEN_GRAPH, TOPK_GRAPHS, Bundle
 from ncf.scoring.exact import ExactRanker
-from ncf.scoring.ranker import TopK
+from ncf.scoring.ranker import Ranker, TopK
 from ncf.scoring.screened import Rescorer, ScreenedRanker
 from ncf.scoring.seen import Seen
 from ncf.training.checkpoint import open_checkpoint
@@ -101,7 +101,7 @@ def make_world(weights: Weights, seen: sparse.csr_array, folder: Path) -> World:
     return World(bundle, elapsed, processor)
 
 
-def timed(ranker: ExactRanker, users: npt.NDArray[np.int64], k: int) -> tuple[TopK, float]:
+def timed(ranker: Ranker, users: npt.NDArray[np.int64], k: int) -> tuple[TopK, float]:
     """Rank, and give the best of some times, in seconds a user."""
     best = np.inf
     for _ in range(_REPEATS):
@@ -116,7 +116,8 @@ def audited(
 ) -> tuple[PairSample, float]:
     """Audit lists with as many pairs as the target needs; the sample, and seconds."""
     pairs = pairs_needed(target, found.items.shape[1], bundle.n_items)
-    audit = PairAudit.of_size(bundle, Rescorer.open(bundle, threads=1), pairs, users.size)
+    rescorer = Rescorer.open(bundle, threads=1)
+    audit = PairAudit.of_size(bundle.eligibility, rescorer, pairs, users.size)
     started = time.process_time()
     sample = audit(users, found, np.random.default_rng(0))
     return sample, time.process_time() - started

@@ -27,7 +27,7 @@ from ncf.graphs.score import write_score_graph
 from ncf.graphs.topk import FORMS, topk_graph, user_rows
 from ncf.graphs.tower import row_width
 from ncf.identifiers import write_id_maps
-from ncf.models.scorer import group_scorer
+from ncf.models.scorer import group_scorer, scorer
 from ncf.models.weights import Weights
 from ncf.policies import ColdUser
 from ncf.proof.bundle_parity import require_pair_parity, require_topk_parity
@@ -94,7 +94,9 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     checkpoint.require_data(data)
     pair_graph = folder / files.SCORE_GRAPH
     write_score_graph(checkpoint.weights, pair_graph)
-    parity = {files.SCORE_GRAPH: require_pair_parity(pair_graph, checkpoint)}
+    sizes = (checkpoint.architecture.n_users, checkpoint.architecture.n_items)
+    score = scorer(checkpoint.model())
+    parity = {files.SCORE_GRAPH: require_pair_parity(pair_graph, sizes, score)}
     for graph_name, content in topk_graphs(checkpoint.weights).items():
         (folder / graph_name).write_bytes(content)
     _write_user_rows(checkpoint, folder / files.USER_ROWS_FILE)
@@ -107,7 +109,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     np.save(folder / files.POPULAR_FILE, by_popularity(known))
     document = {**_document(source, len(known)), "screen": _write_screen(source, known, folder)}
     unsealed = files.Bundle(folder, document)
-    parity |= require_topk_parity(unsealed, checkpoint)
+    parity |= require_topk_parity(unsealed, score)
     document["parity"] = {each: report.document() for each, report in parity.items()}
     golden = _golden(unsealed)
     (folder / files.GOLDEN_FILE).write_bytes(canonical_json(golden))

@@ -9,17 +9,9 @@ from ncf.columns import Columns
 from ncf.data.tables import read_id_table
 from ncf.errors import ArtifactError, ParityError
 from ncf.identifiers import IdMap
-from ncf.proof.bundle_parity import compare_screens
-from ncf.proof.parity import compare_topk
-from ncf.proof.reference import graph_scorer, reference
-from ncf.scoring.bundle import (
-    IDS_FILE,
-    ITEMS_FILE,
-    TOPK_GRAPHS,
-    USERS_FILE,
-    Bundle,
-    open_bundle,
-)
+from ncf.proof.bundle_parity import require_topk_parity
+from ncf.proof.reference import graph_scorer
+from ncf.scoring.bundle import IDS_FILE, ITEMS_FILE, USERS_FILE, Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import replay
 from ncf.scoring.recommend import Recommender
@@ -60,20 +52,12 @@ def verify_bundle(path: Path) -> dict[str, Any]:
 
 
 def _compare_graphs(bundle: Bundle) -> dict[str, float]:
-    expected = reference(bundle, graph_scorer(open_cpu(bundle.score_graph)))
-    report = {}
-    for device, name in TOPK_GRAPHS.items():
-        ranker = ExactRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
-        try:
-            parity = compare_topk(name, ranker, expected)
-        except ParityError as error:
-            raise ParityError(str(error), where=bundle.path, remedy=BUNDLE.remedy) from error
-        report[name] = parity.max_difference
+    score = graph_scorer(open_cpu(bundle.score_graph))
     try:
-        screens = compare_screens(bundle, expected)
+        report = require_topk_parity(bundle, score)
     except ParityError as error:
         raise ParityError(str(error), where=bundle.path, remedy=BUNDLE.remedy) from error
-    return report | {name: parity.max_difference for name, parity in screens.items()}
+    return {name: parity.max_difference for name, parity in report.items()}
 
 
 def _require_same_ids(ids: IdMap, table: Path, column: str) -> None:

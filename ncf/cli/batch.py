@@ -78,7 +78,7 @@ def batch(
         raise UsageError("--bundle is missing", remedy="give the folder that 'ncf export' made")
     if not out:
         raise UsageError("--out is empty", remedy="give a folder, or leave it out for 'topk'")
-    from batch.audience import Filters
+    from batch.filters import Filters
     from batch.job import Job
     from batch.metrics import metrics_of
     from batch.pipeline import run_batch

@@ -72,7 +72,7 @@ def verify(
 
     Example: ncf verify --bundle model_store/ncf
     """
-    from batch.audience import Filters
+    from batch.filters import Filters
     from batch.verify import verify_run
     from export.verify import verify_bundle
 

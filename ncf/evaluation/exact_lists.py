@@ -1,9 +1,7 @@
-"""A checkpoint's top-K lists, by the graph that its bundle would hold, without writing one."""
+"""A model's exact top-K lists straight from its weights, as the batch job ranks."""
 
-from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,64 +9,40 @@ from scipy import sparse
 
 from ncf.devices import Device
 from ncf.errors import ArtifactError
+from ncf.evaluation.lists import Rank
 from ncf.graphs.topk import FORMS, topk_graph, user_rows
-from ncf.graphs.tower import row_width
+from ncf.graphs.tower import catalogue_size
 from ncf.models.weights import Weights
-from ncf.scoring.bundle import Bundle
+from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.ranker import Users
 from ncf.scoring.seen import Seen
-from ncf.training.checkpoint import Checkpoint
+from ncf.scoring.sessions import open_session
 
 
-@dataclass(frozen=True)
-class Unwritten(Bundle):
-    """What a ranker needs of a bundle, of weights that are in memory.
+def exact_lists(
+    weights: Weights,
+    seen: sparse.csr_array,
+    device: Device = Device.CPU,
+    pool: Executor | None = None,
+    where: Path | None = None,
+) -> Rank:
+    """Make a function from users and K to their lists.
+
+    It ranks with the graph that a bundle of these weights would hold, and writes nothing.
 
     Parameters
     ----------
     weights : dict
         Of a GMF, an MLP or a NeuMF.
-    known : Seen
-        What users do not get.
-    """
-
-    weights: Weights
-    known: Seen
-
-    def topk_graph(self, device: Device) -> bytes:
-        """Build the form of the graph that suits a device."""
-        return topk_graph(self.weights, FORMS[device])
-
-    @cached_property
-    def user_rows(self) -> npt.NDArray[np.float32]:
-        """One row a user, as the top-K graph takes them."""
-        return np.concatenate(list(user_rows(self.weights)))
-
-    @cached_property
-    def seen(self) -> Seen:
-        """What users do not get."""
-        return self.known
-
-
-def list_maker(
-    checkpoint: Checkpoint,
-    known: sparse.csr_array,
-    device: Device = Device.CPU,
-    pool: Executor | None = None,
-) -> Callable[[Users, int], npt.NDArray[np.int64]]:
-    """Make a function from users and K to their lists, as the batch job ranks.
-
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-        The trained model.
-    known : sparse array of shape (users, items)
+    seen : sparse array of shape (users, items)
         Its entries are what users do not get.
     device : Device
         Where to compute.
     pool : Executor, optional
         Threads that rank blocks of users side by side; each call of the graph takes one.
+    where : Path, optional
+        Where the weights come from, for messages.
 
     Returns
     -------
@@ -81,20 +55,16 @@ def list_maker(
     CapabilityError
         CUDA was asked for and cannot be had.
     """
-    architecture, weights = checkpoint.architecture, checkpoint.weights
-    sizes = {"n_users": architecture.n_users, "n_items": architecture.n_items}
-    bundle = Unwritten(
-        checkpoint.path,
-        {"model": {**sizes, "row_width": row_width(weights)}},
-        weights,
-        Seen(known.indptr, known.indices, architecture.n_items),
-    )
-    ranker = ExactRanker.open(bundle, device, threads=1)
+    n_items = catalogue_size(weights)
+    session = open_session(lambda form: topk_graph(weights, FORMS[form]), device, threads=1)
+    rows = np.concatenate(list(user_rows(weights)))
+    unseen = Eligibility.whole_catalogue(n_items, Seen(seen.indptr, seen.indices, n_items))
+    ranker = ExactRanker(session, rows, unseen, where=where)
 
     def lists(users: Users, k: int) -> npt.NDArray[np.int64]:
         top = ranker.rank(users, k, pool)
         if np.isposinf(top.scores).any():
-            raise ArtifactError("the model scores infinity", where=checkpoint.path)
+            raise ArtifactError("the model scores infinity", where=where)
         return np.where(top.valid(), top.items, -1)
 
     return lists

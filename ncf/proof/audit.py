@@ -1,16 +1,16 @@
 """Look for items that screened lists should have held: a random sample of pairs, scored exactly."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from ncf.pairs import among, pair_keys
 from ncf.proof.recall import PairSample
 from ncf.proof.tolerance import tolerances
-from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranker import Pairs, TopK, Users
+from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.ranker import TopK, Users
 from ncf.scoring.screened import Rescorer
 
 
@@ -20,8 +20,8 @@ class PairAudit:
 
     Parameters
     ----------
-    bundle : Bundle
-        Gives the seen items.
+    eligibility : Eligibility
+        What may be listed: to leave anything else out is no miss.
     rescorer : Rescorer
         Scores exactly.
     each : float
@@ -30,27 +30,20 @@ class PairAudit:
         Draws the pairs.
     """
 
-    bundle: Bundle
+    eligibility: Eligibility
     rescorer: Rescorer
     each: float
     seed: int = 0
 
     @classmethod
     def of_size(
-        cls, bundle: Bundle, rescorer: Rescorer, pairs: int, users: int, seed: int = 0
+        cls, eligibility: Eligibility, rescorer: Rescorer, pairs: int, users: int, seed: int = 0
     ) -> "PairAudit":
         """Spread at least so many pairs over so many users."""
         each = pairs / max(1, users)
-        return cls(bundle, rescorer, math.ceil(each) if each > 1 else each, seed)
+        return cls(eligibility, rescorer, math.ceil(each) if each > 1 else each, seed)
 
-    def __call__(
-        self,
-        users: npt.NDArray[np.int64],
-        found: TopK,
-        rng: np.random.Generator,
-        unwanted: Callable[[Users], Pairs] | None = None,
-        allowed: npt.NDArray[np.bool_] | None = None,
-    ) -> PairSample:
+    def __call__(self, users: Users, found: TopK, rng: np.random.Generator) -> PairSample:
         """Audit the lists of some users.
 
         Parameters
@@ -58,16 +51,11 @@ class PairAudit:
         users : int64 array of shape (n,)
             User indices, no one twice in a run.
         found : TopK
-            Their lists of unseen items.
+            Their lists.
         rng : numpy.random.Generator
             Draws the pairs.
-        unwanted : callable, optional
-            Gives position and item of what some users must not get; if not given, what the
-            bundle says they have seen.
-        allowed : bool array of shape (items,), optional
-            Items that may be listed; all of them if not given.
         """
-        n_items = self.bundle.n_items
+        n_items = self.eligibility.n_items
         chosen = np.arange(users.size)
         if self.each < 1:
             chosen = np.flatnonzero(rng.random(users.size) < self.each)
@@ -75,32 +63,25 @@ class PairAudit:
         logits = self.rescorer.score(users[chosen], items)
         last = found.scores[chosen, -1] + tolerances(found.scores[chosen])
         rows, columns = np.nonzero(logits > last[:, None])  # few, so that the rest is cheap
-        pairs = np.stack([chosen[rows], items[rows, columns]], axis=1)
-        if allowed is not None:
-            pairs = pairs[allowed[pairs[:, 1]]]
-        pairs = pairs[~_among(pairs, _listed(found), n_items)]
-        doubtful, rows = np.unique(pairs[:, 0], return_inverse=True)
-        ruled_out = (unwanted or self.bundle.seen.pairs)(users[doubtful])
-        pairs[:, 0] = rows
+        positions, better = chosen[rows], items[rows, columns]
+        unlisted = self.eligibility.items[better] & ~_listed(found, positions, better, n_items)
+        positions, better = positions[unlisted], better[unlisted]
+        doubtful, rows = np.unique(positions, return_inverse=True)
+        excluded = self.eligibility.excluded(users[doubtful])
+        ascending = np.sort(pair_keys(excluded[:, 0], excluded[:, 1], n_items))
+        missed = ~among(pair_keys(rows, better, n_items), ascending)
         return PairSample(
             drawn=self.each * users.size,
-            missed=int(np.count_nonzero(~_among(pairs, ruled_out, n_items))),
+            missed=int(np.count_nonzero(missed)),
             population=users.size * n_items,
             listed=int(np.count_nonzero(found.valid())),
         )
 
 
-def _listed(found: TopK) -> Pairs:
-    positions, columns = np.nonzero(found.valid())
-    return np.stack([positions, found.items[positions, columns]], axis=1)
-
-
-def _among(pairs: Pairs, others: Pairs, n_items: int) -> npt.NDArray[np.bool_]:
-    """Tell which pairs are among others."""
-    keys, ascending = (each @ np.array([n_items, 1]) for each in (pairs, others))
-    ascending = np.sort(ascending)
-    place = np.searchsorted(ascending, keys)
-    found = np.zeros(keys.size, np.bool_)
-    inside = place < ascending.size
-    found[inside] = ascending[place[inside]] == keys[inside]
-    return found
+def _listed(
+    found: TopK, positions: npt.NDArray[np.int64], items: npt.NDArray[np.int64], n_items: int
+) -> npt.NDArray[np.bool_]:
+    """Tell which pairs of a position and an item are in the lists."""
+    rows, columns = np.nonzero(found.valid())
+    ascending = np.sort(pair_keys(rows, found.items[rows, columns], n_items))
+    return among(pair_keys(positions, items, n_items), ascending)

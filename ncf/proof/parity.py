@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ncf.errors import ParityError
+from ncf.pairs import pair_keys
 from ncf.proof.reference import Reference
 from ncf.proof.tolerance import tolerance
-from ncf.scoring.exact import ExactRanker
-from ncf.scoring.ranker import TopK
+from ncf.scoring.ranker import Ranker, TopK
 
 _RESCORED = 64  # items a user
 
@@ -60,7 +60,7 @@ def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.
     return Parity(differences.size, most, mean, allowed)
 
 
-def compare_topk(name: str, ranker: ExactRanker, expected: Reference) -> Parity:
+def compare_topk(name: str, ranker: Ranker, expected: Reference) -> Parity:
     """Hold a top-K graph against a reference, at K = 10 and at every item.
 
     Raises
@@ -87,7 +87,7 @@ def compare_screen(name: str, top: TopK, expected: Reference) -> Parity:
         raise ParityError(f"{name} lists seen items or too few")
     rows, columns = np.nonzero(top.valid())
     items, scores = top.items[rows, columns], top.scores[rows, columns]
-    if np.unique(rows * n_items + items).size != rows.size:
+    if np.unique(pair_keys(rows, items, n_items)).size != rows.size:
         raise ParityError(f"{name} lists an item twice")
     if (top.scores[:, 1:] > top.scores[:, :-1]).any():
         raise ParityError(f"{name} does not list the best item first")
@@ -125,7 +125,7 @@ def compare_lists(name: str, top: TopK, expected: Reference) -> Parity:
         raise ParityError(f"{name} lists seen items or leaves unseen ones out")
     rows, columns = np.nonzero(top.valid())
     items, scores = top.items[rows, columns], top.scores[rows, columns]
-    if np.unique(rows * n_items + items).size != rows.size:
+    if np.unique(pair_keys(rows, items, n_items)).size != rows.size:
         raise ParityError(f"{name} lists an item twice")
     compare(f"rank by {name}", scores, best[rows, columns])
     return compare(name, scores, expected.logits[rows, items])

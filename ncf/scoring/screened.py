@@ -1,6 +1,7 @@
 """Top-K by the screened graph: candidates by a cheap guess, and exact scores for those alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +9,10 @@ import onnxruntime as ort
 
 from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
+from ncf.scoring.blocks import BlockRanker, Feeds
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH, Bundle
-from ncf.scoring.exact import ExactRanker, Feeds
-from ncf.scoring.ranker import Pairs
+from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.ranker import Pairs, Users
 from ncf.scoring.sessions import open_session
 
 # Users of one call: its guesses take 16 MiB here at most, and the candidates' first layer 4 MiB.
@@ -37,31 +39,76 @@ class Calibrated:
     recall: float
 
 
-class ScreenedRanker(ExactRanker):
-    """Ranks with the bundle's screened graph; scores are exact, an item may be missed.
+@dataclass(frozen=True)
+class Calibration:
+    """How many items a screen must score exactly, by the length of the lists.
 
     Parameters
     ----------
-    bundle : Bundle
-        Has a screen.
-    session : onnxruntime.InferenceSession
-        Its graph, open.
-    allowed : bool array of shape (items,), optional
-        Items that may be listed; all of them if not given.
+    lists : tuple of Calibrated
+        By ascending length.
     width : float
         Times the calibrated number of candidates beyond K.
     """
 
+    lists: tuple[Calibrated, ...]
+    width: float = 1.0
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "Calibration":
+        """Read what export found; no list is calibrated where the bundle has no screen."""
+        by_k = bundle.manifest["screen"]["by_k"] if bundle.has_screen else ()
+        return cls(
+            tuple(Calibrated(each["k"], each["candidates"], each["recall"]) for each in by_k)
+        )
+
+    def find(self, k: int) -> Calibrated | None:
+        """Look up the shortest calibrated lists that hold K items; None where there are none."""
+        return next((each for each in self.lists if k <= each.k), None)
+
+    def candidates(self, k: int) -> int:
+        """Items a user to score exactly for lists of K.
+
+        Raises
+        ------
+        UsageError
+            The screen is not calibrated for lists so long.
+        """
+        found = self.find(k)
+        if found is None:
+            raise UsageError(
+                f"the screen is not calibrated for k = {k}", remedy="rank with the exact graph"
+            )
+        return round(found.k + self.width * (found.candidates - found.k))
+
+
+class ScreenedRanker(BlockRanker):
+    """Ranks with the screened graph; scores are exact, an item may be missed.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        The graph, open.
+    rows : float32 array of shape (users, d)
+        A row a user, as the graph takes them; may be a memory map.
+    eligibility : Eligibility
+        What may be listed.
+    calibration : Calibration
+        How many candidates are enough.
+    where : Path, optional
+        What the graph was made from, for messages.
+    """
+
     def __init__(
         self,
-        bundle: Bundle,
         session: ort.InferenceSession,
-        allowed: npt.NDArray[np.bool_] | None = None,
-        *,
-        width: float = 1.0,
+        rows: npt.NDArray[np.float32],
+        eligibility: Eligibility,
+        calibration: Calibration,
+        where: Path | None = None,
     ) -> None:
-        super().__init__(bundle, session, allowed=allowed)
-        self._width = width
+        super().__init__(session, rows, eligibility, where)
+        self._calibration = calibration
 
     @classmethod
     def open(
@@ -69,9 +116,11 @@ class ScreenedRanker(ExactRanker):
         bundle: Bundle,
         device: Device = Device.CPU,
         threads: int = 0,
-        allowed: npt.NDArray[np.bool_] | None = None,
+        eligibility: Eligibility | None = None,
     ) -> "ScreenedRanker":
-        """Open the graph on a device, with so many threads; 0 takes every core.
+        """Open a bundle's graph on a device, with so many threads; 0 takes every core.
+
+        If ``eligibility`` is not given, users get what they had not seen at the export.
 
         Raises
         ------
@@ -82,11 +131,13 @@ class ScreenedRanker(ExactRanker):
         """
         _require_screen(bundle)
         session = open_session(lambda _: bundle.path / SCREEN_GRAPH, device, threads)
-        return cls(bundle, session, allowed)
+        eligibility = eligibility or bundle.eligibility
+        return cls(session, bundle.user_rows, eligibility, Calibration.of(bundle), bundle.path)
 
     def widened(self, width: float) -> "ScreenedRanker":
         """Share the session, and score ``width`` times as many candidates beyond K."""
-        return ScreenedRanker(self._bundle, self._session, self.allowed, width=width)
+        wider = replace(self._calibration, width=width)
+        return ScreenedRanker(self._session, self._rows, self.eligibility, wider, self._where)
 
     def candidates(self, k: int) -> int:
         """Items a user that are scored exactly for lists of K.
@@ -96,21 +147,14 @@ class ScreenedRanker(ExactRanker):
         UsageError
             The screen is not calibrated for lists so long.
         """
-        found = calibrated(self._bundle, k)
-        if found is None:
-            raise UsageError(
-                f"the screen is not calibrated for k = {k}", remedy="rank with the exact graph"
-            )
-        beyond = self._width * (found.candidates - found.k)
-        return min(self._bundle.n_items, round(found.k + beyond))
+        return min(self.eligibility.n_items, self._calibration.candidates(k))
 
     def _users_at_once(self, k: int) -> int:
-        row: int = self._bundle.manifest["model"]["row_width"]
-        values = self.candidates(k) * row
-        return max(1, min(_USERS, _LOGITS // self._bundle.n_items, _VALUES // values))
+        values = self.candidates(k) * int(self._rows.shape[1])
+        return max(1, min(_USERS, _LOGITS // self.eligibility.n_items, _VALUES // values))
 
-    def _feeds(self, users: npt.NDArray[np.int64], unwanted: Pairs, k: int) -> Feeds:
-        feeds = super()._feeds(users, unwanted, k)
+    def _feeds(self, users: Users, excluded: Pairs, k: int) -> Feeds:
+        feeds = super()._feeds(users, excluded, k)
         return {**feeds, "candidates": np.array([self.candidates(k)], np.int64)}
 
 
@@ -119,19 +163,24 @@ class Rescorer:
 
     Parameters
     ----------
-    bundle : Bundle
-        Gives the user rows.
     session : onnxruntime.InferenceSession
-        Its ``rescore.onnx``, open.
+        ``rescore.onnx``, open.
+    rows : float32 array of shape (users, d)
+        A row a user, as the graph takes them; may be a memory map.
+    n_items : int
+        Size of the catalogue.
     """
 
-    def __init__(self, bundle: Bundle, session: ort.InferenceSession) -> None:
-        self._bundle = bundle
+    def __init__(
+        self, session: ort.InferenceSession, rows: npt.NDArray[np.float32], n_items: int
+    ) -> None:
         self._session = session
+        self._rows = rows
+        self._n_items = n_items
 
     @classmethod
     def open(cls, bundle: Bundle, device: Device = Device.CPU, threads: int = 0) -> "Rescorer":
-        """Open the graph on a device, with so many threads; 0 takes every core.
+        """Open a bundle's graph on a device, with so many threads; 0 takes every core.
 
         Raises
         ------
@@ -141,11 +190,10 @@ class Rescorer:
             CUDA was asked for and cannot be had.
         """
         _require_screen(bundle)
-        return cls(bundle, open_session(lambda _: bundle.path / RESCORE_GRAPH, device, threads))
+        session = open_session(lambda _: bundle.path / RESCORE_GRAPH, device, threads)
+        return cls(session, bundle.user_rows, bundle.n_items)
 
-    def score(
-        self, users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float32]:
+    def score(self, users: Users, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Logits of each user's own items.
 
         Parameters
@@ -160,31 +208,20 @@ class Rescorer:
         IndexError
             An index is out of range.
         """
-        for indices, size in ((users, self._bundle.n_users), (items, self._bundle.n_items)):
+        for indices, size in ((users, len(self._rows)), (items, self._n_items)):
             if indices.size and not (indices.min() >= 0 and indices.max() < size):
                 raise IndexError(f"index outside [0, {size})")
         logits = np.empty(items.shape, np.float32)
-        width: int = self._bundle.manifest["model"]["row_width"]
-        most = max(1, _RESCORED_VALUES // width)  # pairs of a call
+        most = max(1, _RESCORED_VALUES // self._rows.shape[1])  # pairs of a call
         wide = min(items.shape[1], most)
         step = max(1, min(_USERS, most // max(1, wide)))
         for start in range(0, users.size, step):
             part = slice(start, start + step)
-            rows = np.ascontiguousarray(self._bundle.user_rows[users[part]])
+            rows = np.ascontiguousarray(self._rows[users[part]])
             for first in range(0, items.shape[1], max(1, wide)):
                 cut = (part, slice(first, first + wide))
                 (logits[cut],) = self._session.run(["logit"], {"rows": rows, "item": items[cut]})
         return logits
-
-
-def calibrated(bundle: Bundle, k: int) -> Calibrated | None:
-    """Look up what export found for lists of K; None where the screen does not cover them."""
-    if not bundle.has_screen:
-        return None
-    for each in bundle.manifest["screen"]["by_k"]:
-        if k <= each["k"]:
-            return Calibrated(each["k"], each["candidates"], each["recall"])
-    return None
 
 
 def _require_screen(bundle: Bundle) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.audience import Filters
+from batch.filters import Filters
 from batch.job import Job
 from batch.pipeline import run_batch
 from batch.runs import read_latest

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batch.audience import Filters, read_audience
+from batch.audience import read_audience
 from batch.engine import run_shards
+from batch.filters import Filters
 from batch.job import Job
 from batch.parts import Stopped, Task, score
 from batch.pipeline import run_batch
@@ -73,11 +74,11 @@ def slow_world(bundle: Bundle, tmp_path: Path) -> Iterator[subprocess.Popen[str]
         "import signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from ncf.scoring.exact import ExactRanker\n"
-        "rank = ExactRanker.rank_masked\n"
+        "rank = ExactRanker.rank_excluding\n"
         "def slow(*arguments):\n"
         "    time.sleep(0.3)\n"
         "    return rank(*arguments)\n"
-        "ExactRanker.rank_masked = slow\n"
+        "ExactRanker.rank_excluding = slow\n"
         f"sys.argv = ['ncf', 'batch', '--bundle', {str(bundle.path)!r}, '--out', 'topk',"
         " '--shard-users', '1', '--device', 'cpu', '-k', '5']\n"
         "from ncf.cli import main\n"
@@ -225,7 +226,7 @@ def test_a_worker_that_fails_fails_the_run_and_loses_no_user(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
-    rank = ExactRanker.rank_masked
+    rank = ExactRanker.rank_excluding
 
     def failing(self: ExactRanker, users: object, unwanted: object, k: int) -> TopK:
         if 20 in np.asarray(users):
@@ -233,7 +234,7 @@ def test_a_worker_that_fails_fails_the_run_and_loses_no_user(
         return rank(self, users, unwanted, k)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(ExactRanker, "rank_masked", failing)
+        patched.setattr(ExactRanker, "rank_excluding", failing)
         with pytest.raises(MemoryError):
             run_batch(_job(bundle, tmp_path), NOW)
     assert open_runs(tmp_path).latest() == first
@@ -320,14 +321,16 @@ def test_a_shard_can_be_made_in_another_process_to_the_same_bytes(
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from batch.audience import Filters, read_audience\n"
-        "from batch.parts import Shard, Task, make_part\n"
+        "from batch.audience import read_audience\n"
+        "from batch.filters import Filters\n"
+        "from batch.parts import Task, make_part\n"
+        "from batch.shards import Shard\n"
         "from ncf.devices import Device\n"
         "from ncf.scoring.bundle import open_bundle\n"
         "from ncf.scoring.exact import ExactRanker\n"
         "bundle = open_bundle(Path(sys.argv[1]))\n"
         "audience = read_audience(bundle, Filters())\n"
-        "task = Task(audience, ExactRanker.open(bundle, Device.CPU, 1, audience.allowed), 5)\n"
+        "task = Task(audience, ExactRanker.open(bundle, Device.CPU, 1, audience.eligibility), 5)\n"
         "with open(sys.argv[2], 'wb') as file:\n"
         "    make_part(task, Shard(2, 14, 21), file)\n"
     )

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from scipy.special import gammaincinv
 
-from batch.audience import Filters, read_audience
+from batch.audience import read_audience
+from batch.filters import Filters
 from batch.job import Job
 from batch.options import Mode
 from batch.pipeline import run_batch
@@ -67,7 +68,7 @@ def test_a_screen_that_misses_is_widened_until_the_contract_is_kept(
     screened_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_few(self: ScreenedRanker, k: int) -> int:
-        return k if self._width < 4 else 900
+        return k if self._calibration.width < 4 else 900
 
     monkeypatch.setattr(ScreenedRanker, "candidates", too_few)
     figures = run_batch(_job(screened_bundle, tmp_path, Mode.SCREENED), NOW)

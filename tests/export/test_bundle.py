@@ -23,6 +23,7 @@ from ncf.errors import ArtifactError, NcfError, ParityError, StorageError, Usage
 from ncf.graphs.score import score_graph
 from ncf.graphs.topk import user_rows
 from ncf.models.kinds import Kind
+from ncf.models.scorer import scorer
 from ncf.policies import ColdUser
 from ncf.proof.bundle_parity import require_pair_parity
 from ncf.proof.tolerance import TOLERANCE
@@ -46,6 +47,8 @@ FILES = {
     "users.parquet",
 }
 
+SIZES = (40, 30)
+
 
 @pytest.mark.parametrize("layers", [1, 3, 5])
 @pytest.mark.parametrize("kind", list(Kind))
@@ -54,7 +57,7 @@ def test_the_graph_equals_pytorch_and_plain_numpy_for_every_variant(
 ) -> None:
     checkpoint = random_checkpoint(tmp_path / "c", data, kind, layers=layers)
     graph = score_graph(checkpoint.weights)
-    parity = require_pair_parity(graph, checkpoint)
+    parity = require_pair_parity(graph, SIZES, scorer(checkpoint.model()))
     assert parity.compared >= 20_000
     assert parity.max_difference <= TOLERANCE
     session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
@@ -97,7 +100,11 @@ def test_a_graph_that_differs_anywhere_is_refused(
     checkpoint: Checkpoint, name: str, change: float
 ) -> None:
     with pytest.raises(ParityError, match="where the model says"):
-        require_pair_parity(_tampered(score_graph(checkpoint.weights), name, change), checkpoint)
+        require_pair_parity(
+            _tampered(score_graph(checkpoint.weights), name, change),
+            SIZES,
+            scorer(checkpoint.model()),
+        )
 
 
 def test_a_graph_that_reads_one_input_twice_is_refused(checkpoint: Checkpoint) -> None:
@@ -105,7 +112,7 @@ def test_a_graph_that_reads_one_input_twice_is_refused(checkpoint: Checkpoint) -
     for node in model.graph.node:
         node.input[:] = ["user" if name == "item" else name for name in node.input]
     with pytest.raises(Exception, match=r"ONNX says|indices element out of data bounds"):
-        require_pair_parity(model.SerializeToString(), checkpoint)
+        require_pair_parity(model.SerializeToString(), SIZES, scorer(checkpoint.model()))
 
 
 def test_the_bundle_holds_what_the_contract_lists(bundle: Bundle, data: PreparedData) -> None:
@@ -203,7 +210,11 @@ def test_no_exported_byte_tells_where_it_was_made(bundle: Bundle, data_folder: P
     paths = [*bundle.path.iterdir(), bundle.path.with_suffix(".mar")]
     content = b"".join(path.read_bytes() for path in paths)
     temporary = "/tmp"  # noqa: S108 - looked for, not written
-    for secret in (Path.cwd(), data_folder.parent, os.uname().nodename, Path.home(), temporary):
+    secrets = [Path.cwd(), data_folder.parent, Path.home(), temporary]
+    host = os.uname().nodename
+    if len(host) > 3:  # the two letters of "vm" stand in some weight by chance
+        secrets.append(host)
+    for secret in secrets:
         assert str(secret).encode() not in content
 
 

@@ -93,8 +93,8 @@ def _use(folder: Path) -> None:
 class _NoGraph:
     """Stands in for the graph: lists nothing."""
 
-    def rank_masked(self, users: npt.NDArray[np.int64], unwanted: object, k: int) -> TopK:
-        del unwanted
+    def rank_excluding(self, users: npt.NDArray[np.int64], excluded: object, k: int) -> TopK:
+        del excluded
         width = min(k, ITEMS)
         nothing = np.full((users.size, width), -np.inf, np.float32)
         return TopK(np.zeros((users.size, width), np.int64), nothing)

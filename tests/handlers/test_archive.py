@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from export.archive import CODE
+from export.handler_code import handler_code
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.recommend import Recommender, Wishes
@@ -90,12 +90,15 @@ def test_a_missing_package_is_named_with_the_remedy(
     assert "pip install" in loaded.stderr
 
 
-def test_the_list_of_code_is_what_the_handler_imports(
+def test_the_archive_holds_the_code_that_the_handler_loads_and_no_other(
     python: Path, archive: Path, tmp_path: Path
 ) -> None:
     loaded = _load(python, archive, tmp_path / "extracted", report="modules")
     modules = {line for line in loaded.stdout.splitlines() if line.endswith(".py")}
-    assert modules == set(CODE)
+    assert modules == set(handler_code())
+    with zipfile.ZipFile(archive) as file:
+        carried = {name for name in file.namelist() if name.endswith(".py")}
+    assert carried == modules | {"ncf_handler.py"}
 
 
 _LOAD = """

@@ -33,7 +33,7 @@ class Spy(ExactRanker):
     calls: list[list[int]]
     guilty: int | None = None
 
-    def rank_masked(
+    def rank_excluding(
         self,
         users: npt.NDArray[np.int64],
         *rest: Any,  # noqa: ANN401 - passed on as they are
@@ -42,7 +42,7 @@ class Spy(ExactRanker):
         self.calls.append(users.tolist())
         if self.guilty in users.tolist():
             raise ArtifactError("the model scores NaN")
-        return super().rank_masked(users, *rest, **named)
+        return super().rank_excluding(users, *rest, **named)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from ncf.models.kinds import Kind
 from ncf.models.scorer import scorer
 from ncf.scoring import exact
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.seen import Seen
 from ncf.scoring.sessions import CUDA, open_cpu, open_cuda
@@ -107,16 +108,17 @@ def test_a_user_index_out_of_range_is_refused_and_not_the_last_user(bundle: Bund
 
 
 def test_items_that_may_not_be_listed_never_are(bundle: Bundle) -> None:
-    allowed: npt.NDArray[np.bool_] = np.arange(30) % 3 == 0
-    ranker = ExactRanker.open(bundle, Device.CPU, allowed=allowed)
-    assert ranker.allowed is allowed
+    eligible: npt.NDArray[np.bool_] = np.arange(30) % 3 == 0
+    eligibility = Eligibility(eligible, (bundle.seen,))
+    ranker = ExactRanker.open(bundle, Device.CPU, eligibility=eligibility)
+    assert ranker.eligibility is eligibility
     users = np.arange(40)
     every = ExactRanker.open(bundle, Device.CPU).rank(users, 30)
     for k in (3, 30):
         top = ranker.rank(users, k)
         for row in users:
             listed = every.items[row, every.valid()[row]]
-            expected = listed[allowed[listed]][:k].tolist()
+            expected = listed[eligible[listed]][:k].tolist()
             assert top.items[row, top.valid()[row]].tolist() == expected
 
 
@@ -125,12 +127,11 @@ def test_blocks_of_users_side_by_side_give_what_they_give_one_by_one(bundle: Bun
     ranker._step = 7
     threads = set()
 
-    def unwanted(users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def started(_: int) -> None:
         threads.add(threading.current_thread())
-        return bundle.seen.pairs(users)
 
     with ThreadPoolExecutor(2) as pool:
-        side_by_side = ranker.rank(np.arange(40), 5, pool, unwanted)
+        side_by_side = ranker.rank(np.arange(40), 5, pool, started)
     assert threading.current_thread() not in threads
     one_by_one = ranker.rank(np.arange(40), 5)
     np.testing.assert_array_equal(side_by_side.items, one_by_one.items)
@@ -155,14 +156,10 @@ def test_a_call_holds_as_many_users_as_its_bounds_allow(
     monkeypatch.setattr(exact, "_LOOP_LOGITS", logits if form is Device.CPU else 90)
     monkeypatch.setattr(exact, "_BLOCK_USERS", users if form is Device.CUDA else 3)
     monkeypatch.setattr(exact, "_BLOCK_VALUES", logits * width if form is Device.CUDA else 90)
-    ranker = ExactRanker(bundle, open_cpu(bundle.topk_graph(Device.CPU)), form)
-    asked = []
-
-    def unwanted(users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        asked.append(users.size)
-        return bundle.seen.pairs(users)
-
-    ranker.rank(np.arange(12), 3, unwanted=unwanted)
+    session = open_cpu(bundle.topk_graph(Device.CPU))
+    ranker = ExactRanker(session, bundle.user_rows, bundle.eligibility, form)
+    asked: list[int] = []
+    ranker.rank(np.arange(12), 3, started=asked.append)
     assert asked == blocks
 
 
@@ -199,7 +196,7 @@ def test_no_user_at_all_gives_no_row(bundle: Bundle) -> None:
     listed = ranker.rank(nobody, 4)
     assert listed.items.shape == (0, 4)
     assert [listed.items.dtype.name, listed.scores.dtype.name] == ["int64", "float32"]
-    assert ranker.rank_masked(nobody, nothing, 40).scores.shape == (0, 30)
+    assert ranker.rank_excluding(nobody, nothing, 40).scores.shape == (0, 30)
 
 
 @pytest.mark.parametrize("k", [0, -1])
