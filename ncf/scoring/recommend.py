@@ -35,6 +35,11 @@ class Wishes:
         Whether seen items may be listed.
     exact : bool
         Whether every item must be scored, although a screen is there.
+
+    Raises
+    ------
+    UsageError
+        ``k`` is less than 1.
     """
 
     k: int = 10
@@ -42,6 +47,10 @@ class Wishes:
     candidates: tuple[str, ...] | None = None
     include_seen: bool = False
     exact: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the length, once for whoever ranks."""
+        check_k(self.k)
 
 
 @dataclass(frozen=True)
@@ -130,8 +139,6 @@ class Recommender:
 
         Raises
         ------
-        UsageError
-            ``k`` is less than 1.
         RequestError
             A candidate is unknown, or the user is and the bundle was exported to refuse that.
         """
@@ -174,7 +181,6 @@ class Recommender:
 
     def _prepare(self, request: Request) -> "Recommendation | _Trained":
         user, wishes = request.user, request.wishes
-        check_k(wishes.k)
         excluded = self._excluded(wishes)
         index = self._bundle.users.index(user)
         if index is None:
