@@ -18,8 +18,8 @@ from export.screen.assembly import NOT_WANTED, make_screen, summary
 from ncf.arrays import new_npy
 from ncf.artifacts import BUNDLE, Document, canonical_json, seal
 from ncf.columns import Columns
-from ncf.data.interactions import Interactions
-from ncf.data.prepared import Cases, PreparedData
+from ncf.data.interactions import Cases, Interactions
+from ncf.data.prepared import PreparedData
 from ncf.data.tables import write_id_table
 from ncf.errors import UsageError
 from ncf.evaluation.protocols import sampled

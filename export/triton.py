@@ -17,7 +17,8 @@ from ncf.columns import Columns
 from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError, ParityError, UsageError
 from ncf.graphs.builder import LARGEST_MODEL, GraphBuilder
-from ncf.graphs.topk import Ends, Form, rank_users, user_rows
+from ncf.graphs.topk import Ends, rank_users, user_rows
+from ncf.graphs.tower import Form
 from ncf.locks import writer_lock
 from ncf.models.scorer import scorer
 from ncf.proof.parity import Parity, compare_lists

@@ -159,12 +159,14 @@ class _Trial:
         return {k: np.concatenate(parts) for k, parts in found.items()}
 
     def _run(self, users: npt.NDArray[np.int64], k: int, candidates: int) -> npt.NDArray[np.int64]:
+        n_items = self._seen.shape[1]
+        length = min(k, n_items)
         feeds = {
             "rows": np.ascontiguousarray(self._rows[users]),
-            "mask": np.zeros(self._seen.shape[1], np.float32),
+            "mask": np.zeros(n_items, np.float32),
             "seen": np.stack(self._seen[users].nonzero(), axis=1).astype(np.int64),
-            "k": np.array([k], np.int64),
-            "candidates": np.array([candidates], np.int64),
+            "k": np.array([length], np.int64),
+            "candidates": np.array([min(max(length, candidates), n_items)], np.int64),
         }
         items: npt.NDArray[np.int64] = self._session.run(["item"], feeds)[0]
         return items

@@ -1,13 +1,17 @@
 """Interactions: pairs of dense user and item indices, checked once at the edge."""
 
 from dataclasses import InitVar, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
-from ncf.data.readers import Ratings
 from ncf.pairs import pair_keys
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+    from ncf.data.readers import Ratings
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,10 @@ class Interactions:
     ) -> "Interactions":
         return Interactions(users, items, self.n_users, self.n_items, trusted=True)
 
-    def csr(self) -> sparse.csr_array:
+    def csr(self) -> "sparse.csr_array":
         """Make a matrix, users by items: int8 ones, a user's item indices ascending, distinct."""
+        from scipy import sparse  # noqa: PLC0415 - where there is no SciPy, the rest still works
+
         ones = np.ones(len(self), np.int8)
         shape = (self.n_users, self.n_items)
         matrix = sparse.csr_array((ones, (self.users, self.items)), shape=shape)
@@ -87,7 +93,23 @@ class Interactions:
         return matrix
 
 
-def latest_by_user(ratings: Ratings) -> tuple[Interactions, int]:
+@dataclass(frozen=True)
+class Cases:
+    """Test cases: one positive each, with the items it is ranked against.
+
+    Parameters
+    ----------
+    positives : Interactions
+        One pair a case.
+    negatives : int32 array of shape (cases, sampled)
+        Item indices; -1 pads the cases of users with fewer unseen items.
+    """
+
+    positives: Interactions
+    negatives: npt.NDArray[np.int32]
+
+
+def latest_by_user(ratings: "Ratings") -> tuple[Interactions, int]:
     """Order rows by user and time, and keep of duplicate pairs the latest.
 
     Rows of one user with the same timestamp, or without timestamps, stand in file order.

@@ -10,7 +10,8 @@ from scipy import sparse
 from export.screen.assembly import Screen, _recalls_of, make_screen
 from export.screen.calibration import Options
 from export.screen.cost import Cost
-from ncf.graphs.topk import Form, topk_graph, user_rows
+from ncf.graphs.topk import topk_graph, user_rows
+from ncf.graphs.tower import Form
 from ncf.models.architecture import Architecture
 from ncf.models.kinds import Kind
 from ncf.models.weights import Weights
