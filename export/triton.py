@@ -91,13 +91,12 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
     Raises
     ------
     ArtifactError
-        The checkpoint was trained on other data, or the model is too large for one graph.
+        The model is too large for one graph.
     UsageError
         ``k`` is under 1 or above the catalogue.
     """
     check_name(name)
     checkpoint = source.checkpoint
-    checkpoint.require_data(source.data)
     if not 1 <= k <= checkpoint.architecture.n_items:
         raise UsageError(f"k = {k} is outside 1 to {checkpoint.architecture.n_items}")
     with writer_lock(out / name), sealed_folder(out / name, TRITON) as folder:

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from ncf.devices import Device
 from ncf.errors import ArtifactError, CapabilityError
 from ncf.scoring.eligibility import Eligibility
-from ncf.scoring.ranker import Pairs, TopK, Users, check_k
+from ncf.scoring.ranker import Pairs, TopK, Users
 from ncf.scoring.sessions import device_of, failed_on_cuda, is_out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class BlockRanker(ABC):
         started: Callable[[int], None] | None = None,
     ) -> TopK:
         """Top-K of each user, of the items that the user may get: see :class:`Ranker`."""
-        self._check(users, k)
+        self._check(users)
         step = min(self._users_at_once(k), self._most)
         blocks = [users[start : start + step] for start in range(0, users.size, step)]
 
@@ -95,7 +95,7 @@ class BlockRanker(ABC):
 
     def rank_excluding(self, users: Users, excluded: Pairs, k: int) -> TopK:
         """Top-K of each user but for given items, in one call: see :class:`Ranker`."""
-        self._check(users, k)
+        self._check(users)
         if not users.size:  # a loop over no user is an error to ONNX Runtime
             return self._nobody(k)
         binding = self._session.io_binding()
@@ -130,8 +130,7 @@ class BlockRanker(ABC):
         shape = (0, min(k, self.eligibility.n_items))
         return TopK(np.empty(shape, np.int64), np.empty(shape, np.float32))
 
-    def _check(self, users: Users, k: int) -> None:
-        check_k(k)
+    def _check(self, users: Users) -> None:
         # The graph knows no users, but NumPy would take -1 for the last row.
         n_users = len(self._rows)
         if users.size and not (users.min() >= 0 and users.max() < n_users):

@@ -68,8 +68,6 @@ class Ranker(Protocol):
 
         Raises
         ------
-        UsageError
-            ``k`` is less than 1.
         IndexError
             A user index is out of range.
         ArtifactError

@@ -239,7 +239,7 @@ class Rescorer:
 
 def _require_screen(bundle: Bundle) -> None:
     if not bundle.has_screen:
-        reason = bundle.manifest.get("screen", {}).get("reason", "an older bundle")
+        reason = bundle.manifest["screen"]["reason"]
         raise ArtifactError(
             f"has no screened graph ({reason})", where=bundle.path, remedy="rank exactly"
         )

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
-from ncf.errors import CapabilityError, UsageError
+from ncf.errors import CapabilityError
 from ncf.graphs.topk import topk_graph, user_rows
 from ncf.graphs.tower import Form
 from ncf.models.kinds import Kind
@@ -200,12 +200,6 @@ def test_no_user_at_all_gives_no_row(bundle: Bundle) -> None:
     assert listed.items.shape == (0, 4)
     assert [listed.items.dtype.name, listed.scores.dtype.name] == ["int64", "float32"]
     assert ranker.rank_excluding(nobody, nothing, 40).scores.shape == (0, 30)
-
-
-@pytest.mark.parametrize("k", [0, -1])
-def test_k_under_one_is_refused(k: int, bundle: Bundle) -> None:
-    with pytest.raises(UsageError):
-        ExactRanker.open(bundle).rank(np.array([0]), k)
 
 
 def _cuda_loads(bundle: Bundle) -> bool:
