@@ -9,20 +9,22 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto
+from scipy import sparse
 
-from export.builder import LARGEST_MODEL, GraphBuilder
 from export.bundle import Source
 from export.publish import check_name
-from export.topk import Ends, rank_users, user_rows
-from export.tower import Form
 from ncf.artifacts import Kind, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError, ParityError, UsageError
+from ncf.graphs.builder import LARGEST_MODEL, GraphBuilder
+from ncf.graphs.topk import Ends, rank_users, user_rows
+from ncf.graphs.tower import Form
 from ncf.locks import writer_lock
 from ncf.models.scorer import scorer
-from ncf.scoring.parity import Parity, compare_lists, reference_for
-from ncf.scoring.ranking import TopK
+from ncf.proof.parity import Parity, compare_lists
+from ncf.proof.reference import reference_for
+from ncf.scoring.ranker import TopK
 from ncf.scoring.sessions import open_cpu
 
 TRITON = Kind("Triton model", "triton.json", 1, "make it with 'ncf export --target triton'")
@@ -90,13 +92,12 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
     Raises
     ------
     ArtifactError
-        The checkpoint was trained on other data, or the model is too large for one graph.
+        The model is too large for one graph.
     UsageError
         ``k`` is under 1 or above the catalogue.
     """
     check_name(name)
     checkpoint = source.checkpoint
-    checkpoint.require_data(source.data)
     if not 1 <= k <= checkpoint.architecture.n_items:
         raise UsageError(f"k = {k} is outside 1 to {checkpoint.architecture.n_items}")
     with writer_lock(out / name), sealed_folder(out / name, TRITON) as folder:
@@ -114,7 +115,7 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
 
 
 def require_triton_parity(graph: bytes, source: Source) -> Parity:
-    """Hold the graph against PyTorch for sampled users, and against strangers.
+    """Compare the graph with PyTorch for sampled users, and ask for users who do not exist.
 
     Raises
     ------
@@ -154,10 +155,6 @@ def triton_graph(source: Source, k: int) -> bytes:
     graph = GraphBuilder()
     seen = source.data.known().csr()
     graph.constant("user_rows", np.concatenate(list(user_rows(weights))))
-    graph.constant("starts", seen.indptr.astype(np.int64))
-    graph.constant("seen_items", seen.indices.astype(np.int64))
-    most = int(np.diff(seen.indptr).max())
-    graph.constant("offsets", np.arange(most, dtype=np.int64)[None])
     # An index out of range must not answer for another user, nor fail its neighbours.
     n_users = graph.constant("n_users", np.array(seen.shape[0], np.int64))
     zero = graph.constant("zero", np.array(0, np.int64))
@@ -165,16 +162,7 @@ def triton_graph(source: Source, k: int) -> bytes:
     not_negative = graph.node("GreaterOrEqual", asked, zero)
     known = graph.node("And", not_negative, graph.node("Less", asked, n_users))
     users = graph.node("Where", known, asked, zero)
-    start = graph.node("Gather", "starts", users)
-    stop = graph.node("Gather", "starts", graph.node("Add", users, graph.integers(1)))
-    count = graph.node("Unsqueeze", graph.node("Sub", stop, start), graph.integers(1))
-    pairs = graph.node("NonZero", graph.node("Less", "offsets", count))
-    position = graph.node("Gather", pairs, zero)
-    offset = graph.node("Gather", pairs, graph.constant("one", np.array(1, np.int64)))
-    place = graph.node("Add", graph.node("Gather", start, position), offset)
-    item = graph.node("Gather", "seen_items", place)
-    columns = [graph.node("Unsqueeze", each, graph.integers(1)) for each in (position, item)]
-    seen_pairs = graph.node("Concat", *columns, axis=1)
+    seen_pairs = _seen_pairs(graph, seen, users)
     rows = graph.node("Gather", "user_rows", users)
     length = graph.constant("k", np.array([k], np.int64))
     mask = graph.constant("mask", np.zeros(seen.shape[1], np.float32))
@@ -187,3 +175,21 @@ def triton_graph(source: Source, k: int) -> bytes:
         {"user": (TensorProto.INT64, ["n", 1])},
         {"item": (TensorProto.INT64, ["n", k]), "logit": (TensorProto.FLOAT, ["n", k])},
     )
+
+
+def _seen_pairs(graph: GraphBuilder, seen: sparse.csr_array, users: str) -> str:
+    """Position among ``users`` and item of what they have seen: ``(m, 2)``."""
+    graph.constant("starts", seen.indptr.astype(np.int64))
+    graph.constant("seen_items", seen.indices.astype(np.int64))
+    most = int(np.diff(seen.indptr).max())
+    graph.constant("offsets", np.arange(most, dtype=np.int64)[None])
+    start = graph.node("Gather", "starts", users)
+    stop = graph.node("Gather", "starts", graph.node("Add", users, graph.integers(1)))
+    count = graph.node("Unsqueeze", graph.node("Sub", stop, start), graph.integers(1))
+    pairs = graph.node("NonZero", graph.node("Less", "offsets", count))
+    position = graph.node("Gather", pairs, "zero")
+    offset = graph.node("Gather", pairs, graph.constant("one", np.array(1, np.int64)))
+    place = graph.node("Add", graph.node("Gather", start, position), offset)
+    item = graph.node("Gather", "seen_items", place)
+    columns = [graph.node("Unsqueeze", each, graph.integers(1)) for each in (position, item)]
+    return graph.node("Concat", *columns, axis=1)

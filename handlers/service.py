@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from handlers import kserve
 from handlers.limits import longest_list
@@ -13,10 +13,11 @@ from handlers.requests import body_of, check, compact, encode, encode_error
 from ncf.devices import Device
 from ncf.errors import RequestError
 from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import replay
-from ncf.scoring.ranking import GraphRanker
-from ncf.scoring.recommend import Recommendation, Recommender, Request
-from ncf.scoring.screening import ScreenRanker
+from ncf.scoring.queries import Recommendation, Request
+from ncf.scoring.recommend import Recommender
+from ncf.scoring.screened import ScreenedRanker
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class _Asked:
 
 
 class Service:
-    """Answers rows from one bundle.
+    """Answers rows from one bundle; :meth:`close` it, or use ``with``, to end its threads.
 
     Parameters
     ----------
@@ -79,10 +80,14 @@ class Service:
         self, folder: Path, lanes: int = 1, name: str = "ncf", device: Device = Device.AUTO
     ) -> None:
         bundle = open_bundle(folder)
-        ranker = GraphRanker.open(bundle, device, threads=1)
-        screen = ScreenRanker.open(bundle, threads=1) if _use_screen(bundle, ranker) else None
+        ranker = ExactRanker.open(bundle, device, threads=1)
+        screen = ScreenedRanker.open(bundle, threads=1) if _use_screen(bundle, ranker) else None
         self._recommender = Recommender(bundle, ranker, lanes, screen)
-        replayed = replay(bundle, self._recommender)
+        try:
+            replayed = replay(bundle, self._recommender)
+        except BaseException:
+            self.close()
+            raise
         self.model = bundle.digest[:_SHORT]
         self._name = name
         self._longest = longest_list(bundle.items)
@@ -97,6 +102,16 @@ class Service:
             "lanes": lanes,
             "screen": bundle.manifest["screen"] if screen else None,
         }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, once what they are at is done; no row can be answered after."""
+        self._recommender.close()
 
     def describe(self) -> bytes:
         """Facts about the bundle, as JSON."""
@@ -151,7 +166,7 @@ class Service:
         return Answer(200, encoded, policy=found.policy.value)
 
 
-def _use_screen(bundle: Bundle, ranker: GraphRanker) -> bool:
+def _use_screen(bundle: Bundle, ranker: ExactRanker) -> bool:
     """Whether to screen: on a GPU the exact graph is as quick for a few users."""
     return bundle.has_screen and ranker.device is Device.CPU
 

@@ -21,11 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from batch.job import Job
 from batch.options import Mode
-from batch.run import run
+from batch.pipeline import run_batch
 from ncf.devices import Device
 bundle, out, device, users = sys.argv[1:]
 job = Job(Path(bundle), Path(out), 10, Device(device), int(users), mode=Mode.EXACT)
-run(job, datetime(2026, 1, 1, tzinfo=UTC))
+run_batch(job, datetime(2026, 1, 1, tzinfo=UTC))
 """
 
 
@@ -88,25 +88,27 @@ def _parts(out: Path) -> dict[str, bytes]:
 
 def _no_memory(record: Record, bundle_folder: Path) -> None:
     from ncf.scoring.bundle import open_bundle
-    from ncf.scoring.ranking import GraphRanker
+    from ncf.scoring.exact import ExactRanker
     from ncf.scoring.sessions import CudaOptions
 
     bundle = open_bundle(bundle_folder)
     users = np.arange(min(2048, bundle.n_users))
-    expected = GraphRanker.open(bundle, Device.CUDA).rank(users, _K)
+    expected = ExactRanker.open(bundle, Device.CUDA).rank(users, _K)
     for mib in (1024, 64):
         cuda = CudaOptions(memory=mib << 20)
-        ranker = GraphRanker.open(bundle, Device.CUDA, cuda=cuda)
+        ranker = ExactRanker.open(bundle, Device.CUDA, cuda=cuda)
         ranker.step = 2048
         found = ranker.rank(users, _K)
         same = bool(np.allclose(found.scores, expected.scores, atol=1e-5))
         record.add(
-            f"{mib} MiB for blocks of 2,048 users", users_a_call_then=ranker.step, same_lists=same
+            f"{mib} MiB for blocks of 2,048 users",
+            users_a_call_then=ranker.users_at_once(_K),
+            same_lists=same,
         )
         if not same:
             raise AssertionError("lists differ where memory was short")
     try:
-        GraphRanker.open(bundle, Device.CUDA, cuda=CudaOptions(memory=6 << 20)).rank(users, _K)
+        ExactRanker.open(bundle, Device.CUDA, cuda=CudaOptions(memory=6 << 20)).rank(users, _K)
     except CapabilityError as error:
         record.add("6 MiB", error=str(error))
     else:

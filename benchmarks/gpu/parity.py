@@ -30,24 +30,18 @@ def run(settings: Settings, record: Record) -> None:
 
 
 def _compared(folder: Path, device: Device) -> Iterator[tuple[str, bool, dict[str, object]]]:
+    from ncf.proof.parity import compare, compare_rescored, compare_screen, compare_topk
+    from ncf.proof.reference import graph_scorer, reference
     from ncf.scoring.bundle import open_bundle
-    from ncf.scoring.parity import (
-        compare,
-        compare_rescored,
-        compare_screen,
-        compare_topk,
-        graph_scorer,
-        reference,
-    )
-    from ncf.scoring.ranking import GraphRanker
-    from ncf.scoring.screening import Rescorer, ScreenRanker, calibrated
+    from ncf.scoring.exact import ExactRanker
+    from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
     from ncf.scoring.sessions import CudaOptions, open_cpu, open_cuda
 
     bundle = open_bundle(folder / "ncf")
     exact = graph_scorer(open_cpu(bundle.score_graph))
     expected = reference(bundle, exact)
     users = np.arange(min(_USERS, bundle.n_users))
-    on_cpu = GraphRanker.open(bundle).rank(users, _K)
+    on_cpu = ExactRanker.open(bundle).rank(users, _K)
     rng = np.random.default_rng(1)
     pairs = [rng.integers(0, size, 20_000) for size in (bundle.n_users, bundle.n_items)]
     for tf32 in (False, True) if device is Device.CUDA else (False,):
@@ -58,14 +52,17 @@ def _compared(folder: Path, device: Device) -> Iterator[tuple[str, bool, dict[st
 
         score = graph_scorer(opened(bundle.score_graph))
         yield "score", tf32, _tried(lambda s=score: compare("score", s(*pairs), exact(*pairs)))
-        ranker = GraphRanker(bundle, opened(bundle.path / "topk.cuda.onnx"), Device.CUDA)
+        session = opened(bundle.path / "topk.cuda.onnx")
+        ranker = ExactRanker(session, bundle.user_rows, bundle.eligibility, Device.CUDA)
         found = _tried(lambda r=ranker: compare_topk("topk.cuda", r, expected))
         yield "topk.cuda", tf32, found | _changes(ranker.rank(users, _K), on_cpu)
-        if bundle.has_screen and calibrated(bundle, _K):
-            screen = ScreenRanker(bundle, opened(bundle.path / "screen.onnx"))
+        if Calibration.of(bundle).find(_K):
+            session, rows = opened(bundle.path / "screen.onnx"), bundle.user_rows
+            calibration = Calibration.of(bundle)
+            screen = ScreenedRanker(session, rows, bundle.eligibility, calibration)
             top = screen.rank(expected.users, _K)
             yield "screen", tf32, _tried(lambda t=top: compare_screen("screen", t, expected))
-            rescorer = Rescorer(bundle, opened(bundle.path / "rescore.onnx"))
+            rescorer = Rescorer(opened(bundle.path / "rescore.onnx"), rows, bundle.n_items)
             found = _tried(lambda r=rescorer: compare_rescored("rescore", r.score, expected))
             yield "rescore", tf32, found
 

@@ -16,8 +16,9 @@ from benchmarks.gpu.worlds import TRAINED
 from ncf.devices import Device, usable_cores
 
 if TYPE_CHECKING:
+    from ncf.scoring.blocks import BlockRanker
     from ncf.scoring.bundle import Bundle
-    from ncf.scoring.ranking import GraphRanker, Users
+    from ncf.scoring.ranker import Users
 
 _K = 10
 _BLOCKS, _FEW_BLOCKS = (128, 256, 512, 1024), (8, 32)
@@ -40,14 +41,14 @@ def run(settings: Settings, record: Record) -> None:
 
 def _sweep(settings: Settings, record: Record, bundle: "Bundle", users: "Users") -> None:
     """Time block sizes and counts of threads, with and without TF32."""
-    from ncf.scoring.ranking import GraphRanker
+    from ncf.scoring.exact import ExactRanker
     from ncf.scoring.sessions import CudaOptions, open_cpu, open_cuda
 
     cuda = settings.device is Device.CUDA
     for tf32 in (False, True) if cuda else (False,):
         options, graph = CudaOptions(tf32=tf32), bundle.path / "topk.cuda.onnx"
         session = open_cuda(graph, 1, options) if cuda else open_cpu(graph, 1)
-        ranker = GraphRanker(bundle, session, Device.CUDA)
+        ranker = ExactRanker(session, bundle.user_rows, bundle.eligibility, Device.CUDA)
         for threads in _THREADS[-1:] if tf32 else _THREADS:
             for block in _FEW_BLOCKS if settings.small else _BLOCKS:
                 ranker.step = block
@@ -57,18 +58,18 @@ def _sweep(settings: Settings, record: Record, bundle: "Bundle", users: "Users")
 
 def _as_opened(settings: Settings, record: Record, bundle: "Bundle", users: "Users") -> None:
     """Time what ``ncf`` opens by default, exact and screened, on the device and on the CPU."""
-    from ncf.scoring.ranking import GraphRanker
-    from ncf.scoring.screening import ScreenRanker, calibrated
+    from ncf.scoring.exact import ExactRanker
+    from ncf.scoring.screened import Calibration, ScreenedRanker
 
-    screens = bundle.has_screen and calibrated(bundle, _K) is not None
+    screens = Calibration.of(bundle).find(_K) is not None
     if not screens:
         record.add("screened", reason=str(bundle.manifest["screen"].get("reason")))
     for device in dict.fromkeys((settings.device, Device.CPU)):
         threads = 4 if device is Device.CUDA else usable_cores()
         some = users if device is Device.CUDA else users[: 4 * bundle.n_users]
-        rankers = {"exact": GraphRanker.open(bundle, device, 1)}
+        rankers: dict[str, BlockRanker] = {"exact": ExactRanker.open(bundle, device, 1)}
         if screens:
-            rankers["screened"] = ScreenRanker.open(bundle, device, 1)
+            rankers["screened"] = ScreenedRanker.open(bundle, device, 1)
         for kind, ranker in rankers.items():
             title = f"{kind} as opened by ncf on {device.value}, {threads} threads"
             _time(record, title, ranker, some, threads, settings)
@@ -77,20 +78,22 @@ def _as_opened(settings: Settings, record: Record, bundle: "Bundle", users: "Use
 def _time(  # noqa: PLR0913, PLR0917 - one row of a table
     record: Record,
     title: str,
-    ranker: "GraphRanker",
+    ranker: "BlockRanker",
     users: "Users",
     threads: int,
     settings: Settings,
 ) -> None:
     best = 0.0
     with ThreadPoolExecutor(threads) as pool:
-        ranker.rank(users[: 4 * threads * ranker.step], _K, pool)
+        ranker.rank(users[: 4 * threads * ranker.users_at_once(_K)], _K, pool)
         with Load.watched(settings.device) as load:
             for _ in range(1 if settings.small else 2):
                 started = time.perf_counter()
                 ranker.rank(users, _K, pool)
                 best = max(best, users.size / (time.perf_counter() - started))
-    record.add(title, users_a_second=round(best), users_a_call=ranker.step, **load.figures())
+    record.add(
+        title, users_a_second=round(best), users_a_call=ranker.users_at_once(_K), **load.figures()
+    )
 
 
 def _whole_job(settings: Settings, record: Record, bundle: "Bundle") -> None:
@@ -102,7 +105,7 @@ def _whole_job(settings: Settings, record: Record, bundle: "Bundle") -> None:
         return
     from batch.job import Job
     from batch.options import Mode
-    from batch.run import run as run_batch
+    from batch.pipeline import run_batch
 
     with tempfile.TemporaryDirectory() as scratch:
         grown = Path(scratch) / "grown"

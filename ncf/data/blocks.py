@@ -43,9 +43,20 @@ class Block:
     first_line: int
 
     def rows(self) -> list[tuple[int, bytes]]:
-        """List number and text of each line that is not blank."""
+        """List number and text of each line that is not blank; slow, a Python object a line."""
         lines = enumerate(self.data.split(b"\n"), self.first_line)
         return [(number, line) for number, line in lines if line]
+
+    def first_row(self) -> tuple[int, bytes]:
+        """Give number and text of the first line that is not blank."""
+        start = len(self.data) - len(self.data.lstrip(b"\n"))
+        return self.first_line + start, self.data[start : self.data.index(b"\n", start)]
+
+    def line(self, row: int) -> int:
+        """Find the number in the file of the ``row``-th line (from 0) that is not blank."""
+        if self.data.startswith(b"\n") or b"\n\n" in self.data:
+            return self.rows()[row][0]
+        return self.first_line + row
 
     def place(self, offset: int) -> str:
         """``file:line`` of a byte of the block."""
@@ -54,13 +65,13 @@ class Block:
 
     def without_first_row(self) -> "Block":
         """Drop the first line that is not blank (a header)."""
-        number, line = self.rows()[0]
+        number, line = self.first_row()
         skipped = number - self.first_line + len(line) + 1
         return Block(self.path, self.data[skipped:], number + 1)
 
     def error(self, row: int, problem: str, remedy: str | None = None) -> RatingsError:
         """Error that names the line of the ``row``-th line (from 0) that is not blank."""
-        return RatingsError(problem, where=f"{self.path}:{self.rows()[row][0]}", remedy=remedy)
+        return RatingsError(problem, where=f"{self.path}:{self.line(row)}", remedy=remedy)
 
 
 def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[Block]:

@@ -1,10 +1,12 @@
 """Interactions: pairs of dense user and item indices, checked once at the edge."""
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from ncf.pairs import pair_keys
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -22,6 +24,8 @@ class Interactions:
         Indices in ``[0, n_users)`` and ``[0, n_items)``.
     n_users, n_items : int
         Sizes of the id maps; may exceed the largest index present.
+    trusted : bool
+        Whether the pairs come from checked ones, so that looking through them again is vain.
 
     Raises
     ------
@@ -33,9 +37,12 @@ class Interactions:
     items: npt.NDArray[np.int32]
     n_users: int
     n_items: int
+    trusted: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, trusted: bool) -> None:
         """Check shapes and bounds."""
+        if trusted:
+            return
         if self.users.shape != self.items.shape:
             raise ValueError(f"{self.users.size} users and {self.items.size} items")
         for name, indices, size in (
@@ -51,14 +58,28 @@ class Interactions:
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Interactions":
         """Take some of the pairs, by mask or position."""
-        return Interactions(self.users[rows], self.items[rows], self.n_users, self.n_items)
+        return self._of_checked(self.users[rows], self.items[rows])
 
     def join(self, *others: "Interactions") -> "Interactions":
-        """Put pairs of others over the same id maps after these."""
+        """Put pairs of others over the same id maps after these.
+
+        Raises
+        ------
+        ValueError
+            Another is over id maps of other sizes.
+        """
         parts = (self, *others)
+        sizes = {(part.n_users, part.n_items) for part in parts}
+        if len(sizes) > 1:
+            raise ValueError(f"interactions over id maps of different sizes: {sorted(sizes)}")
         users = np.concatenate([part.users for part in parts])
         items = np.concatenate([part.items for part in parts])
-        return Interactions(users, items, self.n_users, self.n_items)
+        return self._of_checked(users, items)
+
+    def _of_checked(
+        self, users: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
+    ) -> "Interactions":
+        return Interactions(users, items, self.n_users, self.n_items, trusted=True)
 
     def csr(self) -> "sparse.csr_array":
         """Make a matrix, users by items: int8 ones, a user's item indices ascending, distinct."""
@@ -112,7 +133,7 @@ def latest_by_user(ratings: "Ratings") -> tuple[Interactions, int]:
     order = np.lexsort(keys)
     users, items = users[order], items[order]
     del order
-    pairs = users.astype(np.int64) * n_items + items
+    pairs = pair_keys(users, items, n_items)
     by_pair = np.argsort(pairs, kind="stable")
     last = np.ones(pairs.size, np.bool_)
     last[by_pair[:-1]] = pairs[by_pair[1:]] != pairs[by_pair[:-1]]

@@ -93,13 +93,13 @@ def _by_header(block: Block, delimiter: bytes, expected: str) -> Layout:
     known = [column for column in columns if column is not None]
     required = {Columns.USER_ID, Columns.ITEM_ID}
     if len(known) != len(columns) or len(set(known)) != len(known) or not required <= set(known):
-        text = block.rows()[0][1].decode()[:80]
+        text = block.first_row()[1].decode()[:80]
         raise block.error(0, f"header is {text!r}", f"expected '{expected}'")
     return Layout(delimiter, tuple(known), header=True, expected=expected)
 
 
 def _movielens(block: Block) -> Layout:
-    first = block.rows()[0][1]
+    first = block.first_row()[1]
     expected = "user::item::rating::timestamp, or the same with tabs or commas"
     for delimiter in (b"::", b"\t", b","):
         if any(map(_canonical, _names(block, delimiter))):
@@ -113,7 +113,7 @@ def _movielens(block: Block) -> Layout:
 
 
 def _names(block: Block, delimiter: bytes) -> list[str]:
-    fields = block.rows()[0][1].split(delimiter)
+    fields = block.first_row()[1].split(delimiter)
     return [field.decode().strip().strip('"').partition(":")[0] for field in fields]
 
 

@@ -100,7 +100,7 @@ def read_columns(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Block, 
     for whole in read_blocks(path):
         block = whole
         if first:
-            if block.rows()[0][1].decode().replace('"', "") != expected:
+            if block.first_row()[1].decode().replace('"', "") != expected:
                 raise block.error(0, "unexpected header", f"expected '{expected}'")
             block, first = block.without_first_row(), False
         if block.data.strip(b"\n"):

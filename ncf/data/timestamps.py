@@ -54,10 +54,9 @@ class Clock:
         return times
 
     def _note(self, unit: str, rows: npt.NDArray[np.bool_], block: Block) -> None:
-        if not rows.any():
+        if unit in self._first_lines or not rows.any():
             return
-        line = block.rows()[int(np.argmax(rows))][0]
-        self._first_lines.setdefault(unit, line)
+        self._first_lines[unit] = block.line(int(np.argmax(rows)))
         if len(self._first_lines) > 1:
             found = " and ".join(f"{unit} (line {n})" for unit, n in self._first_lines.items())
             raise RatingsError(

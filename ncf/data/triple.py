@@ -82,7 +82,7 @@ def _read_negatives(path: Path) -> tuple[list[str], list[str], pa.Array]:
     layout: Layout | None = None
     for block in read_blocks(path):
         if layout is None:
-            width = block.rows()[0][1].count(b"\t") + 1
+            width = block.first_row()[1].count(b"\t") + 1
             if width < 2:
                 raise block.error(0, "no sampled items", f"expected '{_EXPECTED}'")
             names = tuple(f"column{position}" for position in range(width))

@@ -135,6 +135,11 @@ def open_cuda(
     )
 
 
+def device_of(session: ort.InferenceSession) -> Device:
+    """Where an open session computes."""
+    return Device.CUDA if CUDA in session.get_providers() else Device.CPU
+
+
 def failed_on_cuda(error: Exception, users: int) -> CapabilityError:
     """Say what failed on the GPU; ONNX Runtime's text tells a lack of memory from other ends."""
     text = str(error)

@@ -111,10 +111,14 @@ def running(settings: Settings, workers: int, within: float) -> Iterator[Server]
         There is nothing to serve, a port is taken, or the folder of state cannot be written or is
         another server's.
     CapabilityError
-        There is no Java.
+        There is no Java, or this is Windows.
     ServerError
         TorchServe or its worker does not come up; the message gives the worker's last words.
     """
+    if sys.platform == "win32":  # sessions and signals of POSIX stop its workers
+        raise CapabilityError(
+            "'ncf serve' does not run on Windows", remedy="run it on Linux or macOS, or in WSL"
+        )
     user, digest = golden_user(settings.archive)
     settings.make_folders()
     with writer_lock(settings.state / "server"):

@@ -59,12 +59,12 @@ def test_lists_are_those_of_the_cpu_up_to_ties(
     name: str, k: int, worlds: Path, device: Device
 ) -> None:
     from ncf.scoring.bundle import open_bundle
-    from ncf.scoring.ranking import GraphRanker
+    from ncf.scoring.exact import ExactRanker
 
     bundle = open_bundle(worlds / name / "ncf")
     users = np.arange(min(bundle.n_users, 300))
-    found = GraphRanker.open(bundle, device).rank(users, k)
-    expected = GraphRanker.open(bundle, Device.CPU).rank(users, k)
+    found = ExactRanker.open(bundle, device).rank(users, k)
+    expected = ExactRanker.open(bundle, Device.CPU).rank(users, k)
     seen_by = bundle.seen.of
     np.testing.assert_array_equal(found.valid(), expected.valid())
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
@@ -76,19 +76,19 @@ def test_lists_are_those_of_the_cpu_up_to_ties(
 
 def test_a_gpu_with_little_memory_takes_smaller_blocks(worlds: Path, device: Device) -> None:
     from ncf.scoring.bundle import open_bundle
-    from ncf.scoring.ranking import GraphRanker
+    from ncf.scoring.exact import ExactRanker
     from ncf.scoring.sessions import CudaOptions
 
     if device is not Device.CUDA:
         pytest.skip("a CPU has no such limit")
     bundle = open_bundle(worlds / "mlp-3" / "ncf")
     users = np.arange(bundle.n_users)
-    ranker = GraphRanker.open(bundle, device, cuda=CudaOptions(memory=96 << 20))
+    ranker = ExactRanker.open(bundle, device, cuda=CudaOptions(memory=96 << 20))
     ranker.step = 400
     found = ranker.rank(users, 10)
     if bundle.n_items > 1000:
         assert ranker.step < 400
-    expected = GraphRanker.open(bundle, Device.CPU).rank(users, 10)
+    expected = ExactRanker.open(bundle, Device.CPU).rank(users, 10)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
 
 

@@ -158,3 +158,13 @@ def test_a_block_knows_the_line_of_each_of_its_rows() -> None:
 def test_dropping_the_header_keeps_the_numbers_of_the_other_lines() -> None:
     block = Block(Path("r.csv"), b"\n\nhead\n\nb\n", first_line=1).without_first_row()
     assert block.rows() == [(5, b"b")]
+
+
+@given(st.lists(st.sampled_from([b"", b"a", b"bc"])).filter(any), st.integers(1, 9))
+def test_the_first_row_and_the_line_of_each_row_are_those_of_the_list(
+    lines: list[bytes], first_line: int
+) -> None:
+    block = Block(Path("r.csv"), b"".join(line + b"\n" for line in lines), first_line)
+    listed = block.rows()
+    assert block.first_row() == listed[0]
+    assert [block.line(row) for row in range(len(listed))] == [number for number, _ in listed]

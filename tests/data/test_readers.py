@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncf.data.blocks import read_blocks
+from ncf.data.blocks import Block, read_blocks
 from ncf.data.options import Format
 from ncf.data.readers import Ratings, read_ratings
 from ncf.errors import NcfError, RatingsError, UsageError
@@ -174,6 +174,18 @@ def test_units_mixed_over_blocks_name_both_lines(
     message = refusal(path)
     assert "line 2" in message
     assert "line 52" in message
+
+
+@pytest.mark.parametrize("time", [b"1", b"1577836800000", b"2020-01-01T00:00:00Z"])
+def test_good_rows_are_read_without_a_python_object_for_each_line(
+    time: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Block) -> list[tuple[int, bytes]]:
+        raise AssertionError("a block was split into lines")
+
+    monkeypatch.setattr(Block, "rows", refuse)
+    path = write(tmp_path, HEAD + b"u1,i1,5," + time + b"\nu1,i2,5," + time + b"\n")
+    assert len(read_ratings(path, Format.CSV).users) == 2
 
 
 @pytest.mark.parametrize("block_bytes", [40, 1 << 20])

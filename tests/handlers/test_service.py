@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,23 @@ from ncf.errors import ArtifactError
 from ncf.models.kinds import Kind
 from ncf.policies import ColdUser
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.scoring.ranking import GraphRanker, TopK
-from ncf.scoring.recommend import Recommender, Wishes
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.queries import Request, Wishes
+from ncf.scoring.ranker import TopK
+from ncf.scoring.recommend import Recommender
 from ncf.training.checkpoint import Checkpoint
 from tests.conftest import random_checkpoint
 
 BAD: dict[str, object] = {"body": b"{"}
 
 
-class Spy(GraphRanker):
+class Spy(ExactRanker):
     """Counts calls, and fails like a graph with NaN where a given user is among those asked."""
 
     calls: list[list[int]]
     guilty: int | None = None
 
-    def rank_masked(
+    def rank_excluding(
         self,
         users: npt.NDArray[np.int64],
         *rest: Any,  # noqa: ANN401 - passed on as they are
@@ -40,14 +43,14 @@ class Spy(GraphRanker):
         self.calls.append(users.tolist())
         if self.guilty in users.tolist():
             raise ArtifactError("the model scores NaN")
-        return super().rank_masked(users, *rest, **named)
+        return super().rank_excluding(users, *rest, **named)
 
 
 @pytest.fixture
 def ranker(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Spy:
     spy = Spy.open(bundle)
     assert isinstance(spy, Spy)
-    monkeypatch.setattr(GraphRanker, "open", lambda *_, **__: spy)
+    monkeypatch.setattr(ExactRanker, "open", lambda *_, **__: spy)
     spy.calls = []
     return spy
 
@@ -88,7 +91,7 @@ def test_only_the_guilty_row_of_a_failing_batch_fails(
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_an_answer_is_the_same_bits_in_whatever_company(
-    kind: Kind, data: PreparedData, tmp_path: Path
+    kind: Kind, data: PreparedData, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     checkpoint = random_checkpoint(tmp_path / "checkpoint", data, kind, factors=32)
     publish(Source(checkpoint, data), tmp_path, "ncf")
@@ -99,12 +102,36 @@ def test_an_answer_is_the_same_bits_in_whatever_company(
         row(user, **wishes) for user, wishes in itertools.product(bundle_users(tmp_path), kinds)
     ]
     lanes = Service(tmp_path / "ncf", lanes=3)
+    request.addfinalizer(lanes.close)
     alone = [service.answer([each])[0][0].body for each in rows]
     for size in (2, 3, 5, 16, 64):
         for block in (slice(start, start + size) for start in range(0, len(rows), size)):
             for each in (service, lanes):
                 together, _ = each.answer(rows[block])
                 assert [answer.body for answer in together] == alone[block]
+
+
+def lanes_alive() -> int:
+    return sum(thread.name.startswith("ncf-lane") for thread in threading.enumerate())
+
+
+def test_a_closed_service_leaves_no_thread_nor_does_one_that_cannot_start(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lanes_alive()
+    with Service(bundle.path, lanes=3) as service:
+        service.answer([row("u3"), row("u4"), row("u5")])
+        assert lanes_alive() > before
+    assert lanes_alive() == before
+
+    def disagree(_: Bundle, recommender: Recommender) -> int:
+        recommender.recommend_all([Request(user, Wishes()) for user in ("u3", "u4")])
+        raise ArtifactError("does not answer as it did")
+
+    monkeypatch.setattr("handlers.service.replay", disagree)
+    with pytest.raises(ArtifactError, match="as it did"):
+        Service(bundle.path, lanes=3)
+    assert lanes_alive() == before
 
 
 def bundle_users(store: Path) -> list[str]:
@@ -148,7 +175,7 @@ def test_tensors_of_kserve_ask_and_answer_the_same(bundle: Bundle) -> None:
     answers, _ = service.answer(rows)
     assert [answer.status for answer in answers] == [200, 200, 400, 400, 400, 400]
     known, stranger = (json.loads(answer.body) for answer in answers[:2])
-    found = Recommender(bundle, GraphRanker.open(bundle)).recommend("u3", Wishes(4, ("film 1",)))
+    found = Recommender(bundle, ExactRanker.open(bundle)).recommend("u3", Wishes(4, ("film 1",)))
     outputs = {output["name"]: output["data"] for output in known["outputs"]}
     assert outputs["item"] == [each.item for each in found.items]
     assert outputs["score"] == [each.score for each in found.items]

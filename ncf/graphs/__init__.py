@@ -1,0 +1,1 @@
+"""From weights to ONNX: the graphs that score pairs and rank the catalogue."""
