@@ -66,10 +66,11 @@ $(TOP): FORCE
 serve: $(BUNDLE) ## Serve model_store/ncf.mar on 127.0.0.1:8080, until Ctrl-C
 	$(NCF) serve --model-store model_store
 
-lint: $(SETUP) ## ruff and mypy
+lint: $(SETUP) ## ruff, mypy and the import contracts
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
 
 test: lint ## Lint, type-check, test
 	$(VENV)/bin/pytest -n auto --dist loadgroup -m 'not slow'

@@ -114,7 +114,7 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
 
 
 def require_triton_parity(graph: bytes, source: Source) -> Parity:
-    """Hold the graph against PyTorch for sampled users, and against strangers.
+    """Compare the graph with PyTorch for sampled users, and ask for users who do not exist.
 
     Raises
     ------
