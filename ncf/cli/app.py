@@ -11,6 +11,7 @@ import typer
 
 from ncf.cli import batch, compare, data, evaluate, model, serve, serving, tune
 from ncf.errors import NcfError, UsageError
+from ncf.extras import missing_extra
 from ncf.files import is_full
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def main() -> None:
         sys.argv.append("--help")
     try:
         # Typer turns Ctrl-C into this code, and says nothing.
-        if (code := app(standalone_mode=False)) == _INTERRUPTED:
+        if (code := _run()) == _INTERRUPTED:
             _complain("interrupted", code)
     except NcfError as error:
         code = _complain(str(error), error.exit_code)
@@ -80,6 +81,18 @@ def main() -> None:
         remedy = _FREE_SPACE if is_full(error) else _CHECK_PATH
         code = _complain(f"{reason}; {remedy}", _BAD_INPUT)
     sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command; a package that an extra would bring is named with the extra."""
+    try:
+        code: int = app(standalone_mode=False)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, f"'ncf {sys.argv[1]}'")
+        if missing is None:
+            raise
+        raise missing from error
+    return code
 
 
 def _complain(message: str, code: int) -> int:

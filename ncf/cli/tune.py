@@ -35,6 +35,10 @@ def tune(
 
     Example: ncf tune --data data/ml-100k --model gmf --minutes 10 --out gmf.toml
     """
+    from ncf.extras import require
+
+    require("optuna", "sqlalchemy", "tomli_w", user="'ncf tune'")
+
     from ncf.data.prepared import open_data
     from ncf.training.recipe import load_recipe, named_recipe
     from ncf.training.stage import ParentFolders, Request

