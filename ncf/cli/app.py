@@ -10,6 +10,7 @@ from types import FrameType
 import typer
 
 from ncf.cli import batch, compare, data, evaluate, model, serve, serving, tune
+from ncf.cli.flags import Command, Flags
 from ncf.errors import NcfError, UsageError
 from ncf.files import is_full
 
@@ -31,15 +32,15 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(batch.app, name="batch")
-app.command("train")(model.train)
-app.command("tune")(tune.tune)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("export")(model.export)
-app.command("recommend")(serving.recommend)
-app.command("serve")(serve.serve)
-app.command("verify")(serving.verify)
-app.command("doctor")(serving.doctor)
+app.command("train", cls=Command)(model.train)
+app.command("tune", cls=Command)(tune.tune)
+app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("compare", cls=Command)(compare.compare)
+app.command("export", cls=Command)(model.export)
+app.command("recommend", cls=Command)(serving.recommend)
+app.command("serve", cls=Command)(serve.serve)
+app.command("verify", cls=Command)(serving.verify)
+app.command("doctor", cls=Command)(serving.doctor)
 
 
 class _CurrentStderr:
@@ -54,9 +55,7 @@ class _CurrentStderr:
 
 def main() -> None:
     """Run the command line; exits 0 done, 2 wrong usage or bad input, 1 a fault of ours."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_CurrentStderr())
-    for library in ("urllib3", "matplotlib"):
-        logging.getLogger(library).setLevel(logging.ERROR)  # our own lines say what failed
+    flags = _log_to_stderr()
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -65,7 +64,7 @@ def main() -> None:
         sys.argv.append("--help")
     try:
         # Typer turns Ctrl-C into this code, and says nothing.
-        if (code := app(standalone_mode=False)) == _INTERRUPTED:
+        if (code := app(standalone_mode=False, prog_name="ncf", obj=flags)) == _INTERRUPTED:
             _complain("interrupted", code)
     except NcfError as error:
         code = _complain(str(error), error.exit_code)
@@ -80,6 +79,17 @@ def main() -> None:
         remedy = _FREE_SPACE if is_full(error) else _CHECK_PATH
         code = _complain(f"{reason}; {remedy}", _BAD_INPUT)
     sys.exit(code)
+
+
+def _log_to_stderr() -> Flags:
+    """Show log lines on standard error, with options where they name parameters."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_CurrentStderr())
+    for library in ("urllib3", "matplotlib"):
+        logging.getLogger(library).setLevel(logging.ERROR)  # our own lines say what failed
+    flags = Flags()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(flags)
+    return flags
 
 
 def _complain(message: str, code: int) -> int:

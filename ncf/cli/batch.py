@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from batch.options import Layout, Mode, TableFormat
+from ncf.cli.flags import Command, Group
 from ncf.cli.output import AsJson, Length, LogFormat, print_json, say, set_log_format, show
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.policies import Strangers
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
 
 Out = Annotated[str, typer.Option(help="Folder of all runs, or a URI such as s3://bucket/topk.")]
 
@@ -49,7 +50,7 @@ def batch(
         Strangers | None,
         typer.Option(help="For users unknown to the model; if not given, as exported."),
     ] = None,
-    file_format: Annotated[
+    format: Annotated[
         TableFormat, typer.Option("--format", help="File format of the parts.")
     ] = TableFormat.PARQUET,
     layout: Annotated[
@@ -87,7 +88,7 @@ def batch(
     set_log_format(log_format)
     filters = Filters(seen, users, exclude_items, candidates, cold_user)
     with metrics_of(metrics_file) as record:
-        style = Style(file_format, layout)
+        style = Style(format, layout)
         machine = (device, shard_users, workers)
         job = Job(bundle, out, k, *machine, filters, style, keep, work, mode, recall)
         figures = run(job, datetime.now(UTC))
@@ -105,7 +106,7 @@ def _refuse_options_before(context: typer.Context) -> None:
             )
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 def show_user(
     user: Annotated[str, typer.Option(help="Raw user id.")],
     out: Out = "topk",

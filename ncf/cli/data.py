@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ncf.cli.flags import Command
 from ncf.cli.output import AsJson, say, show
 from ncf.data.options import Exclude, Format, Options, SplitKind
 from ncf.errors import UsageError
@@ -14,7 +15,7 @@ app = typer.Typer(help="Fetch public data sets and prepare ratings files.")
 Cache = Annotated[Path, typer.Option(help="Folder of fetched data sets.")]
 
 
-@app.command("fetch")
+@app.command("fetch", cls=Command)
 def fetch(
     dataset: Annotated[str, typer.Argument(help="ml-100k, ml-1m or pinterest-20.")],
     cache: Cache = Path("data/raw"),
@@ -30,7 +31,7 @@ def fetch(
     say(f"{found.ratings}  (from {found.source})")
 
 
-@app.command("prepare")
+@app.command("prepare", cls=Command)
 def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     dataset: Annotated[
@@ -39,7 +40,7 @@ def prepare(
     ratings: Annotated[
         Path | None, typer.Option(help="Ratings file; prefix of an NCF triple.")
     ] = None,
-    file_format: Annotated[Format | None, typer.Option("--format", help="Of --ratings.")] = None,
+    format: Annotated[Format | None, typer.Option("--format", help="Of --ratings.")] = None,
     titles: Annotated[Path | None, typer.Option(help="CSV with item_id,title.")] = None,
     split: Annotated[
         SplitKind | None, typer.Option(help="leave-one-out unless given; a triple has its own.")
@@ -68,10 +69,10 @@ def prepare(
         found = datasets.open_dataset(datasets.fetch(str(dataset), cache))
         ratings, chosen = found.ratings, found.file_format
         titles = titles or found.titles
-    elif file_format is None:
+    elif format is None:
         raise UsageError("--ratings needs --format", remedy=f"one of {', '.join(Format)}")
     else:
-        chosen = file_format
+        chosen = format
     if chosen is Format.NCF and split is not None:
         raise UsageError("--split does not apply to an NCF triple", remedy="leave it out")
     options = Options(

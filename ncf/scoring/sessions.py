@@ -87,7 +87,7 @@ def open_cuda(model: Path | bytes, threads: int = 0) -> ort.InferenceSession:
                 return session
     raise CapabilityError(
         f"ONNX Runtime cannot use CUDA: {reason}",
-        remedy="install a driver and 'onnxruntime-gpu[cuda,cudnn]', or use --device cpu",
+        remedy="install a driver and 'onnxruntime-gpu[cuda,cudnn]', or use `device=\"cpu\"`",
     )
 
 

@@ -64,7 +64,7 @@ class Client:
             raise CapabilityError(
                 f"status {answer.status_code}: {answer.text[:200]}",
                 where=self.url,
-                remedy="see --token-file (the server's key_file.json), --name and --user",
+                remedy="see `token_file` (the server's key_file.json), `name` and `user`",
             )
         return _list_in(answer, self.url)
 
@@ -81,7 +81,7 @@ def read_token(path: Path, kind: str) -> str:
         token: str = json.loads(path.read_bytes())[kind]["key"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            "not a token file of TorchServe", where=path, remedy="give --token-file"
+            "not a token file of TorchServe", where=path, remedy="give `token_file`"
         ) from error
     return token
 
@@ -149,4 +149,4 @@ def _list_in(answer: requests.Response, url: str) -> dict[str, Any]:
             return found
     except (ValueError, LookupError, TypeError):
         pass
-    raise CapabilityError("answers, but not with a list", where=url, remedy="see --name")
+    raise CapabilityError("answers, but not with a list", where=url, remedy="see `name`")

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from ncf.artifacts import Kind, canonical_json, open_sealed, seal, sealed_folder
 from ncf.training.checkpoint import Weights, weights_of
 
-STATE = Kind("training state", "state.json", 3, "train again without --resume")
+STATE = Kind("training state", "state.json", 3, "train again with `resume=False`")
 _TENSORS = "state.safetensors"
 _PROGRESS = "progress.json"
 

@@ -249,7 +249,7 @@ def test_a_bad_file_is_named_and_nothing_is_published(
 @pytest.mark.parametrize(
     ("column", "words"),
     [
-        ({"user": ["u1"]}, "no column 'user_id'"),
+        ({"person": ["u1"]}, "no column 'user_id'"),
         ({"user_id": [1.5]}, "'user_id' is double"),
         ({"user_id": ["u1", None]}, "row 2: user_id is blank"),
     ],

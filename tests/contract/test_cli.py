@@ -192,7 +192,7 @@ def test_export_says_what_screen_there_is_and_leaves_it_out_where_told_to(home: 
     small = json.loads(ncf(*words.split(), cwd=home).stdout)["screen"]
     assert small == "none: exact ranking does too little work here for a screen to save any"
     told = json.loads(ncf(*words.split(), "--no-screen", cwd=home).stdout)["screen"]
-    assert told == "none: not asked for (--no-screen)"
+    assert told == "none: not asked for"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
