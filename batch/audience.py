@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from batch.filters import Filters
 from ncf.columns import Columns
 from ncf.data.id_files import find, read_ids, read_pairs
 from ncf.errors import UsageError
 from ncf.identifiers import IdMap
 from ncf.policies import ColdUser, Strangers
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.seen import Fresh, Seen
 
 logger = logging.getLogger(__name__)
@@ -26,44 +28,8 @@ Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Filters:
-    """Files that shape the table; each may be left out.
-
-    Parameters
-    ----------
-    seen : Path
-        Interactions since the export, of known users and of strangers.
-    users : Path
-        The only users who get a list.
-    exclude_items : Path
-        Items that nobody gets.
-    candidates : Path
-        The only items that anybody gets.
-    strangers : Strangers
-        What users get whom the model does not know; if not given, what the bundle was exported
-        with (skipped where it refuses them).
-    """
-
-    seen: Path | None = None
-    users: Path | None = None
-    exclude_items: Path | None = None
-    candidates: Path | None = None
-    strangers: Strangers | None = None
-
-    def files(self) -> dict[str, Path]:
-        """Name the given files by option."""
-        every = {
-            "seen": self.seen,
-            "users": self.users,
-            "exclude_items": self.exclude_items,
-            "candidates": self.candidates,
-        }
-        return {name: path for name, path in every.items() if path is not None}
-
-
-@dataclass(frozen=True)
 class Audience:
-    """Users by position: those the model knows by ascending index, then strangers.
+    """Users by position: those the model was trained on by ascending index, then strangers.
 
     Parameters
     ----------
@@ -73,12 +39,10 @@ class Audience:
         User indices, ascending; None is everyone.
     strangers : sequence of str
         Raw ids of users whom the model does not know.
-    fresh : Fresh
-        Interactions since the export, by user index.
+    eligibility : Eligibility
+        What may be listed; excludes what users had seen at the export and have seen since.
     strangers_seen : Seen
         Interactions of the strangers, by their position among them.
-    allowed : bool array of shape (items,)
-        Items that may be listed.
     counts : dict
         What the files held, for reports.
     """
@@ -86,40 +50,35 @@ class Audience:
     bundle: Bundle
     chosen: Indices | None
     strangers: Sequence[str]
-    fresh: Fresh
+    eligibility: Eligibility
     strangers_seen: Seen
-    allowed: npt.NDArray[np.bool_]
     counts: dict[str, int]
 
     @property
-    def n_known(self) -> int:
-        """Count of users whom the model knows."""
+    def n_trained(self) -> int:
+        """Count of users whom the model was trained on."""
         return self.bundle.n_users if self.chosen is None else self.chosen.size
 
     def __len__(self) -> int:
         """Count of all users."""
-        return self.n_known + len(self.strangers)
+        return self.n_trained + len(self.strangers)
 
     @cached_property
     def popular(self) -> npt.NDArray[np.int32]:
         """Items that may be listed, the most popular first."""
         popular = self.bundle.popular
-        return popular[self.allowed[popular]]
+        return popular[self.eligibility.items[popular]]
 
-    def known(self, start: int, stop: int) -> Indices:
+    def trained(self, start: int, stop: int) -> Indices:
         """User indices at the positions from ``start`` to ``stop``, but for strangers."""
-        stop = min(stop, self.n_known)
+        stop = min(stop, self.n_trained)
         if self.chosen is None:
             return np.arange(start, max(start, stop), dtype=np.int64)
         return self.chosen[start:stop]
 
-    def unwanted(self, users: Indices) -> npt.NDArray[np.int64]:
-        """Position in ``users`` and item of all they have seen, to this night."""
-        return np.concatenate([self.bundle.seen.pairs(users), self.fresh.pairs(users)])
-
 
 def read_audience(bundle: Bundle, filters: Filters) -> Audience:
-    """Read the files and hold them against the bundle.
+    """Read the files and look their ids up in the bundle.
 
     Raises
     ------
@@ -129,7 +88,7 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
         No user, or no item, is left.
     """
     counts: dict[str, int] = {}
-    allowed = _allowed(bundle, filters, counts)
+    items = _eligible_items(bundle, filters, counts)
     pairs = _Pairs.read(bundle, filters.seen, counts)
     chosen, unknown = None, pairs.strange.to_pylist()
     if filters.users is not None:
@@ -143,9 +102,8 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
     strangers = unknown if _wanted(bundle, filters) is Strangers.POPULAR else []
     if chosen is not None and not chosen.size and not strangers:
         raise UsageError("names nobody whom the model knows", where=filters.users, remedy=_WHOM)
-    return Audience(
-        bundle, chosen, strangers, pairs.fresh(), pairs.of_strangers(strangers), allowed, counts
-    )
+    eligibility = Eligibility(items, (bundle.seen, pairs.fresh()))
+    return Audience(bundle, chosen, strangers, eligibility, pairs.of_strangers(strangers), counts)
 
 
 def _wanted(bundle: Bundle, filters: Filters) -> Strangers:
@@ -199,22 +157,24 @@ def _codes(ids: pa.DictionaryArray) -> Indices:
     return codes
 
 
-def _allowed(bundle: Bundle, filters: Filters, counts: dict[str, int]) -> npt.NDArray[np.bool_]:
-    allowed, named = np.full(bundle.n_items, filters.candidates is None), []
+def _eligible_items(
+    bundle: Bundle, filters: Filters, counts: dict[str, int]
+) -> npt.NDArray[np.bool_]:
+    items, named = np.full(bundle.n_items, filters.candidates is None), []
     for name, value in (("candidates", True), ("exclude_items", False)):
         if (path := filters.files().get(name)) is not None:
             indices = find(bundle.items, read_ids(path, Columns.ITEM_ID))
             _warn_of_strange_items(path, indices)
             counts[f"{name}_unknown"] = int(np.count_nonzero(indices < 0))
-            allowed[indices[indices >= 0]] = value
+            items[indices[indices >= 0]] = value
             named.append(str(path))
-    if not allowed.any():
+    if not items.any():
         raise UsageError(
             "no item of the bundle is left to list",
             where=" and ".join(named),
             remedy="are these the ids that the ratings file had?",
         )
-    return allowed
+    return items
 
 
 def _warn_of_strange_items(path: Path, indices: Indices) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
-from batch.shards import Shard, Task
+from batch.parts import Task
+from batch.shards import Shard
 
 _SHARDS_AT_ONCE = 2  # one is scored while the other is written
 

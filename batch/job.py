@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from batch.audience import Filters
+from batch.filters import Filters
 from batch.options import Mode
 from batch.tables import Style
 from ncf.devices import Device
 from ncf.errors import UsageError
-from ncf.scoring.ranking import check_k
+from ncf.scoring.ranker import check_k
 
 _ROWS_A_SHARD = 2_000_000  # two shards are in memory at a time
 _LARGEST_K = int(np.iinfo(np.int16).max)  # rank is an int16
@@ -45,7 +45,7 @@ class Job:
     mode : Mode
         Exact or screened; ``auto`` screens where that pays and keeps the contract.
     recall : float
-        Least recall, in (0, 1), that a screened run must prove; see :mod:`batch.attempts`.
+        Least recall, in (0, 1), that a screened run must prove; see :mod:`batch.recall_contract`.
     """
 
     bundle: Path

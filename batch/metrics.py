@@ -76,7 +76,7 @@ def write_metrics(path: Path, figures: Mapping[str, Any] | None, last: float | N
     path : Path
         Ends in ``.prom`` where node_exporter is to find it.
     figures : mapping or None
-        What :func:`batch.run.run` returned; None where the run failed.
+        What :func:`batch.pipeline.run_batch` returned; None where the run failed.
     last : float or None
         Unix time of the last success; None where there was none.
     """

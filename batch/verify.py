@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from batch.audience import Audience, Filters, read_audience
+from batch.audience import Audience, read_audience
+from batch.filters import Filters
 from batch.options import Layout
 from batch.runs import LATEST_FILE, local_copy, open_runs, style_of
 from batch.shards import Shard, plan
@@ -17,6 +18,7 @@ from ncf.artifacts import RUN, open_sealed
 from ncf.columns import Columns
 from ncf.errors import ArtifactError, UsageError
 from ncf.files import sha256
+from ncf.pairs import among, pair_keys, split_keys
 from ncf.policies import Policy, Strangers
 from ncf.scoring.bundle import open_bundle
 
@@ -133,31 +135,29 @@ def _check_ranks(part: Path, table: pd.DataFrame, k: int) -> int:
 def _check_against(
     part: Path, table: pd.DataFrame, audience: Audience, shard: Shard, k: int
 ) -> None:
-    """Hold a part against what its users have seen, to the row."""
-    bundle = audience.bundle
+    """Compare a part with what its users may get, to the row."""
+    bundle, eligibility = audience.bundle, audience.eligibility
     items = bundle.items.indices(table[Columns.ITEM_ID].tolist())
     if (items < 0).any():
         raise ArtifactError("holds an id that the bundle does not know", where=part)
-    if not audience.allowed[items].all():
+    if not eligibility.items[items].all():
         raise ArtifactError("lists an item that nobody may get", where=part)
-    users = audience.known(shard.start, shard.stop)
-    first, last = (max(end - audience.n_known, 0) for end in (shard.start, shard.stop))
+    users = audience.trained(shard.start, shard.stop)
+    first, last = (max(end - audience.n_trained, 0) for end in (shard.start, shard.stop))
     raw = [*(bundle.users.raw[user] for user in users.tolist()), *audience.strangers[first:last]]
     strangers = audience.strangers_seen.pairs(np.arange(first, last))
     strangers[:, 0] += users.size
-    seen = np.concatenate([audience.unwanted(users), strangers])
-    keys = np.unique(seen[:, 0] * bundle.n_items + seen[:, 1])
-    keys = keys[audience.allowed[keys % bundle.n_items]]
-    room = np.count_nonzero(audience.allowed) - np.bincount(
-        keys // bundle.n_items, minlength=len(raw)
-    )
-    counts = np.minimum(k, room)
+    seen = np.concatenate([eligibility.excluded(users), strangers])
+    excluded = np.unique(pair_keys(seen[:, 0], seen[:, 1], bundle.n_items))
+    rows, columns = split_keys(excluded, bundle.n_items)
+    taken = np.bincount(rows[eligibility.items[columns]], minlength=len(raw))
+    counts = np.minimum(k, eligibility.count() - taken)
     owners = np.repeat(np.arange(len(raw)), counts)
     if table[Columns.USER_ID].tolist() != [raw[owner] for owner in owners.tolist()]:
         raise ArtifactError(
             "its users, or the rows of one, are not those that unseen items allow", where=part
         )
-    if np.isin(owners * bundle.n_items + items, keys).any():
+    if among(pair_keys(owners, items, bundle.n_items), excluded).any():
         raise ArtifactError("lists an item that its user has seen", where=part)
     model = owners < users.size
     if not ((table[Columns.POLICY] == Policy.MODEL) == model).all():

@@ -26,7 +26,7 @@ import torch
 
 from batch.job import Job
 from batch.options import Mode
-from batch.run import run
+from batch.pipeline import run_batch
 from batch.runs import open_runs
 from benchmarks.peers.tutorial import network_of
 from benchmarks.synthetic import make_bundle, make_data
@@ -86,7 +86,7 @@ def pair_graph(bundle: Bundle, users: int) -> None:
 def end_to_end(bundle: Bundle, out: Path, mode: Mode) -> None:
     """Run ncf batch: everything, Parquet, publishing and proof included."""
     job = Job(bundle.path, out, 10, Device.CPU, mode=mode)
-    if run(job, datetime.now(UTC))["mode"] != mode.value:
+    if run_batch(job, datetime.now(UTC))["mode"] != mode.value:
         raise RuntimeError(f"{mode.value} fell back")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.synthetic import make_bundle, make_data
 from ncf.devices import Device, usable_cores
 from ncf.models.kinds import Kind
-from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.exact import ExactRanker
 from ncf.training.checkpoint import open_checkpoint
 
 _PEER = Path(__file__).parent / "peers" / "implicit_recommend.py"
@@ -41,7 +41,7 @@ def main() -> None:
         world, answer = folder / "world.npz", folder / "answer.npy"
         seen = bundle.seen
         np.savez(world, users=rows, items=items, starts=seen.starts, seen=seen.items)
-        ranker = GraphRanker.open(bundle, Device.CPU, threads=1)
+        ranker = ExactRanker.open(bundle, Device.CPU, threads=1)
         everyone = np.arange(bundle.n_users)
 
         def ours() -> float:

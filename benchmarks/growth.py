@@ -23,7 +23,7 @@ import json, logging, sys, threading, time
 from datetime import UTC, datetime
 from pathlib import Path
 from batch.job import Job
-from batch.run import run
+from batch.pipeline import run_batch
 from ncf.devices import Device
 
 peak = 0
@@ -35,7 +35,7 @@ def anonymous():
                 peak = max(peak, int(line.split()[1]) * 1024)
         time.sleep(0.01)
 threading.Thread(target=anonymous, daemon=True).start()
-figures = run(Job(Path(sys.argv[1]), sys.argv[2], 10, Device.CPU), datetime.now(UTC))
+figures = run_batch(Job(Path(sys.argv[1]), sys.argv[2], 10, Device.CPU), datetime.now(UTC))
 print(json.dumps({**figures, "anonymous": peak}))
 """
 

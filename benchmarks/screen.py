@@ -24,17 +24,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from export.screening import make_screen
-from export.topk import Form, topk_graph, user_rows
-from export.tower import catalogue_size, row_width
+from export.screen.assembly import make_screen
 from ncf.data.prepared import open_data
-from ncf.scoring.audit import PairAudit
+from ncf.graphs.topk import Form, topk_graph, user_rows
+from ncf.graphs.tower import catalogue_size, row_width
+from ncf.models.weights import Weights
+from ncf.proof.audit import PairAudit
+from ncf.proof.recall import PairSample, mean_lower_bound, pairs_needed, recalls
 from ncf.scoring.bundle import SCREEN_GRAPH, TOPK_GRAPHS, Bundle
-from ncf.scoring.ranking import GraphRanker, TopK
-from ncf.scoring.recall import PairSample, mean_lower_bound, pairs_needed, recalls
-from ncf.scoring.screening import Rescorer, ScreenRanker
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import Ranker, TopK
+from ncf.scoring.screened import Rescorer, ScreenedRanker
 from ncf.scoring.seen import Seen
-from ncf.training.checkpoint import Weights, open_checkpoint
+from ncf.training.checkpoint import open_checkpoint
 
 _NOISE = 0.1
 _USERS = 2000
@@ -99,7 +101,7 @@ def make_world(weights: Weights, seen: sparse.csr_array, folder: Path) -> World:
     return World(bundle, elapsed, processor)
 
 
-def timed(ranker: GraphRanker, users: npt.NDArray[np.int64], k: int) -> tuple[TopK, float]:
+def timed(ranker: Ranker, users: npt.NDArray[np.int64], k: int) -> tuple[TopK, float]:
     """Rank, and give the best of some times, in seconds a user."""
     best = np.inf
     for _ in range(_REPEATS):
@@ -114,7 +116,8 @@ def audited(
 ) -> tuple[PairSample, float]:
     """Audit lists with as many pairs as the target needs; the sample, and seconds."""
     pairs = pairs_needed(target, found.items.shape[1], bundle.n_items)
-    audit = PairAudit.of_size(bundle, Rescorer.open(bundle, threads=1), pairs, users.size)
+    rescorer = Rescorer.open(bundle, threads=1)
+    audit = PairAudit.of_size(bundle.eligibility, rescorer, pairs, users.size)
     started = time.process_time()
     sample = audit(users, found, np.random.default_rng(0))
     return sample, time.process_time() - started
@@ -125,8 +128,8 @@ def compare(world: World, k: int, target: float) -> tuple[float, float]:
     bundle = world.bundle
     users = np.arange(bundle.n_users)
     few = users[:: max(1, users.size * bundle.n_items // _EXACT_PAIRS)]
-    exact, seconds = timed(GraphRanker.open(bundle, threads=1), few, k)
-    screened = ScreenRanker.open(bundle, threads=1)
+    exact, seconds = timed(ExactRanker.open(bundle, threads=1), few, k)
+    screened = ScreenedRanker.open(bundle, threads=1)
     found, quick = timed(screened, users, k)
     lists = screened.rank(few, k)
     values = recalls(lists, exact)

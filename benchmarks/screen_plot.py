@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from export.calibration import landmarks_of
-from export.lowrank import fit_basis, low_rank
-from export.sampling import ExactLogits, best_lists, blocks, places, sample_groups
-from export.topk import user_rows
+from export.screen.calibration import landmarks_of
+from export.screen.lowrank import fit_basis, low_rank
+from export.screen.sampling import ExactLogits, best_lists, blocks, places, sample_groups
 from ncf.data.prepared import open_data
+from ncf.graphs.topk import user_rows
 from ncf.training.checkpoint import open_checkpoint
 
 _K = 10

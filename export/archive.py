@@ -14,37 +14,9 @@ from typing import BinaryIO
 from model_archiver.model_archiver_config import ModelArchiverConfig
 from model_archiver.model_packaging_utils import ModelExportUtils
 
-import handlers
-import ncf
+from export.handler_code import HANDLER, ROOT, handler_code
 
-HANDLER = "ncf_handler.py"
 CONFIG = "model-config.yaml"
-
-# What the handler imports: nothing but NumPy and ONNX Runtime beyond the standard library.
-CODE = (
-    "ncf/__init__.py",
-    "ncf/arrays.py",
-    "ncf/artifacts.py",
-    "ncf/devices.py",
-    "ncf/errors.py",
-    "ncf/files.py",
-    "ncf/identifiers.py",
-    "ncf/policies.py",
-    "ncf/scoring/__init__.py",
-    "ncf/scoring/bundle.py",
-    "ncf/scoring/golden.py",
-    "ncf/scoring/ranking.py",
-    "ncf/scoring/recommend.py",
-    "ncf/scoring/screening.py",
-    "ncf/scoring/seen.py",
-    "ncf/scoring/sessions.py",
-    "handlers/__init__.py",
-    "handlers/kserve.py",
-    "handlers/limits.py",
-    "handlers/metrics.py",
-    "handlers/requests.py",
-    "handlers/service.py",
-)
 
 # A short retry: a worker that cannot load says so, and does not try for the default five minutes.
 _SETTINGS = """\
@@ -79,11 +51,10 @@ def write_archive(bundle: Path, name: str, version: str, scratch: Path, target: 
     """
     content = scratch / "content"
     shutil.copytree(bundle, content / "bundle", copy_function=_link)
-    root = Path(next(iter(ncf.__path__))).parent
-    for relative in CODE:
+    for relative in handler_code():
         (content / relative).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / relative, content / relative)
-    shutil.copyfile(Path(next(iter(handlers.__path__)), HANDLER), content / HANDLER)
+        shutil.copyfile(ROOT / relative, content / relative)
+    shutil.copyfile(ROOT / HANDLER, content / Path(HANDLER).name)
     (content / CONFIG).write_text(_SETTINGS)
     manifest = ModelExportUtils.generate_manifest_json(_config(name, version))
     ModelExportUtils.archive(str(scratch), name, str(content), manifest, "zip-store")
@@ -112,7 +83,7 @@ def _config(name: str, version: str) -> ModelArchiverConfig:
     return ModelArchiverConfig(
         model_name=name,
         version=version,
-        handler=HANDLER,
+        handler=Path(HANDLER).name,
         config_file=CONFIG,
         runtime="python",
         export_path=None,

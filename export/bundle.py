@@ -13,12 +13,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 from scipy import sparse
 
-from export.graphs import write_score_graph
 from export.model_card import model_card
-from export.parity import require_pair_parity, require_topk_parity
-from export.screening import NOT_WANTED, make_screen, summary
-from export.topk import topk_graphs, user_rows
-from export.tower import row_width
+from export.screen.assembly import NOT_WANTED, make_screen, summary
 from ncf.arrays import new_npy
 from ncf.artifacts import BUNDLE, Document, canonical_json, seal
 from ncf.columns import Columns
@@ -27,12 +23,17 @@ from ncf.data.prepared import Cases, PreparedData
 from ncf.data.tables import write_id_table
 from ncf.errors import UsageError
 from ncf.evaluation.protocols import sampled
+from ncf.graphs.score import write_score_graph
+from ncf.graphs.topk import FORMS, topk_graph, user_rows
+from ncf.graphs.tower import row_width
 from ncf.identifiers import write_id_maps
-from ncf.models.scorer import group_scorer
+from ncf.models.scorer import group_scorer, scorer
+from ncf.models.weights import Weights
 from ncf.policies import ColdUser
+from ncf.proof.bundle_parity import require_pair_parity, require_topk_parity
 from ncf.scoring import bundle as files
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import record
-from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.recommend import Recommender
 from ncf.training.checkpoint import Checkpoint
 
@@ -92,8 +93,10 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     checkpoint, data = source.checkpoint, source.data
     checkpoint.require_data(data)
     pair_graph = folder / files.SCORE_GRAPH
-    write_score_graph(checkpoint, pair_graph)
-    parity = {files.SCORE_GRAPH: require_pair_parity(pair_graph, checkpoint)}
+    write_score_graph(checkpoint.weights, pair_graph)
+    sizes = (checkpoint.architecture.n_users, checkpoint.architecture.n_items)
+    score = scorer(checkpoint.model())
+    parity = {files.SCORE_GRAPH: require_pair_parity(pair_graph, sizes, score)}
     for graph_name, content in topk_graphs(checkpoint.weights).items():
         (folder / graph_name).write_bytes(content)
     _write_user_rows(checkpoint, folder / files.USER_ROWS_FILE)
@@ -106,7 +109,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     np.save(folder / files.POPULAR_FILE, by_popularity(known))
     document = {**_document(source, len(known)), "screen": _write_screen(source, known, folder)}
     unsealed = files.Bundle(folder, document)
-    parity |= require_topk_parity(unsealed, checkpoint)
+    parity |= require_topk_parity(unsealed, score)
     document["parity"] = {each: report.document() for each, report in parity.items()}
     golden = _golden(unsealed)
     (folder / files.GOLDEN_FILE).write_bytes(canonical_json(golden))
@@ -115,6 +118,11 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     digest = seal(folder, BUNDLE, document)
     differences = {each: report.max_difference for each, report in parity.items()}
     return {**differences, "screen": summary(document["screen"]), "digest": digest}
+
+
+def topk_graphs(weights: Weights) -> dict[str, bytes]:
+    """Build both forms of the top-K graph, by the name that each has in a bundle."""
+    return {name: topk_graph(weights, FORMS[device]) for device, name in files.TOPK_GRAPHS.items()}
 
 
 def by_popularity(known: Interactions) -> npt.NDArray[np.int32]:
@@ -190,7 +198,7 @@ def _golden(bundle: files.Bundle) -> Document:
     users = [bundle.users.raw[index] for index in chosen.astype(np.int64).tolist()]
     if bundle.manifest["cold_user"] == ColdUser.POPULAR:
         users.append(_STRANGER)
-    return record(Recommender(bundle, GraphRanker.open(bundle)), users, _GOLDEN_K)
+    return record(Recommender(bundle, ExactRanker.open(bundle)), users, _GOLDEN_K)
 
 
 def _versions() -> dict[str, str]:

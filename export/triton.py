@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from export.builder import LARGEST_MODEL, GraphBuilder
 from export.bundle import Source
 from export.publish import check_name
-from export.topk import Ends, Form, rank_users, user_rows
 from ncf.artifacts import Kind, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError, ParityError, UsageError
+from ncf.graphs.builder import LARGEST_MODEL, GraphBuilder
+from ncf.graphs.topk import Ends, Form, rank_users, user_rows
 from ncf.locks import writer_lock
 from ncf.models.scorer import scorer
-from ncf.scoring.parity import Parity, compare_lists, reference_for
-from ncf.scoring.ranking import TopK
+from ncf.proof.parity import Parity, compare_lists
+from ncf.proof.reference import reference_for
+from ncf.scoring.ranker import TopK
 from ncf.scoring.sessions import open_cpu
 
 TRITON = Kind("Triton model", "triton.json", 1, "make it with 'ncf export --target triton'")

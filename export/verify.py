@@ -6,23 +6,16 @@ from typing import Any
 import pyarrow as pa
 
 from export.archive import archived_digest
-from export.parity import compare_screens
 from ncf.artifacts import BUNDLE
 from ncf.columns import Columns
 from ncf.data.tables import read_id_table
 from ncf.errors import ArtifactError, ParityError
 from ncf.identifiers import IdMap
-from ncf.scoring.bundle import (
-    IDS_FILE,
-    ITEMS_FILE,
-    TOPK_GRAPHS,
-    USERS_FILE,
-    Bundle,
-    open_bundle,
-)
+from ncf.proof.bundle_parity import require_topk_parity
+from ncf.proof.reference import graph_scorer
+from ncf.scoring.bundle import IDS_FILE, ITEMS_FILE, USERS_FILE, Bundle, open_bundle
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import replay
-from ncf.scoring.parity import compare_topk, graph_scorer, reference
-from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.recommend import Recommender
 from ncf.scoring.sessions import open_cpu
 
@@ -48,7 +41,7 @@ def verify_bundle(path: Path) -> dict[str, Any]:
     _require_same_ids(bundle.users, path / USERS_FILE, Columns.USER_ID)
     _require_same_ids(bundle.items, path / ITEMS_FILE, Columns.ITEM_ID)
     report: dict[str, Any] = {"files": len(bundle.manifest["files"]) + 1}
-    report["golden_requests"] = replay(bundle, Recommender(bundle, GraphRanker.open(bundle)))
+    report["golden_requests"] = replay(bundle, Recommender(bundle, ExactRanker.open(bundle)))
     report |= _compare_graphs(bundle)
     archive = path.parent / f"{path.name}.mar"
     if archive.exists() and archived_digest(archive) != bundle.digest:
@@ -61,20 +54,12 @@ def verify_bundle(path: Path) -> dict[str, Any]:
 
 
 def _compare_graphs(bundle: Bundle) -> dict[str, float]:
-    expected = reference(bundle, graph_scorer(open_cpu(bundle.score_graph)))
-    report = {}
-    for device, name in TOPK_GRAPHS.items():
-        ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(device)), device)
-        try:
-            parity = compare_topk(name, ranker, expected)
-        except ParityError as error:
-            raise ParityError(str(error), where=bundle.path, remedy=BUNDLE.remedy) from error
-        report[name] = parity.max_difference
+    score = graph_scorer(open_cpu(bundle.score_graph))
     try:
-        screens = compare_screens(bundle, expected)
+        report = require_topk_parity(bundle, score)
     except ParityError as error:
         raise ParityError(str(error), where=bundle.path, remedy=BUNDLE.remedy) from error
-    return report | {name: parity.max_difference for name, parity in screens.items()}
+    return {name: parity.max_difference for name, parity in report.items()}
 
 
 def _require_same_ids(ids: IdMap, table: Path, column: str) -> None:

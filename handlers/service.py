@@ -13,10 +13,10 @@ from handlers.requests import body_of, check, compact, encode, encode_error
 from ncf.devices import Device
 from ncf.errors import RequestError
 from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import replay
-from ncf.scoring.ranking import GraphRanker
 from ncf.scoring.recommend import Recommendation, Recommender, Request
-from ncf.scoring.screening import ScreenRanker
+from ncf.scoring.screened import ScreenedRanker
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +75,8 @@ class Service:
 
     def __init__(self, folder: Path, lanes: int = 1, name: str = "ncf") -> None:
         bundle = open_bundle(folder)
-        ranker = GraphRanker.open(bundle, Device.AUTO, threads=1)
-        screen = ScreenRanker.open(bundle, threads=1) if _use_screen(bundle, ranker) else None
+        ranker = ExactRanker.open(bundle, Device.AUTO, threads=1)
+        screen = ScreenedRanker.open(bundle, threads=1) if _use_screen(bundle, ranker) else None
         self._recommender = Recommender(bundle, ranker, lanes, screen)
         replayed = replay(bundle, self._recommender)
         self.model = bundle.digest[:_SHORT]
@@ -147,7 +147,7 @@ class Service:
         return Answer(200, encoded, policy=found.policy.value)
 
 
-def _use_screen(bundle: Bundle, ranker: GraphRanker) -> bool:
+def _use_screen(bundle: Bundle, ranker: ExactRanker) -> bool:
     """Whether to screen: on a GPU the exact graph is as quick for a few users."""
     return bundle.has_screen and ranker.device is Device.CPU
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
-from ncf.training.checkpoint import Weights
+from ncf.models.weights import Weights
 
 
 def random_weights(kind: Kind, layers: int, n_users: int, n_items: int, seed: int) -> Weights:

@@ -79,10 +79,10 @@ def batch(
         raise UsageError("--bundle is missing", remedy="give the folder that 'ncf export' made")
     if not out:
         raise UsageError("--out is empty", remedy="give a folder, or leave it out for 'topk'")
-    from batch.audience import Filters
+    from batch.filters import Filters
     from batch.job import Job
     from batch.metrics import metrics_of
-    from batch.run import run
+    from batch.pipeline import run_batch
     from batch.tables import Style
 
     set_log_format(log_format)
@@ -91,7 +91,7 @@ def batch(
         style = Style(format, layout)
         machine = (device, shard_users, workers)
         job = Job(bundle, out, k, *machine, filters, style, keep, work, mode, recall)
-        figures = run(job, datetime.now(UTC))
+        figures = run_batch(job, datetime.now(UTC))
         record(figures)
     show(figures, as_json=as_json)
 

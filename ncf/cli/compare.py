@@ -87,16 +87,18 @@ def _lists(
     import numpy as np
     from scipy import sparse
 
-    from export.in_memory import list_maker
     from ncf.evaluation.comparison import OfUsers
+    from ncf.evaluation.exact_lists import exact_lists
     from ncf.evaluation.lists import hits, stream, worth
     from ncf.evaluation.overlap import Overlap
 
-    n_users, n_items = panel.users.size, panel.known.shape[1]
+    n_users, n_items = panel.users.size, panel.seen.shape[1]
     overlap = Overlap(len(models))
     sums = [{name: np.zeros(n_users) for name in _COMPARED} for _ in models]
     with ThreadPoolExecutor(usable_cores()) as pool:
-        ranks = tuple(list_maker(model, panel.known, device, pool) for model in models)
+        ranks = tuple(
+            exact_lists(model.weights, panel.seen, device, pool, model.path) for model in models
+        )
         for block in stream(ranks, panel.users, min(k, n_items)):
             relevant = sparse.csr_array(panel.relevant[block.part])
             overlap.add(block.lists)

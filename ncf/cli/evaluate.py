@@ -90,14 +90,14 @@ def _full(
 ) -> dict[str, Any]:
     from concurrent.futures import ThreadPoolExecutor
 
-    from export.in_memory import list_maker
+    from ncf.evaluation.exact_lists import exact_lists
     from ncf.evaluation.full_ranking import Panel, full
     from ncf.evaluation.metrics import check_length
 
     check_length(*lengths)
     panel = Panel.of(data)
     with ThreadPoolExecutor(usable_cores()) as pool:
-        rank = list_maker(trained, panel.known, device, pool)
+        rank = exact_lists(trained.weights, panel.seen, device, pool, trained.path)
         return asdict(full(rank, data, panel, lengths))
 
 

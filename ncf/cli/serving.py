@@ -28,11 +28,11 @@ def recommend(
     Example: ncf recommend --bundle model_store/ncf --user 196 -k 10
     """
     from ncf.scoring.bundle import open_bundle
-    from ncf.scoring.ranking import GraphRanker
+    from ncf.scoring.exact import ExactRanker
     from ncf.scoring.recommend import Recommender, Wishes
 
     opened = open_bundle(bundle)
-    recommender = Recommender(opened, GraphRanker.open(opened))
+    recommender = Recommender(opened, ExactRanker.open(opened))
     found = recommender.recommend(user, Wishes(k))
     known = recommender.history(user)
     if as_json:
@@ -72,7 +72,7 @@ def verify(
 
     Example: ncf verify --bundle model_store/ncf
     """
-    from batch.audience import Filters
+    from batch.filters import Filters
     from batch.verify import verify_run
     from export.verify import verify_bundle
 

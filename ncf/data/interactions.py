@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from ncf.data.readers import Ratings
+from ncf.pairs import pair_keys
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def latest_by_user(ratings: Ratings) -> tuple[Interactions, int]:
     order = np.lexsort(keys)
     users, items = users[order], items[order]
     del order
-    pairs = users.astype(np.int64) * n_items + items
+    pairs = pair_keys(users, items, n_items)
     by_pair = np.argsort(pairs, kind="stable")
     last = np.ones(pairs.size, np.bool_)
     last[by_pair[:-1]] = pairs[by_pair[1:]] != pairs[by_pair[:-1]]

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from ncf.pairs import pair_keys
+
 _NO_ITEM = -1
 _KEYS_AT_ONCE = 1 << 22
 
@@ -53,8 +55,7 @@ class UnseenItems:
         -------
         int32 array of shape (n,)
         """
-        users = users.astype(np.int64)
-        found = np.searchsorted(self.keys, users * (self.n_items + 1) + ranks, side="right")
+        found = np.searchsorted(self.keys, pair_keys(users, ranks, self.n_items + 1), side="right")
         items: npt.NDArray[np.int32] = (ranks + found - self.starts[users]).astype(np.int32)
         return items
 

@@ -36,7 +36,7 @@ class Panel:
         Its entries are the users' test items.
     candidates : int64 array of shape (n,)
         Count of each user's candidates.
-    known : sparse array of shape (all users, items)
+    seen : sparse array of shape (all users, items)
         Its entries are the training and validation pairs, which nobody gets.
     unranked : int
         Users left out although they have a test item: each of their candidates is relevant, so
@@ -48,7 +48,7 @@ class Panel:
     users: Users
     relevant: sparse.csr_array
     candidates: npt.NDArray[np.int64]
-    known: sparse.csr_array
+    seen: sparse.csr_array
     unranked: int
     untested: int
 
@@ -61,13 +61,13 @@ class Panel:
         UsageError
             Nobody can.
         """
-        known = data.train.join(data.validation.positives).csr()
+        seen = data.train.join(data.validation.positives).csr()
         test = data.test.positives.csr()
         # A test item may be a training item too, in triples that others split.
-        relevant = sparse.csr_array(test - test.multiply(known))
+        relevant = sparse.csr_array(test - test.multiply(seen))
         relevant.eliminate_zeros()
         wanted = np.diff(relevant.indptr).astype(np.int64)
-        candidates = known.shape[1] - np.diff(known.indptr).astype(np.int64)
+        candidates = seen.shape[1] - np.diff(seen.indptr).astype(np.int64)
         ranked = (wanted > 0) & (candidates > wanted)
         tested = np.diff(test.indptr) > 0
         if not tested.any():
@@ -82,7 +82,7 @@ class Panel:
             users,
             sparse.csr_array(relevant[users]),
             candidates[users],
-            known,
+            seen,
             int(np.count_nonzero(tested & ~ranked)),
             int(np.count_nonzero(~tested)),
         )
@@ -126,7 +126,7 @@ def full(rank: Rank, data: PreparedData, panel: Panel, lengths: Sequence[int]) -
     Parameters
     ----------
     rank : Rank
-        Gives users their top-K of all items but the panel's ``known``.
+        Gives users their top-K of all items but the panel's ``seen``.
     data : PreparedData
         Gives the popularity of items in training.
     panel : Panel

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from ncf.pairs import among, pair_keys
 from ncf.progress import report
 
 Users = npt.NDArray[np.int64]
@@ -70,13 +71,9 @@ def hits(lists: Lists, relevant: sparse.csr_array) -> npt.NDArray[np.bool_]:
     """
     pairs = relevant.tocoo()
     n_items = relevant.shape[1]
-    wanted = np.sort(pairs.row.astype(np.int64) * n_items + pairs.col)
-    listed = np.arange(lists.shape[0])[:, None] * n_items + lists
-    if not wanted.size:
-        return np.zeros(lists.shape, np.bool_)
-    places = np.minimum(np.searchsorted(wanted, listed), wanted.size - 1)
-    found: npt.NDArray[np.bool_] = (wanted[places] == listed) & (lists >= 0)
-    return found
+    wanted = np.sort(pair_keys(pairs.row, pairs.col, n_items))
+    listed = pair_keys(np.arange(lists.shape[0])[:, None], lists, n_items)
+    return among(listed, wanted) & (lists >= 0)
 
 
 def worth(

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ncf.evaluation.lists import Lists
+from ncf.pairs import pair_keys
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,7 +71,8 @@ def shared(one: Lists, other: Lists) -> tuple[Floats, Floats]:
     # How deep both lists must be read to find each item of the one in the other too.
     found = np.maximum(np.arange(width), _places(one, other))
     rows, columns = np.nonzero(valid & (found < width))
-    first = np.bincount(rows * width + found[rows, columns], minlength=users * width)
+    cells = pair_keys(rows, found[rows, columns], width)
+    first = np.bincount(cells, minlength=users * width)
     count = first.reshape(users, width).cumsum(axis=1)
     length = np.maximum(valid.sum(axis=1), 1)
     average = np.where(valid, count / depths, 0.0).sum(axis=1) / length
@@ -81,10 +83,10 @@ def _places(one: Lists, other: Lists) -> npt.NDArray[np.int64]:
     """Where each entry of the one stands in the other's row, from 0; ``width`` where nowhere."""
     users, width = one.shape
     items = int(max(one.max(initial=0), other.max(initial=0))) + 2  # one more for the pads
-    rows = np.arange(users)[:, None] * items
-    keys = (rows + other + 1).ravel()
+    rows = np.arange(users)[:, None]
+    keys = pair_keys(rows, other + 1, items).ravel()
     order = np.argsort(keys, kind="stable")
-    wanted = rows + one + 1
+    wanted = pair_keys(rows, one + 1, items)
     at = np.minimum(np.searchsorted(keys, wanted, sorter=order), keys.size - 1)
     places: npt.NDArray[np.int64] = np.where(keys[order[at]] == wanted, order[at] % width, width)
     return places

@@ -12,6 +12,7 @@ from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap, read_id_maps
 from ncf.policies import ColdUser
+from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.seen import Seen
 
 SCORE_GRAPH = "score.onnx"
@@ -118,6 +119,11 @@ class Bundle:
     def seen(self) -> Seen:
         """Each user's known interactions."""
         return Seen.read(self.path / SEEN_FILE)
+
+    @property
+    def eligibility(self) -> Eligibility:
+        """What users may get by what was known at the export: all items but those seen."""
+        return Eligibility.whole_catalogue(self.n_items, self.seen)
 
     @cached_property
     def popular(self) -> npt.NDArray[np.int32]:

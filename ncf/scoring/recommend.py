@@ -11,8 +11,8 @@ import numpy.typing as npt
 from ncf.errors import NcfError, RequestError
 from ncf.policies import ColdUser, Policy
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker, check_k
-from ncf.scoring.screening import ScreenRanker, calibrated
+from ncf.scoring.ranker import Ranker, check_k
+from ncf.scoring.screened import Calibration
 
 _NAMED = 1 << 16  # items whose id and title are kept at hand
 _SHOWN = 80  # characters of an id in a message: one of megabytes would not fit in an answer
@@ -86,25 +86,26 @@ class Recommender:
     ----------
     bundle : Bundle
         Ids, titles, seen items, popularity.
-    ranker : GraphRanker
-        Ranks the users that the model knows.
+    ranker : Ranker
+        Ranks the users that the model knows, every item being eligible.
     lanes : int
         Calls of the graph that may go on side by side. With a session of one thread this beats a
         session of many threads, whose operators are too small to share out.
-    screen : ScreenRanker, optional
+    screen : Ranker, optional
         Ranks those users whose wishes its calibration covers.
     """
 
     def __init__(
         self,
         bundle: Bundle,
-        ranker: GraphRanker,
+        ranker: Ranker,
         lanes: int = 1,
-        screen: ScreenRanker | None = None,
+        screen: Ranker | None = None,
     ) -> None:
         self._bundle = bundle
         self._ranker = ranker
         self._screen = screen
+        self._calibration = Calibration.of(bundle)
         self._lanes = lanes
         self._pool = ThreadPoolExecutor(lanes) if lanes > 1 else None
         items = bundle.items
@@ -138,20 +139,20 @@ class Recommender:
             One a request; the error that :meth:`recommend` would raise stands in its place.
         """
         found: dict[Request, Recommendation | NcfError] = {}
-        known: list[_Known] = []
+        trained: list[_Trained] = []
         for request in dict.fromkeys(requests):
             try:
                 prepared = self._prepare(request)
             except NcfError as error:
                 found[request] = error
             else:
-                if isinstance(prepared, _Known):
-                    known.append(prepared)
+                if isinstance(prepared, _Trained):
+                    trained.append(prepared)
                 else:
                     found[request] = prepared
         blocks = []
-        for length in sorted({one.length for one in known}):
-            alike = [one for one in known if one.length == length]
+        for length in sorted({one.length for one in trained}):
+            alike = [one for one in trained if one.length == length]
             each = -(-len(alike) // self._lanes)
             blocks += [alike[start : start + each] for start in range(0, len(alike), each)]
         spread = self._pool.map if self._pool and len(blocks) > 1 else map
@@ -159,16 +160,16 @@ class Recommender:
             found |= ranked
         return [found[request] for request in requests]
 
-    def _prepare(self, request: Request) -> "Recommendation | _Known":
+    def _prepare(self, request: Request) -> "Recommendation | _Trained":
         user, wishes = request.user, request.wishes
         check_k(wishes.k)
-        unwanted = self._unwanted(wishes)
+        excluded = self._excluded(wishes)
         index = self._bundle.users.index(user)
         if index is None:
-            return self._popular(user, wishes.k, unwanted)
+            return self._popular(user, wishes.k, excluded)
         if not wishes.include_seen:
-            unwanted = np.concatenate([unwanted, self._bundle.seen.of(index)])
-        return _Known(request, index, unwanted, self._screened_length(wishes))
+            excluded = np.concatenate([excluded, self._bundle.seen.of(index)])
+        return _Trained(request, index, excluded, self._screened_length(wishes))
 
     def _screened_length(self, wishes: Wishes) -> int:
         """Length of the lists that the screen makes for these wishes; 0 ranks exactly.
@@ -180,22 +181,22 @@ class Recommender:
         if self._screen is None or whole:
             return 0
         # Who excludes the best of a list pushes its end down by as much.
-        found = calibrated(self._bundle, wishes.k + len(wishes.exclude))
+        found = self._calibration.find(wishes.k + len(wishes.exclude))
         return found.k if found else 0
 
-    def _rank(self, known: "Sequence[_Known]") -> dict[Request, Recommendation]:
-        users = np.array([each.index for each in known], np.int64)
-        positions = np.repeat(np.arange(users.size), [each.unwanted.size for each in known])
-        pairs = np.stack([positions, np.concatenate([each.unwanted for each in known])], axis=1)
-        length = known[0].length
+    def _rank(self, block: "Sequence[_Trained]") -> dict[Request, Recommendation]:
+        users = np.array([each.index for each in block], np.int64)
+        positions = np.repeat(np.arange(users.size), [each.excluded.size for each in block])
+        pairs = np.stack([positions, np.concatenate([each.excluded for each in block])], axis=1)
+        length = block[0].length
         if self._screen is not None and length:
-            top = self._screen.rank_masked(users, pairs, length)
+            top = self._screen.rank_excluding(users, pairs, length)
         else:
-            longest = max(each.request.wishes.k for each in known)
-            top = self._ranker.rank_masked(users, pairs, longest)
+            longest = max(each.request.wishes.k for each in block)
+            top = self._ranker.rank_excluding(users, pairs, longest)
         found = {}
         for each, items, scores, valid in zip(
-            known, top.items, top.scores, top.valid(), strict=True
+            block, top.items, top.scores, top.valid(), strict=True
         ):
             chosen = np.flatnonzero(valid)[: each.request.wishes.k]
             listed = zip(items[chosen].tolist(), scores[chosen].tolist(), strict=True)
@@ -211,7 +212,7 @@ class Recommender:
             return ()
         return tuple(self._scored(item) for item in self._bundle.seen.of(index).tolist())
 
-    def _unwanted(self, wishes: Wishes) -> npt.NDArray[np.int64]:
+    def _excluded(self, wishes: Wishes) -> npt.NDArray[np.int64]:
         """Item indices that the wishes rule out; repeats are possible."""
         ids = self._bundle.items
         excluded = ids.indices(wishes.exclude) if wishes.exclude else np.empty(0, np.int64)
@@ -228,11 +229,11 @@ class Recommender:
             excluded = np.concatenate([excluded, np.flatnonzero(others)])
         return excluded
 
-    def _popular(self, user: str, k: int, unwanted: npt.NDArray[np.int64]) -> Recommendation:
+    def _popular(self, user: str, k: int, excluded: npt.NDArray[np.int64]) -> Recommendation:
         if self._cold_user is ColdUser.ERROR:
             raise RequestError(f"unknown user {_shown(user)}", code="unknown_user", http_status=404)
         popular = self._bundle.popular
-        items = popular[~np.isin(popular, unwanted)][:k].tolist()
+        items = popular[~np.isin(popular, excluded)][:k].tolist()
         return Recommendation(user, Policy.POPULAR, tuple(self._scored(item) for item in items))
 
     def _scored(self, item: int, score: float | None = None) -> Scored:
@@ -240,12 +241,12 @@ class Recommender:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A request of a user whom the model knows, the items left out, and the screen's length."""
+class _Trained:
+    """A request of a user whom the model was trained on, what is excluded, the screen's length."""
 
     request: Request
     index: int
-    unwanted: npt.NDArray[np.int64]
+    excluded: npt.NDArray[np.int64]
     length: int
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ncf.arrays import map_npz
+from ncf.pairs import pair_keys, split_keys
 
 _AT_ONCE = 1 << 20  # entries checked in one go
 
@@ -45,9 +46,10 @@ class Seen:
         cls, rows: npt.NDArray[np.integer], items: npt.NDArray[np.integer], shape: tuple[int, int]
     ) -> "Seen":
         """Collect pairs, in any order and repeated or not, into rows."""
-        keys = np.unique(rows.astype(np.int64) * shape[1] + items)
-        starts = np.searchsorted(keys, np.arange(shape[0] + 1) * shape[1])
-        return cls(starts, keys % shape[1], shape[1])
+        n_users, n_items = shape
+        keys = np.unique(pair_keys(rows, items, n_items))
+        owners, distinct = split_keys(keys, n_items)
+        return cls(np.searchsorted(owners, np.arange(n_users + 1)), distinct, n_items)
 
     def within_bounds(self) -> bool:
         """Whether starts ascend over all items, and every item is one of the catalogue."""

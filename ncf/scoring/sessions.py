@@ -91,6 +91,11 @@ def open_cuda(model: Path | bytes, threads: int = 0) -> ort.InferenceSession:
     )
 
 
+def device_of(session: ort.InferenceSession) -> Device:
+    """Where an open session computes."""
+    return Device.CUDA if CUDA in session.get_providers() else Device.CPU
+
+
 def _open(model: Path | bytes, provider: str, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

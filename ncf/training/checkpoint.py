@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.numpy import load_file, save
 from torch import nn
@@ -20,12 +19,11 @@ from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.models.networks import Network
+from ncf.models.weights import Weights
 
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.json"
 PICTURE_FILE = "training.png"
-
-Weights = dict[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ncf.artifacts import Kind, canonical_json, open_sealed, seal, sealed_folder
-from ncf.training.checkpoint import Weights, weights_of
+from ncf.models.weights import Weights
+from ncf.training.checkpoint import weights_of
 
 STATE = Kind("training state", "state.json", 3, "train again with `resume=False`")
 _TENSORS = "state.safetensors"

@@ -232,7 +232,7 @@ def test_a_damaged_model_is_found_out_before_it_is_run(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _flip(home / "store" / "ncf" / "MODEL_CARD.md", home)
-    for module in ("ncf.scoring.ranking", "export.verify"):
+    for module in ("ncf.scoring.exact", "export.verify"):
         for name in ("open_session", "open_cpu"):
             if hasattr(sys.modules.get(module), name):
                 monkeypatch.setattr(f"{module}.{name}", lambda *_: pytest.fail("opened a graph"))

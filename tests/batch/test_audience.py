@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.audience import Filters
+from batch.filters import Filters
 from batch.job import Job
-from batch.run import run
+from batch.pipeline import run_batch
 from batch.runs import read_latest
-from batch.scoring import score_all
+from batch.totals import score_all
 from batch.verify import verify_run
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
@@ -124,9 +124,9 @@ def test_any_filters_k_and_shards_give_what_brute_force_gives(
         job = Job(bundle.path, folder / "topk", k, Device.CPU, shard_users, filters=filters)
         if not allowed or not served:
             with pytest.raises(UsageError):
-                run(job, NOW)
+                run_batch(job, NOW)
             return
-        figures = run(job, NOW)
+        figures = run_batch(job, NOW)
         verify_run(figures["table"], bundle.path, filters)
         table = read_latest(folder / "topk")
     assert figures["users"] == len(served)
@@ -170,7 +170,7 @@ def _only(option: str, path: Path) -> Filters:
 
 def test_a_quiet_night_has_a_header_alone(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "seen.csv").write_text("user_id,item_id\n")
-    figures = run(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
+    figures = run_batch(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
     assert (figures["seen_rows"], figures["users"]) == (0, 40)
 
 
@@ -181,7 +181,7 @@ def test_a_quiet_night_in_parquet_has_any_type(
     frame = pd.DataFrame(columns, columns=["user_id", "item_id"])
     frame.to_parquet(tmp_path / "seen.parquet")
     filters = Filters(seen=tmp_path / "seen.parquet", exclude_items=tmp_path / "seen.parquet")
-    assert run(_job(bundle, tmp_path, filters), NOW)["users"] == 40
+    assert run_batch(_job(bundle, tmp_path, filters), NOW)["users"] == 40
 
 
 def test_a_stranger_who_saw_the_most_popular_items_gets_the_next(
@@ -190,7 +190,7 @@ def test_a_stranger_who_saw_the_most_popular_items_gets_the_next(
     popular = [bundle.items.raw[index] for index in bundle.popular.tolist()]
     rows = [f"zoe,{item}\n" for item in popular[:5]]
     (tmp_path / "seen.csv").write_text("user_id,item_id\n" + "".join(rows))
-    run(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
+    run_batch(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
     table = read_latest(tmp_path / "topk")
     assert table[table.user_id == "zoe"].item_id.tolist() == popular[5:10]
 
@@ -199,13 +199,13 @@ def test_ids_of_another_world_are_warned_of(
     bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "items.csv").write_text("item_id\n12\n13\n")
-    run(_job(bundle, tmp_path, Filters(exclude_items=tmp_path / "items.csv")), NOW)
+    run_batch(_job(bundle, tmp_path, Filters(exclude_items=tmp_path / "items.csv")), NOW)
     assert "knows no item of it" in caplog.text
 
 
 def test_ids_that_are_numbers_in_parquet_are_the_same_ids(bundle: Bundle, tmp_path: Path) -> None:
     pd.DataFrame({"user_id": [12, 7, 12]}).to_parquet(tmp_path / "users.parquet")
-    run(_job(bundle, tmp_path, Filters(users=tmp_path / "users.parquet")), NOW)
+    run_batch(_job(bundle, tmp_path, Filters(users=tmp_path / "users.parquet")), NOW)
     assert list(dict.fromkeys(read_latest(tmp_path / "topk").user_id)) == ["12", "7"]
 
 
@@ -242,7 +242,7 @@ def test_a_bad_file_is_named_and_nothing_is_published(
 ) -> None:
     (tmp_path / "file.csv").write_text(content)
     with pytest.raises((RatingsError, UsageError), match=words):
-        run(_job(bundle, tmp_path, _only(option, tmp_path / "file.csv")), NOW)
+        run_batch(_job(bundle, tmp_path, _only(option, tmp_path / "file.csv")), NOW)
     assert not (tmp_path / "topk").exists()
 
 
@@ -259,11 +259,11 @@ def test_a_bad_parquet_file_is_named(
 ) -> None:
     pd.DataFrame(column).to_parquet(tmp_path / "users.parquet")
     with pytest.raises(RatingsError, match=words):
-        run(_job(bundle, tmp_path, Filters(users=tmp_path / "users.parquet")), NOW)
+        run_batch(_job(bundle, tmp_path, Filters(users=tmp_path / "users.parquet")), NOW)
     content = (tmp_path / "users.parquet").read_bytes()
     (tmp_path / "users.parquet").write_bytes(content[:-9])
     with pytest.raises(RatingsError, match="not readable as Parquet"):
-        run(_job(bundle, tmp_path, Filters(users=tmp_path / "users.parquet")), NOW)
+        run_batch(_job(bundle, tmp_path, Filters(users=tmp_path / "users.parquet")), NOW)
 
 
 def test_a_file_that_changes_during_the_run_is_refused_at_publish(
@@ -275,7 +275,7 @@ def test_a_file_that_changes_during_the_run_is_refused_at_publish(
         (tmp_path / "seen.csv").write_text("user_id,item_id\nu1,film 5\n")
         return score_all(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("batch.run.score_all", change)
+    monkeypatch.setattr("batch.pipeline.score_all", change)
     with pytest.raises(UsageError.__base__, match=r"seen\.csv: changed during the run"):  # type: ignore[arg-type]
-        run(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
+        run_batch(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
     assert not (tmp_path / "topk" / "LATEST").exists()

@@ -17,18 +17,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batch.audience import Filters, read_audience
+from batch.audience import read_audience
 from batch.engine import run_shards
+from batch.filters import Filters
 from batch.job import Job
-from batch.run import run
+from batch.parts import Stopped, Task, score
+from batch.pipeline import run_batch
 from batch.runs import open_runs
-from batch.shards import Shard, Stopped, Task, plan, score
+from batch.shards import Shard, plan
 from batch.verify import verify_run
 from ncf.artifacts import canonical_json
 from ncf.devices import Device
 from ncf.errors import StorageError
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker, TopK
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import TopK
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 NCF = [sys.executable, "-c", "from ncf.cli import main; main()"]
@@ -70,12 +73,12 @@ def slow_world(bundle: Bundle, tmp_path: Path) -> Iterator[subprocess.Popen[str]
         # A shell that started the tests in the background has made them deaf to SIGINT.
         "import signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from ncf.scoring.ranking import GraphRanker\n"
-        "rank = GraphRanker.rank_masked\n"
+        "from ncf.scoring.exact import ExactRanker\n"
+        "rank = ExactRanker.rank_excluding\n"
         "def slow(*arguments):\n"
         "    time.sleep(0.3)\n"
         "    return rank(*arguments)\n"
-        "GraphRanker.rank_masked = slow\n"
+        "ExactRanker.rank_excluding = slow\n"
         f"sys.argv = ['ncf', 'batch', '--bundle', {str(bundle.path)!r}, '--out', 'topk',"
         " '--shard-users', '1', '--device', 'cpu', '-k', '5']\n"
         "from ncf.cli import main\n"
@@ -102,7 +105,7 @@ def test_a_signal_stops_the_run_within_a_shard_and_the_same_command_goes_on(
     assert slow_world.returncode == 130
     assert "interrupted with" in errors.splitlines()[-1]
     assert not (tmp_path / "topk" / "LATEST").exists()
-    figures = run(Job(bundle.path, tmp_path / "topk", 5, Device.CPU, 1), NOW)
+    figures = run_batch(Job(bundle.path, tmp_path / "topk", 5, Device.CPU, 1), NOW)
     assert figures["parts_reused"] >= 3
     verify_run(figures["table"], bundle.path)
 
@@ -123,7 +126,7 @@ def test_a_stop_ends_a_shard_of_many_blocks_or_strangers_within_it(
         if counted >= 5:
             stop.set()
 
-    ranker = GraphRanker.open(bundle, Device.CPU, threads=1)
+    ranker = ExactRanker.open(bundle, Device.CPU, threads=1)
     monkeypatch.setattr(ranker, "_step", 2)
     task = Task(audience, ranker, 5, stop=stop, scored=scored)
     with pytest.raises(Stopped):
@@ -133,7 +136,7 @@ def test_a_stop_ends_a_shard_of_many_blocks_or_strangers_within_it(
 
 def test_an_interrupt_cancels_shards_that_have_not_begun(bundle: Bundle) -> None:
     audience = read_audience(bundle, Filters())
-    task = Task(audience, GraphRanker.open(bundle, Device.CPU, threads=1), 5)
+    task = Task(audience, ExactRanker.open(bundle, Device.CPU, threads=1), 5)
     begun = []
 
     def finish(task: Task, shard: Shard) -> None:
@@ -152,7 +155,7 @@ def test_a_folder_of_somebody_elses_is_never_cleared_away(bundle: Bundle, tmp_pa
     thesis.parent.mkdir(parents=True)
     thesis.write_text("years of work")
     with pytest.raises(StorageError, match=r"holds 'thesis\.txt'"):
-        run(_job(bundle, tmp_path / "topk"), NOW)
+        run_batch(_job(bundle, tmp_path / "topk"), NOW)
     assert thesis.read_text() == "years of work"
 
 
@@ -162,7 +165,7 @@ def test_what_dead_writers_left_beside_the_runs_goes_and_what_others_did_stays(
     (tmp_path / ".LATEST.4711.tmp").write_text("2026")
     (tmp_path / ".20260101T000000Z-0123abcd.4711.tmp").mkdir()
     (tmp_path / ".thesis.4711.tmp").write_text("years of work")
-    name = run(_job(bundle, tmp_path), NOW)["run"]
+    name = run_batch(_job(bundle, tmp_path), NOW)["run"]
     assert {path.name for path in tmp_path.iterdir()} == {
         *(".runs.lock", ".thesis.4711.tmp", "LATEST", name),
     }
@@ -175,9 +178,9 @@ def test_an_old_run_with_a_damaged_manifest_counts_for_nothing_and_is_the_first_
     old = tmp_path / "20260101T000000Z-0123abcd"
     old.mkdir()
     (old / "manifest.json").write_bytes(content)
-    first = run(_job(bundle, tmp_path), NOW)["run"]
+    first = run_batch(_job(bundle, tmp_path), NOW)["run"]
     assert open_runs(tmp_path).sequence(first) == 1
-    second = run(replace(_job(bundle, tmp_path), keep=2), NOW)["run"]
+    second = run_batch(replace(_job(bundle, tmp_path), keep=2), NOW)["run"]
     assert open_runs(tmp_path).names() == [first, second]
 
 
@@ -188,14 +191,14 @@ def _dies_at(point: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(point, dies)
         with pytest.raises(KeyboardInterrupt):
-            run(job, NOW)
+            run_batch(job, NOW)
 
 
 @pytest.mark.parametrize("damage", ["a part", "the run"])
 def test_a_run_damaged_between_its_rename_and_latest_is_made_again(
     damage: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run(_job(bundle, tmp_path, k=3), NOW)["run"]
+    first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
     _dies_at("batch.destination.Folder.point", _job(bundle, tmp_path), monkeypatch)
     (second,) = [
         path
@@ -206,36 +209,36 @@ def test_a_run_damaged_between_its_rename_and_latest_is_made_again(
         (second / "part-00001.parquet").unlink()
     else:
         shutil.rmtree(second)
-    verify_run(run(_job(bundle, tmp_path), NOW)["table"], bundle.path)
+    verify_run(run_batch(_job(bundle, tmp_path), NOW)["table"], bundle.path)
     verify_run(_latest(tmp_path), bundle.path)
 
 
 def test_other_inputs_after_a_death_in_the_tidying_leave_the_published_run(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _dies_at("batch.work.Work.clear", _job(bundle, tmp_path), monkeypatch)
+    _dies_at("batch.unfinished.Unfinished.clear", _job(bundle, tmp_path), monkeypatch)
     published = _latest(tmp_path)
-    run(_job(bundle, tmp_path, k=2), NOW)
+    run_batch(_job(bundle, tmp_path, k=2), NOW)
     verify_run(published, bundle.path)
 
 
 def test_a_worker_that_fails_fails_the_run_and_loses_no_user(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run(_job(bundle, tmp_path, k=3), NOW)["run"]
-    rank = GraphRanker.rank_masked
+    first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
+    rank = ExactRanker.rank_excluding
 
-    def failing(self: GraphRanker, users: object, unwanted: object, k: int) -> TopK:
+    def failing(self: ExactRanker, users: object, unwanted: object, k: int) -> TopK:
         if 20 in np.asarray(users):
             raise MemoryError("too many")
         return rank(self, users, unwanted, k)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(GraphRanker, "rank_masked", failing)
+        patched.setattr(ExactRanker, "rank_excluding", failing)
         with pytest.raises(MemoryError):
-            run(_job(bundle, tmp_path), NOW)
+            run_batch(_job(bundle, tmp_path), NOW)
     assert open_runs(tmp_path).latest() == first
-    verify_run(run(_job(bundle, tmp_path), NOW)["table"], bundle.path)
+    verify_run(run_batch(_job(bundle, tmp_path), NOW)["table"], bundle.path)
 
 
 def test_an_exception_inside_the_writer_leaves_no_readable_part(
@@ -248,11 +251,11 @@ def test_an_exception_inside_the_writer_leaves_no_readable_part(
         raise OSError("the writer broke")
 
     with monkeypatch.context() as patched:
-        patched.setattr("batch.shards.write_lists", breaking)
+        patched.setattr("batch.parts.write_lists", breaking)
         with pytest.raises(OSError, match="the writer broke"):
-            run(_job(bundle, tmp_path), NOW)
+            run_batch(_job(bundle, tmp_path), NOW)
     assert list(tmp_path.rglob("*.parquet*")) == []
-    verify_run(run(_job(bundle, tmp_path), NOW)["table"], bundle.path)
+    verify_run(run_batch(_job(bundle, tmp_path), NOW)["table"], bundle.path)
 
 
 def _limited(bundle: Bundle, out: Path, file_bytes: int) -> subprocess.CompletedProcess[str]:
@@ -272,14 +275,14 @@ def _limited(bundle: Bundle, out: Path, file_bytes: int) -> subprocess.Completed
 def test_a_disk_that_is_full_is_one_line_and_nothing_half_written(
     file_bytes: int, bundle: Bundle, tmp_path: Path
 ) -> None:
-    first = run(_job(bundle, tmp_path, k=3), NOW)["run"]
+    first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
     ended = _limited(bundle, tmp_path, file_bytes)
     assert ended.returncode == 2
     assert "no space left" in ended.stderr.splitlines()[-1]
     assert open_runs(tmp_path).latest() == first
     verify_run(_latest(tmp_path), bundle.path)
     assert [p for p in tmp_path.rglob("*.parquet") if p.parent.name == "parts"] == []
-    verify_run(run(_job(bundle, tmp_path), NOW)["table"], bundle.path)
+    verify_run(run_batch(_job(bundle, tmp_path), NOW)["table"], bundle.path)
 
 
 def test_a_tmpfs_that_fills_up(bundle: Bundle, tmp_path: Path) -> None:
@@ -306,26 +309,28 @@ def test_a_forbidden_output_is_found_out_before_any_scoring(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(GraphRanker, "rank", lambda *_: pytest.fail("scored"))
+    monkeypatch.setattr(ExactRanker, "rank", lambda *_: pytest.fail("scored"))
     with pytest.raises((StorageError, OSError)):
-        run(_job(bundle, Path(out)), NOW)
+        run_batch(_job(bundle, Path(out)), NOW)
 
 
 def test_a_shard_can_be_made_in_another_process_to_the_same_bytes(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    run(_job(bundle, tmp_path / "topk"), NOW)
+    run_batch(_job(bundle, tmp_path / "topk"), NOW)
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from batch.audience import Filters, read_audience\n"
-        "from batch.shards import Shard, Task, make_part\n"
+        "from batch.audience import read_audience\n"
+        "from batch.filters import Filters\n"
+        "from batch.parts import Task, make_part\n"
+        "from batch.shards import Shard\n"
         "from ncf.devices import Device\n"
         "from ncf.scoring.bundle import open_bundle\n"
-        "from ncf.scoring.ranking import GraphRanker\n"
+        "from ncf.scoring.exact import ExactRanker\n"
         "bundle = open_bundle(Path(sys.argv[1]))\n"
         "audience = read_audience(bundle, Filters())\n"
-        "task = Task(audience, GraphRanker.open(bundle, Device.CPU, 1, audience.allowed), 5)\n"
+        "task = Task(audience, ExactRanker.open(bundle, Device.CPU, 1, audience.eligibility), 5)\n"
         "with open(sys.argv[2], 'wb') as file:\n"
         "    make_part(task, Shard(2, 14, 21), file)\n"
     )
@@ -340,14 +345,14 @@ def test_a_shard_can_be_made_in_another_process_to_the_same_bytes(
 def test_a_damaged_note_or_name_of_a_dead_run_is_made_again(
     file: str, damage: bytes | None, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run(_job(bundle, tmp_path, k=3), NOW)["run"]
-    run(_job(bundle, tmp_path / "undisturbed"), NOW)
+    first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
+    run_batch(_job(bundle, tmp_path / "undisturbed"), NOW)
     _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
     path = tmp_path / ".ncf-batch" / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content if damage is None else damage)
-    run(_job(bundle, tmp_path), NOW)
+    run_batch(_job(bundle, tmp_path), NOW)
     assert _bytes(_latest(tmp_path)) == _bytes(_latest(tmp_path / "undisturbed"))
     verify_run(_latest(tmp_path), bundle.path)
     verify_run(tmp_path / first, bundle.path)
@@ -369,7 +374,7 @@ def test_a_death_before_the_rename_costs_no_part_that_is_whole_and_noted(
     chosen = (work / "name").read_text()
     for file in missing:
         (work / file).unlink()
-    figures = run(_job(bundle, tmp_path), NOW)
+    figures = run_batch(_job(bundle, tmp_path), NOW)
     assert (figures["run"], figures["parts_reused"]) == (chosen, reused)
     verify_run(figures["table"], bundle.path)
 
@@ -378,7 +383,7 @@ def test_other_inputs_after_a_death_score_everything_anew(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
-    figures = run(_job(bundle, tmp_path, k=2), NOW)
+    figures = run_batch(_job(bundle, tmp_path, k=2), NOW)
     assert (figures["rows"], figures["parts_reused"]) == (80, 0)
 
 
@@ -390,7 +395,7 @@ def test_what_a_death_left_half_written_among_the_parts_is_not_published(
     work = tmp_path / ".ncf-batch"
     for half in (".identity.json", f"parts/.{Path(PART).name}", f"notes/.{Path(NOTE).name}"):
         (work / f"{half}.4711.tmp").write_text("PAR")
-    table = Path(run(_job(bundle, tmp_path, k=k), NOW)["table"])
+    table = Path(run_batch(_job(bundle, tmp_path, k=k), NOW)["table"])
     assert [path.name for path in table.iterdir() if path.name.endswith(".tmp")] == []
     verify_run(table, bundle.path)
 
@@ -403,16 +408,16 @@ def test_a_note_that_tells_other_facts_of_a_whole_part_is_not_believed(
     document = json.loads(note.read_bytes())
     document["facts"]["rows"] += 1
     note.write_bytes(canonical_json(document))
-    figures = run(_job(bundle, tmp_path), NOW)
+    figures = run_batch(_job(bundle, tmp_path), NOW)
     assert (figures["rows"], figures["parts_reused"]) == (200, 5)
 
 
 def test_an_empty_name_of_a_dead_run_never_removes_the_folder_of_all_runs(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run(_job(bundle, tmp_path, k=3), NOW)["run"]
+    first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
     before = _bytes(tmp_path / first)
     _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
     (tmp_path / ".ncf-batch" / "name").write_text("")
-    run(_job(bundle, tmp_path, k=2), NOW)
+    run_batch(_job(bundle, tmp_path, k=2), NOW)
     assert _bytes(tmp_path / first) == before

@@ -14,7 +14,7 @@ from pyarrow import fs
 
 from batch.destination import Bucket
 from batch.job import Job
-from batch.run import run
+from batch.pipeline import run_batch
 from batch.runs import Runs, local_copy, open_runs, read_latest
 from batch.verify import verify_run
 from ncf.devices import Device
@@ -34,7 +34,7 @@ def _replaced_before(job: Job, days: Iterator[int]) -> object:
 
     def copy(place: str) -> AbstractContextManager[Path]:
         if (day := next(days, None)) is not None:
-            run(replace(job, keep=1), NOW + timedelta(days=day))
+            run_batch(replace(job, keep=1), NOW + timedelta(days=day))
         return local_copy(place)
 
     return copy
@@ -51,8 +51,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_table_in_memory_is_that_of_a_folder(
     end: str, place: str, bundle: Bundle, tmp_path: Path
 ) -> None:
-    figures = run(_job(bundle, place + end), NOW)
-    run(_job(bundle, tmp_path / "topk"), NOW)
+    figures = run_batch(_job(bundle, place + end), NOW)
+    run_batch(_job(bundle, tmp_path / "topk"), NOW)
     pd.testing.assert_frame_equal(read_latest(place + end), read_latest(tmp_path / "topk"))
     name = open_runs(place).latest()
     assert name == figures["run"]
@@ -63,7 +63,7 @@ def test_a_table_in_memory_is_that_of_a_folder(
 def test_a_run_replaced_while_it_is_read_gives_way_to_the_newest(
     times: int, place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(_job(bundle, place), NOW)
+    run_batch(_job(bundle, place), NOW)
     days = iter(range(1, times + 1))
     monkeypatch.setattr("batch.runs.local_copy", _replaced_before(_job(bundle, place, 3), days))
     assert set(read_latest(place)["rank"]) == {1, 2, 3}
@@ -73,7 +73,7 @@ def test_a_run_replaced_while_it_is_read_gives_way_to_the_newest(
 def test_a_table_that_is_replaced_at_every_look_is_given_up(
     place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(_job(bundle, place), NOW)
+    run_batch(_job(bundle, place), NOW)
     days = iter(range(1, 20))
     monkeypatch.setattr("batch.runs.local_copy", _replaced_before(_job(bundle, place, 3), days))
     with pytest.raises(ArtifactError, match="replaced faster than it can be read"):
@@ -143,10 +143,10 @@ def test_unfinished_runs_of_two_places_lie_apart_in_the_cache(
         patched.setattr("batch.destination.Bucket.publish", dies)
         for each in (place, f"{place}-other"):
             with pytest.raises(KeyboardInterrupt):
-                run(_job(bundle, each), NOW)
+                run_batch(_job(bundle, each), NOW)
     left = list((tmp_path / "cache" / "ncf" / "batch").glob("*/.ncf-batch"))
     assert len(left) == 2
-    assert run(_job(bundle, place), NOW)["parts_reused"] == 3
+    assert run_batch(_job(bundle, place), NOW)["parts_reused"] == 3
     assert not left[0].exists() or not left[1].exists()
 
 
@@ -155,7 +155,7 @@ def test_without_a_setting_the_cache_is_under_the_home_folder(
 ) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    run(_job(bundle, place), NOW)
+    run_batch(_job(bundle, place), NOW)
     assert list((tmp_path / "home" / ".cache" / "ncf" / "batch").iterdir())
 
 

@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from batch.destination import Bucket
 from batch.job import Job
-from batch.run import run
+from batch.pipeline import run_batch
 from batch.runs import open_runs, read_latest
 from batch.show import rows_of
 from batch.verify import verify_run
@@ -66,8 +66,8 @@ def _job(bundle: Bundle, place: str, work: Path, *, k: int = 4, keep: int = 0) -
 def test_a_table_in_a_bucket_is_that_of_a_folder(
     bundle: Bundle, client: Client, place: str, tmp_path: Path
 ) -> None:
-    name = run(_job(bundle, place, tmp_path / "work"), NOW)["run"]
-    run(Job(bundle.path, tmp_path / "topk", 4, Device.CPU, 15), NOW)
+    name = run_batch(_job(bundle, place, tmp_path / "work"), NOW)["run"]
+    run_batch(Job(bundle.path, tmp_path / "topk", 4, Device.CPU, 15), NOW)
     pd.testing.assert_frame_equal(read_latest(place), read_latest(tmp_path / "topk"))
     latest = client.get_object(Bucket="tables", Key="night/topk/LATEST")["Body"].read()
     assert latest == f"{name}\n".encode()
@@ -97,7 +97,7 @@ def test_parts_go_before_success_and_success_before_latest(
 
     monkeypatch.setattr(Bucket, "_copy", watched_copy)
     monkeypatch.setattr(Bucket, "_write", watched_write)
-    run(_job(bundle, place, tmp_path / "work"), NOW)
+    run_batch(_job(bundle, place, tmp_path / "work"), NOW)
     parts = [f"part-0000{part}.parquet" for part in range(3)]
     assert order == [".ncf", *parts, "manifest.json", "_SUCCESS", "LATEST"]
     assert client
@@ -112,7 +112,7 @@ def test_a_publishing_that_dies_leaves_the_last_run_and_goes_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = run(_job(bundle, place, tmp_path / "work", k=2), NOW)["run"]
+    before = run_batch(_job(bundle, place, tmp_path / "work", k=2), NOW)["run"]
 
     def dying(method: Method) -> Method:
         def maybe(self: Bucket, first: object, second: object) -> None:
@@ -126,9 +126,9 @@ def test_a_publishing_that_dies_leaves_the_last_run_and_goes_on(
         patched.setattr(Bucket, "_copy", dying(Bucket._copy))
         patched.setattr(Bucket, "_write", dying(Bucket._write))
         with pytest.raises(KeyboardInterrupt):
-            run(_job(bundle, place, tmp_path / "work"), NOW + timedelta(days=1))
+            run_batch(_job(bundle, place, tmp_path / "work"), NOW + timedelta(days=1))
     assert open_runs(place).latest() == before
-    after = run(_job(bundle, place, tmp_path / "work"), NOW + timedelta(days=2))
+    after = run_batch(_job(bundle, place, tmp_path / "work"), NOW + timedelta(days=2))
     assert after["parts_reused"] == 3
     verify_run(place.replace("/topk?", f"/topk/{after['run']}?"), bundle.path)
     names = {key.split("/")[2] for key in _keys(client)}
@@ -144,8 +144,8 @@ def test_other_inputs_after_a_death_leave_nothing_of_the_first(
     with monkeypatch.context() as patched:
         patched.setattr(Bucket, "point", dies)
         with pytest.raises(KeyboardInterrupt):
-            run(_job(bundle, place, tmp_path / "work"), NOW)
-    name = run(_job(bundle, place, tmp_path / "work", k=2), NOW)["run"]
+            run_batch(_job(bundle, place, tmp_path / "work"), NOW)
+    name = run_batch(_job(bundle, place, tmp_path / "work", k=2), NOW)["run"]
     assert {key.split("/")[2] for key in _keys(client)} == {"LATEST", name}
 
 
@@ -153,7 +153,7 @@ def test_old_runs_are_deleted_from_a_bucket(
     bundle: Bundle, client: Client, place: str, tmp_path: Path
 ) -> None:
     names = [
-        run(_job(bundle, place, tmp_path / "work", keep=2), NOW + timedelta(days=day))["run"]
+        run_batch(_job(bundle, place, tmp_path / "work", keep=2), NOW + timedelta(days=day))["run"]
         for day in (0, -1, 2)
     ]
     assert {key.split("/")[2] for key in _keys(client)} == {"LATEST", *names[1:]}
@@ -164,7 +164,7 @@ def test_a_bucket_that_is_not_there_is_found_out_before_scoring(
 ) -> None:
     assert client
     with pytest.raises(StorageError, match="check the name"):
-        run(_job(bundle, place.replace("tables", "nowhere"), tmp_path / "work"), NOW)
+        run_batch(_job(bundle, place.replace("tables", "nowhere"), tmp_path / "work"), NOW)
     assert not (tmp_path / "work" / ".ncf-batch").exists()
 
 

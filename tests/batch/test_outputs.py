@@ -25,7 +25,7 @@ from batch.job import Job
 from batch.memory import peak_memory
 from batch.metrics import last_success, metrics_of
 from batch.options import Layout, TableFormat
-from batch.run import run
+from batch.pipeline import run_batch
 from batch.runs import open_runs, read_latest
 from batch.show import rows_of
 from batch.tables import Lists, Style, read_part, write_lists
@@ -91,7 +91,7 @@ def _run(
     bundle: Bundle, out: Path, *, days: int = 0, keep: int = 0, style: Style | None = None
 ) -> Path:
     job = Job(bundle.path, out, 4, Device.CPU, 15, keep=keep, style=style or Style())
-    return Path(run(job, NOW + timedelta(days=days))["table"])
+    return Path(run_batch(job, NOW + timedelta(days=days))["table"])
 
 
 @pytest.mark.parametrize("style", STYLES[1:])
@@ -179,13 +179,13 @@ def test_what_names_no_folder_is_refused(
     place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Were it not refused, nothing may be written to such a place either.
-    monkeypatch.setattr("batch.run.open_destination", lambda *_: pytest.fail("not refused"))
+    monkeypatch.setattr("batch.pipeline.open_destination", lambda *_: pytest.fail("not refused"))
     with pytest.raises((UsageError, StorageError)):
-        run(Job(bundle.path, place), NOW)
+        run_batch(Job(bundle.path, place), NOW)
 
 
 def test_a_file_uri_is_a_folder(bundle: Bundle, tmp_path: Path) -> None:
-    run(Job(bundle.path, f"file://{tmp_path}/topk", 4, Device.CPU), NOW)
+    run_batch(Job(bundle.path, f"file://{tmp_path}/topk", 4, Device.CPU), NOW)
     assert open_runs(tmp_path / "topk").folder == tmp_path / "topk"
     assert len(read_latest(f"file://{tmp_path}/topk")) == 160
 
@@ -193,7 +193,7 @@ def test_a_file_uri_is_a_folder(bundle: Bundle, tmp_path: Path) -> None:
 def test_a_folder_with_a_question_mark_in_its_name_is_a_folder(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    run(Job(bundle.path, tmp_path / "top k?", 4, Device.CPU), NOW)
+    run_batch(Job(bundle.path, tmp_path / "top k?", 4, Device.CPU), NOW)
     assert len(read_latest(tmp_path / "top k?")) == 160
 
 
@@ -293,7 +293,7 @@ def test_metrics_are_text_that_prometheus_reads(bundle: Bundle, tmp_path: Path) 
 
     job = Job(bundle.path, tmp_path / "topk", 4, Device.CPU)
     path = tmp_path / "textfile" / "ncf.prom"
-    write_metrics_of_a_run(path, run(job, NOW))
+    write_metrics_of_a_run(path, run_batch(job, NOW))
     found = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(path.read_text())
@@ -324,7 +324,7 @@ def test_metrics_that_cannot_be_written_are_found_out_first_and_lose_no_table(
         pytest.fail("began")
     path = tmp_path / "textfile" / "ncf.prom"
     with metrics_of(path) as record:
-        record(run(Job(bundle.path, tmp_path / "topk", 4, Device.CPU), NOW))
+        record(run_batch(Job(bundle.path, tmp_path / "topk", 4, Device.CPU), NOW))
         path.parent.rmdir()
         path.parent.write_text("in the way")
 
@@ -382,5 +382,5 @@ def test_a_batch_says_what_it_computes_on(
     bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    run(Job(bundle.path, tmp_path), NOW)
+    run_batch(Job(bundle.path, tmp_path), NOW)
     assert "scoring 40 users on" in caplog.text

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.job import Job
-from batch.run import run
+from batch.pipeline import run_batch
 from batch.runs import open_runs, read_latest
 from batch.shards import plan
 from batch.verify import verify_run
@@ -27,7 +27,7 @@ from ncf.devices import Device
 from ncf.errors import ArtifactError, LockedError, UsageError
 from ncf.locks import writer_lock
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.recommend import Recommender, Wishes
 from ncf.training.checkpoint import Checkpoint
 from tests.oracles import best_unseen, numpy_logit
@@ -44,7 +44,7 @@ NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
 def _run(bundle: Bundle, out: Path, *, k: int = 10, shard_users: int = 50_000) -> Path:
     job = Job(bundle.path, out, k, Device.CPU, shard_users)
-    return out / str(run(job, NOW)["run"])
+    return out / str(run_batch(job, NOW)["run"])
 
 
 def _latest(out: Path) -> Path:
@@ -121,7 +121,7 @@ def test_the_same_inputs_give_the_same_bytes_whatever_the_workers(
     first = _run(bundle, tmp_path)
     for workers in (1, 3):
         job = Job(bundle.path, tmp_path, 10, Device.CPU, workers=workers)
-        other = tmp_path / str(run(job, NOW)["run"])
+        other = tmp_path / str(run_batch(job, NOW)["run"])
         assert first != other
         name = "part-00000.parquet"
         assert (first / name).read_bytes() == (other / name).read_bytes()
@@ -130,7 +130,7 @@ def test_the_same_inputs_give_the_same_bytes_whatever_the_workers(
 def test_batch_and_recommend_give_the_same_answer(bundle: Bundle, tmp_path: Path) -> None:
     _run(bundle, tmp_path, k=4)
     table = read_latest(tmp_path)
-    recommender = Recommender(bundle, GraphRanker.open(bundle))
+    recommender = Recommender(bundle, ExactRanker.open(bundle))
     for raw in bundle.users.raw[:10]:
         rows = table[table.user_id == raw]
         found = [(item.item, item.score) for item in recommender.recommend(raw, Wishes(4)).items]
@@ -141,8 +141,8 @@ def test_latest_follows_the_newest_publish_even_when_the_clock_went_back(
     bundle: Bundle, tmp_path: Path
 ) -> None:
     job = Job(bundle.path, tmp_path, 3, Device.CPU)
-    run(job, NOW)
-    second = run(job, NOW - timedelta(days=400))
+    run_batch(job, NOW)
+    second = run_batch(job, NOW - timedelta(days=400))
     assert _latest(tmp_path).name == second["run"]
 
 
@@ -166,15 +166,15 @@ def test_a_bundle_that_changes_during_the_run_is_refused_at_publish(
 ) -> None:
     first = _run(bundle, tmp_path)
     copy = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
-    rank = GraphRanker.rank
+    rank = ExactRanker.rank
 
-    def change(self: GraphRanker, *arguments: Any) -> object:  # noqa: ANN401 - passed on
+    def change(self: ExactRanker, *arguments: Any) -> object:  # noqa: ANN401 - passed on
         (copy / "bundle.json").write_text("{}")
         return rank(self, *arguments)
 
-    monkeypatch.setattr(GraphRanker, "rank", change)
+    monkeypatch.setattr(ExactRanker, "rank", change)
     with pytest.raises(ArtifactError):
-        run(Job(copy, tmp_path, 3, Device.CPU), NOW)
+        run_batch(Job(copy, tmp_path, 3, Device.CPU), NOW)
     assert _latest(tmp_path) == first
     assert [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
 
@@ -183,18 +183,18 @@ def test_another_sound_bundle_swapped_in_during_the_run_is_refused_at_publish(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = Path(shutil.copytree(bundle.path, tmp_path / "ncf"))
-    rank = GraphRanker.rank
+    rank = ExactRanker.rank
 
-    def swap(self: GraphRanker, *arguments: Any) -> object:  # noqa: ANN401 - passed on
+    def swap(self: ExactRanker, *arguments: Any) -> object:  # noqa: ANN401 - passed on
         document = json.loads((copy / "bundle.json").read_bytes())
         document["provenance"]["created"] = "just now"
         seal(copy, BUNDLE, document)
         open_bundle(copy)
         return rank(self, *arguments)
 
-    monkeypatch.setattr(GraphRanker, "rank", swap)
+    monkeypatch.setattr(ExactRanker, "rank", swap)
     with pytest.raises(ArtifactError, match="changed during the run"):
-        run(Job(copy, tmp_path / "topk", 3, Device.CPU), NOW)
+        run_batch(Job(copy, tmp_path / "topk", 3, Device.CPU), NOW)
     assert not (tmp_path / "topk" / "LATEST").exists()
 
 
@@ -202,19 +202,20 @@ _RUN = """
 import sys, os
 from datetime import UTC, datetime
 from pathlib import Path
-import batch.shards
+import batch.parts
 from batch.job import Job
-from batch.run import run
+from batch.pipeline import run_batch
 from ncf.devices import Device
-write, left = batch.shards.write_lists, int(sys.argv[3])
+write, left = batch.parts.write_lists, int(sys.argv[3])
 def dying(*arguments):
     global left
     write(*arguments)
     left -= 1
     if left == 0:
         os.kill(os.getpid(), 9)
-batch.shards.write_lists = dying
-run(Job(Path(sys.argv[1]), Path(sys.argv[2]), device=Device.CPU, shard_users=5), datetime.now(UTC))
+batch.parts.write_lists = dying
+bundle, out = map(Path, sys.argv[1:3])
+run_batch(Job(bundle, out, device=Device.CPU, shard_users=5), datetime.now(UTC))
 """
 
 
@@ -233,7 +234,7 @@ def test_a_batch_killed_in_a_shard_goes_on_from_the_whole_ones_to_the_same_bytes
     assert _latest(tmp_path / "topk") == first
     open_sealed(first, RUN)
     job = Job(bundle.path, tmp_path / "topk", 10, Device.CPU, 5)
-    report = run(job, NOW)
+    report = run_batch(job, NOW)
     # Two shards run side by side: the one beside the killed one may have been unfinished.
     assert shard - 2 <= report["parts_reused"] < 8
     assert _parts(_latest(tmp_path / "topk")) == undisturbed
@@ -268,7 +269,7 @@ def test_a_batch_killed_at_any_moment_leaves_a_run_that_verifies_and_loses_no_by
 def test_other_inputs_begin_anew(bundle: Bundle, tmp_path: Path) -> None:
     command = [sys.executable, "-c", _RUN, str(bundle.path), str(tmp_path), "4"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    report = run(Job(bundle.path, tmp_path, 3, Device.CPU, 5), NOW)
+    report = run_batch(Job(bundle.path, tmp_path, 3, Device.CPU, 5), NOW)
     assert report["parts_reused"] == 0
     assert set(read_latest(tmp_path)["rank"]) == {1, 2, 3}
 
@@ -279,7 +280,7 @@ def test_parts_of_another_onnx_runtime_are_not_mixed_in(
     command = [sys.executable, "-c", _RUN, str(bundle.path), str(tmp_path), "4"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     monkeypatch.setattr("onnxruntime.__version__", "0.0")
-    assert run(Job(bundle.path, tmp_path, 10, Device.CPU, 5), NOW)["parts_reused"] == 0
+    assert run_batch(Job(bundle.path, tmp_path, 10, Device.CPU, 5), NOW)["parts_reused"] == 0
 
 
 def test_a_part_that_was_damaged_before_the_resume_is_made_again(
@@ -292,7 +293,7 @@ def test_a_part_that_was_damaged_before_the_resume_is_made_again(
     content = bytearray(part.read_bytes())
     content[50] ^= 1
     part.write_bytes(content)
-    report = run(Job(bundle.path, tmp_path / "topk", 10, Device.CPU, 5), NOW)
+    report = run_batch(Job(bundle.path, tmp_path / "topk", 10, Device.CPU, 5), NOW)
     assert report["parts_reused"] in {1, 2}
     assert _parts(_latest(tmp_path / "topk")) == undisturbed
 
@@ -316,14 +317,14 @@ def test_a_damaged_bundle_publishes_nothing(bundle: Bundle, tmp_path: Path) -> N
     assert document["files"]
     (copy / "seen.npz").write_bytes(b"")
     with pytest.raises(ArtifactError, match=r"seen\.npz"):
-        run(Job(copy, tmp_path / "topk"), NOW)
+        run_batch(Job(copy, tmp_path / "topk"), NOW)
     with pytest.raises(ArtifactError, match="no run"):
         _latest(tmp_path / "topk")
 
 
 def test_the_lock_is_free_after_a_failed_run(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError):
-        run(Job(tmp_path / "none", tmp_path), NOW)
+        run_batch(Job(tmp_path / "none", tmp_path), NOW)
     with writer_lock(tmp_path / "runs"):
         pass
     _run(bundle, tmp_path)

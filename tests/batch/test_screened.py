@@ -11,19 +11,20 @@ import pandas as pd
 import pytest
 from scipy.special import gammaincinv
 
-from batch.attempts import TRIES, attempts
-from batch.audience import Filters, read_audience
+from batch.audience import read_audience
+from batch.filters import Filters
 from batch.job import Job
 from batch.options import Mode
-from batch.run import run
+from batch.pipeline import run_batch
+from batch.recall_contract import TRIES, attempts
 from batch.runs import open_runs, read_latest
 from batch.verify import verify_run
 from ncf.devices import Device
 from ncf.errors import UsageError
-from ncf.scoring.audit import PairAudit
+from ncf.proof.audit import PairAudit
+from ncf.proof.recall import PairSample
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.recall import PairSample
-from ncf.scoring.screening import Rescorer, ScreenRanker
+from ncf.scoring.screened import Rescorer, ScreenedRanker
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -35,8 +36,8 @@ def _job(bundle: Bundle, out: Path, mode: Mode, **more: Any) -> Job:  # noqa: AN
 def test_a_screened_table_proves_its_recall_and_scores_exactly(
     screened_bundle: Bundle, tmp_path: Path
 ) -> None:
-    figures = run(_job(screened_bundle, tmp_path / "s", Mode.SCREENED), NOW)
-    exact = run(_job(screened_bundle, tmp_path / "e", Mode.EXACT), NOW)
+    figures = run_batch(_job(screened_bundle, tmp_path / "s", Mode.SCREENED), NOW)
+    exact = run_batch(_job(screened_bundle, tmp_path / "e", Mode.EXACT), NOW)
     assert (figures["mode"], exact["mode"]) == ("screened", "exact")
     assert "recall" not in exact
     proof = figures["recall"]
@@ -54,7 +55,7 @@ def test_a_screened_table_has_the_same_bytes_whatever_the_workers(
     screened_bundle: Bundle, tmp_path: Path
 ) -> None:
     tables = [
-        Path(run(_job(screened_bundle, tmp_path, Mode.SCREENED, workers=count), NOW)["table"])
+        Path(run_batch(_job(screened_bundle, tmp_path, Mode.SCREENED, workers=count), NOW)["table"])
         for count in (1, 3)
     ]
     parts = [{p.name: p.read_bytes() for p in table.glob("part-*")} for table in tables]
@@ -66,11 +67,11 @@ def test_a_screened_table_has_the_same_bytes_whatever_the_workers(
 def test_a_screen_that_misses_is_widened_until_the_contract_is_kept(
     screened_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_few(self: ScreenRanker, k: int) -> int:
-        return k if self._width < 4 else 900
+    def too_few(self: ScreenedRanker, k: int) -> int:
+        return k if self._calibration.width < 4 else 900
 
-    monkeypatch.setattr(ScreenRanker, "candidates", too_few)
-    figures = run(_job(screened_bundle, tmp_path, Mode.SCREENED), NOW)
+    monkeypatch.setattr(ScreenedRanker, "candidates", too_few)
+    figures = run_batch(_job(screened_bundle, tmp_path, Mode.SCREENED), NOW)
     assert figures["mode"] == "screened"
     assert figures["recall"]["candidates"] == 900
     assert open_runs(tmp_path).manifest(figures["run"])["width"] == 4
@@ -83,9 +84,9 @@ def test_a_screen_that_never_keeps_the_contract_gives_an_exact_table(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    run(_job(screened_bundle, tmp_path / "exact", Mode.EXACT), NOW)
-    monkeypatch.setattr(ScreenRanker, "candidates", lambda _, k: k)
-    figures = run(_job(screened_bundle, tmp_path / "other", Mode.SCREENED), NOW)
+    run_batch(_job(screened_bundle, tmp_path / "exact", Mode.EXACT), NOW)
+    monkeypatch.setattr(ScreenedRanker, "candidates", lambda _, k: k)
+    figures = run_batch(_job(screened_bundle, tmp_path / "other", Mode.SCREENED), NOW)
     assert figures["mode"] == "exact"
     assert "ranking exactly instead" in caplog.text
     pd.testing.assert_frame_equal(read_latest(tmp_path / "exact"), read_latest(tmp_path / "other"))
@@ -109,14 +110,16 @@ def test_the_audit_counts_fresh_interactions_and_withdrawn_items_as_no_miss(
 
     monkeypatch.setattr(PairAudit, "__call__", watched)
     # Every item is a candidate: nothing can be missed.
-    monkeypatch.setattr(ScreenRanker, "candidates", lambda *_: 1000)
-    figures = run(_job(screened_bundle, tmp_path / "topk", Mode.SCREENED, filters=filters), NOW)
+    monkeypatch.setattr(ScreenedRanker, "candidates", lambda *_: 1000)
+    figures = run_batch(
+        _job(screened_bundle, tmp_path / "topk", Mode.SCREENED, filters=filters), NOW
+    )
     verify_run(figures["table"], screened_bundle.path, filters)
     assert figures["recall"]["missed"] == sum(each.missed for each in found) == 0
 
 
 def _best(bundle: Bundle, out: Path) -> pd.DataFrame:
-    run(_job(bundle, out, Mode.EXACT), NOW)
+    run_batch(_job(bundle, out, Mode.EXACT), NOW)
     return read_latest(out)
 
 
@@ -133,13 +136,13 @@ def test_auto_says_why_it_ranks_exactly(
         (screened_bundle, 10, "for so few users or items the proof would cost as much as it saves"),
     ):
         job = Job(each.path, tmp_path, k, Device.CPU, recall=0.999)
-        assert run(job, NOW)["mode"] == "exact"
+        assert run_batch(job, NOW)["mode"] == "exact"
         assert f"ranking exactly: {words}" in caplog.messages[-2]
 
 
 def test_auto_screens_where_it_pays(screened_bundle: Bundle, tmp_path: Path) -> None:
     job = Job(screened_bundle.path, tmp_path, 10, Device.CPU, recall=0.9)
-    assert run(job, NOW)["mode"] == "screened"
+    assert run_batch(job, NOW)["mode"] == "screened"
 
 
 @pytest.mark.parametrize("k", [10, 500])
@@ -148,19 +151,19 @@ def test_a_screen_asked_for_where_there_is_none_is_refused(
 ) -> None:
     given = bundle if k == 10 else screened_bundle
     with pytest.raises(UsageError, match=r'`mode="screened"`: .*; use `mode="exact"`, or auto'):
-        run(Job(given.path, tmp_path, k, Device.CPU, mode=Mode.SCREENED), NOW)
+        run_batch(Job(given.path, tmp_path, k, Device.CPU, mode=Mode.SCREENED), NOW)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_resumed_screened_run_proves_the_same(
     screened_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run(_job(screened_bundle, tmp_path / "whole", Mode.SCREENED), NOW)
+    whole = run_batch(_job(screened_bundle, tmp_path / "whole", Mode.SCREENED), NOW)
     with monkeypatch.context() as patched:
-        patched.setattr("batch.run._require_unchanged", lambda *_: 1 / 0)
+        patched.setattr("batch.pipeline._require_unchanged", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            run(_job(screened_bundle, tmp_path / "again", Mode.SCREENED), NOW)
-    again = run(_job(screened_bundle, tmp_path / "again", Mode.SCREENED), NOW)
+            run_batch(_job(screened_bundle, tmp_path / "again", Mode.SCREENED), NOW)
+    again = run_batch(_job(screened_bundle, tmp_path / "again", Mode.SCREENED), NOW)
     assert again["parts_reused"] == 3
     assert again["recall"] == whole["recall"]
 
@@ -195,7 +198,7 @@ def test_other_inputs_and_tries_draw_other_pairs_and_the_same_ones_again(
 def test_blocks_of_a_shard_are_audited_against_their_own_lists_with_their_own_pairs(
     screened_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batch.shards._AUDITED_USERS", 7)
+    monkeypatch.setattr("batch.parts._AUDITED_USERS", 7)
     drawn: list[bytes] = []
     score = Rescorer.score
 
@@ -204,8 +207,8 @@ def test_blocks_of_a_shard_are_audited_against_their_own_lists_with_their_own_pa
         return score(self, users, items)
 
     monkeypatch.setattr(Rescorer, "score", watched)
-    monkeypatch.setattr(ScreenRanker, "candidates", lambda *_: 1000)  # nothing can be missed
-    figures = run(_job(screened_bundle, tmp_path, Mode.SCREENED), NOW)
+    monkeypatch.setattr(ScreenedRanker, "candidates", lambda *_: 1000)  # nothing can be missed
+    figures = run_batch(_job(screened_bundle, tmp_path, Mode.SCREENED), NOW)
     assert (figures["recall"]["missed"], figures["recall"]["try"]) == (0, 1)
     assert len(set(drawn)) == len(drawn) >= 240 / 7
 
@@ -224,7 +227,7 @@ def test_a_proof_that_costs_more_than_it_saves_is_not_begun(
             mode=Mode.SCREENED,
             recall=recall,
         )
-        assert run(job, NOW)["mode"] == "exact"
+        assert run_batch(job, NOW)["mode"] == "exact"
     assert "costs as much as it saves" in caplog.text
 
 

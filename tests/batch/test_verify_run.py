@@ -11,7 +11,7 @@ import pytest
 
 from batch.job import Job
 from batch.options import Layout
-from batch.run import run
+from batch.pipeline import run_batch
 from batch.tables import SCHEMAS, Style
 from batch.verify import verify_run
 from ncf.artifacts import RUN, seal
@@ -26,7 +26,7 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 @pytest.fixture
 def folder(bundle: Bundle, tmp_path: Path) -> Path:
     job = Job(bundle.path, tmp_path, 6, Device.CPU, 15)
-    return tmp_path / str(run(job, datetime(2026, 1, 1, tzinfo=UTC))["run"])
+    return tmp_path / str(run_batch(job, datetime(2026, 1, 1, tzinfo=UTC))["run"])
 
 
 def _reseal(folder: Path, *, rows: dict[str, int] | None = None) -> None:
@@ -56,7 +56,7 @@ def test_a_sound_run_of_more_than_a_hundred_thousand_parts_passes(
     part = Style.part
     monkeypatch.setattr(Style, "part", lambda style, number: part(style, number + 99_999))
     job = Job(bundle.path, tmp_path, 6, Device.CPU, 15)
-    folder = run(job, datetime(2026, 1, 1, tzinfo=UTC))["table"]
+    folder = run_batch(job, datetime(2026, 1, 1, tzinfo=UTC))["table"]
     assert verify_run(folder, bundle.path)["users"] == 40
 
 
@@ -124,7 +124,7 @@ def test_a_list_that_is_missing_is_noticed_even_where_it_would_be_empty(
 ) -> None:
     style = Style(layout=Layout.LIST)
     job = Job(bundle.path, tmp_path, 6, Device.CPU, 15, style=style)
-    folder = Path(run(job, datetime(2026, 1, 1, tzinfo=UTC))["table"])
+    folder = Path(run_batch(job, datetime(2026, 1, 1, tzinfo=UTC))["table"])
     assert verify_run(folder, bundle.path)["users"] == 40
     table = pq.read_table(folder / NAME)
     pq.write_table(table.slice(1), folder / NAME, store_schema=False)

@@ -310,7 +310,10 @@ def test_an_interrupted_training_says_what_it_left_and_goes_on(
 
 
 def test_a_fault_of_ours_is_exit_1_with_a_traceback(home: Path, tmp_path: Path) -> None:
-    code = "import batch.run\ndef broken(*a): raise RuntimeError('boom')\nbatch.run.run = broken\n"
+    code = (
+        "import batch.pipeline\ndef broken(*a): raise RuntimeError('boom')\n"
+        "batch.pipeline.run_batch = broken\n"
+    )
     words = ["batch", "--bundle", str(home / "model_store/ncf"), "--out", str(tmp_path)]
     program = f"{code}import sys\nsys.argv = ['ncf', *{words!r}]\nfrom ncf.cli import main\nmain()"
     ended = subprocess.run(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.in_memory import list_maker
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, UsageError
 from ncf.evaluation import lists as streaming
+from ncf.evaluation.exact_lists import exact_lists
 from ncf.evaluation.full_ranking import Panel, full, self_information
 from ncf.evaluation.lists import Lists, Rank, Users
 from ncf.evaluation.protocols import sampled
@@ -140,7 +140,7 @@ def test_the_graphs_lists_give_the_figures_of_the_plain_formula(
 ) -> None:
     panel = Panel.of(data)
     with ThreadPoolExecutor(2) as pool:
-        found = full(list_maker(checkpoint, panel.known, pool=pool), data, panel, [k])
+        found = full(exact_lists(checkpoint.weights, panel.seen, pool=pool), data, panel, [k])
 
     def pairs(part: str) -> set[Pair]:
         which = data.train if part == "train" else getattr(data, part).positives
@@ -167,7 +167,7 @@ def test_against_all_candidates_as_the_sampled_ones_both_protocols_agree(
         unseen = np.setdiff1d(np.arange(30), known[[user]].indices)
         negatives[row, : unseen.size] = unseen
     whole = sampled(group_scorer(checkpoint.model()), replace(cases, negatives=negatives), 10)
-    found = full(list_maker(checkpoint, panel.known), data, panel, [10]).metrics[0]
+    found = full(exact_lists(checkpoint.weights, panel.seen), data, panel, [10]).metrics[0]
     for name in ("hr", "hr_se", "ndcg", "ndcg_se", "mrr", "mrr_se"):
         assert found[name] == pytest.approx(getattr(whole, name)), name
 
@@ -217,7 +217,7 @@ def test_scores_that_are_no_numbers_are_refused(
 ) -> None:
     broken = {**checkpoint.weights, "output.bias": np.array([value], np.float32)}
     panel = Panel.of(data)
-    rank = list_maker(replace(checkpoint, weights=broken), panel.known)
+    rank = exact_lists(broken, panel.seen)
     with pytest.raises(ArtifactError, match="the model scores"):
         full(rank, data, panel, [3])
 

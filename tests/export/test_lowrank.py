@@ -2,7 +2,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from export.lowrank import fit_basis, low_rank
+from export.screen.lowrank import fit_basis, low_rank
 
 
 def _logits(users: int, items: int, rank: int, seed: int = 0) -> npt.NDArray[np.float32]:
@@ -28,7 +28,7 @@ def test_logits_of_low_rank_are_read_off_as_many_landmarks(rank: int) -> None:
 def test_the_basis_is_that_of_the_singular_value_decomposition(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("export.lowrank._ITEMS_AT_ONCE", 13)
+    monkeypatch.setattr("export.screen.lowrank._ITEMS_AT_ONCE", 13)
     logits = np.random.default_rng(1).normal(size=(20, 50)).astype(np.float32)
     basis = fit_basis(logits.copy(), 5)
     np.testing.assert_allclose(basis.mean, logits.mean(axis=0), atol=1e-6)
@@ -51,7 +51,7 @@ def test_landmarks_are_distinct_items_though_more_were_asked_for_than_there_are(
 
 
 def test_of_a_large_catalogue_a_sample_is_pivoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("export.lowrank._PIVOTED_ITEMS", 40)
+    monkeypatch.setattr("export.screen.lowrank._PIVOTED_ITEMS", 40)
     logits = _logits(60, 500, 3)
     stand_in = low_rank(fit_basis(logits[:40].copy(), 3), 3, 6, np.random.default_rng(0))
     guessed = stand_in.logits(logits[40:, stand_in.landmarks])

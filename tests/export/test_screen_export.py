@@ -7,17 +7,17 @@ import numpy.typing as npt
 import pytest
 from scipy import sparse
 
-from export.calibration import Options
-from export.cost import Cost
-from export.screening import Screen, make_screen
-from export.topk import Form, topk_graph, user_rows
+from export.screen.assembly import Screen, make_screen
+from export.screen.calibration import Options
+from export.screen.cost import Cost
+from ncf.graphs.topk import Form, topk_graph, user_rows
 from ncf.models.architecture import Architecture
 from ncf.models.kinds import Kind
+from ncf.models.weights import Weights
+from ncf.proof.recall import recalls
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
-from ncf.scoring.ranking import TopK
-from ncf.scoring.recall import recalls
+from ncf.scoring.ranker import TopK
 from ncf.scoring.sessions import open_cpu
-from ncf.training.checkpoint import Weights
 from tests.worlds import drawn_weights
 
 N_USERS, N_ITEMS = 300, 1200
@@ -135,8 +135,8 @@ def test_a_recall_that_held_out_users_do_not_get_is_not_promised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As if the choosing users had been luckier than all others.
-    monkeypatch.setattr("export.calibration._needed", lambda *_: 10)
-    monkeypatch.setattr("export.calibration._RANKS", (4,))
+    monkeypatch.setattr("export.screen.calibration._needed", lambda *_: 10)
+    monkeypatch.setattr("export.screen.calibration._RANKS", (4,))
     weights = drawn_weights(Architecture(Kind.MLP, N_USERS, N_ITEMS, 16, 3), 0)
     screen = make_screen(weights, _rows(weights), _nobody_saw())
     assert screen.graphs == {}
@@ -147,8 +147,8 @@ def test_candidates_widen_until_held_out_users_get_the_recall(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weights = _weights()
-    monkeypatch.setattr("export.calibration._RANKS", (16,))
-    monkeypatch.setattr("export.calibration._needed", lambda _, k, __: k + 10)
+    monkeypatch.setattr("export.screen.calibration._RANKS", (16,))
+    monkeypatch.setattr("export.screen.calibration._needed", lambda _, k, __: k + 10)
     (first, *_) = make_screen(weights, _rows(weights), _nobody_saw()).document["by_k"]
     assert first["k"] == 10
     assert first["candidates"] in {30, 50}

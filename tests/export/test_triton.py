@@ -12,7 +12,7 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import UsageError
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Checkpoint
 from tests.conftest import random_checkpoint
@@ -77,7 +77,7 @@ def test_it_agrees_with_the_exported_bundle(
     session = open_cpu(tmp_path / "ncf" / "1" / "model.onnx")
     users = np.arange(40)
     items, logits = session.run(["item", "logit"], {"user": users[:, None]})
-    top = GraphRanker.open(bundle).rank(users, 10)
+    top = ExactRanker.open(bundle).rank(users, 10)
     np.testing.assert_array_equal(items, top.items)
     np.testing.assert_array_equal(logits, top.scores)
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from batch.job import Job
-from batch.run import run
+from batch.pipeline import run_batch
 from batch.runs import open_runs
 from batch.verify import verify_run
 from ncf.devices import Device
@@ -53,7 +53,7 @@ class Batches:
     def run(self, k: int = 5) -> None:
         """Run a batch to its end."""
         job = Job(self._bundle, self._out, k, Device.CPU, _USERS_A_PART, keep=2)
-        run(job, datetime.now(UTC))
+        run_batch(job, datetime.now(UTC))
 
     def parts(self) -> dict[str, bytes]:
         """Bytes of the newest table."""

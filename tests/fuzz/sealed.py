@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,11 @@ from ncf.files import sha256_bytes
 from ncf.identifiers import IdMap, write_id_maps
 from ncf.scoring import bundle as files
 from ncf.scoring.golden import replay
-from ncf.scoring.ranking import GraphRanker, TopK
+from ncf.scoring.ranker import TopK
 from ncf.scoring.recommend import Recommender, Wishes
+
+if TYPE_CHECKING:
+    from ncf.scoring.exact import ExactRanker
 
 USERS, ITEMS, WIDTH = 3, 5, 2
 _DOCUMENT: Document = {
@@ -80,7 +83,7 @@ def read_bundle(which: int, content: bytes) -> None:
 
 def _use(folder: Path) -> None:
     opened = files.open_bundle(folder)
-    recommender = Recommender(opened, cast("GraphRanker", _NoGraph()))
+    recommender = Recommender(opened, cast("ExactRanker", _NoGraph()))
     replay(opened, recommender)
     for user in ("u0", "u2", "nobody"):
         recommender.recommend(user, Wishes(3, exclude=("i1",)))
@@ -90,8 +93,8 @@ def _use(folder: Path) -> None:
 class _NoGraph:
     """Stands in for the graph: lists nothing."""
 
-    def rank_masked(self, users: npt.NDArray[np.int64], unwanted: object, k: int) -> TopK:
-        del unwanted
+    def rank_excluding(self, users: npt.NDArray[np.int64], excluded: object, k: int) -> TopK:
+        del excluded
         width = min(k, ITEMS)
         nothing = np.full((users.size, width), -np.inf, np.float32)
         return TopK(np.zeros((users.size, width), np.int64), nothing)

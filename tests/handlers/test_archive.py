@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from export.archive import CODE
+from export.handler_code import handler_code
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.recommend import Recommender, Wishes
 from tests.handlers.environment import make_environment, torchserve, wait_until_it_answers
 
@@ -39,7 +39,7 @@ def test_the_environment_lacks_this_project_and_what_it_could_lean_on(python: Pa
 def test_torchserve_serves_the_archive_with_the_answers_of_the_bundle(
     python: Path, archive: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
-    recommender = Recommender(bundle, GraphRanker.open(bundle))
+    recommender = Recommender(bundle, ExactRanker.open(bundle))
     with torchserve(python, archive, tmp_path / "server") as server:
         wait_until_it_answers(server, {"user": "u3", "k": 5})
         for user in ("u3", "u0", "stranger"):
@@ -90,12 +90,15 @@ def test_a_missing_package_is_named_with_the_remedy(
     assert "pip install" in loaded.stderr
 
 
-def test_the_list_of_code_is_what_the_handler_imports(
+def test_the_archive_holds_the_code_that_the_handler_loads_and_no_other(
     python: Path, archive: Path, tmp_path: Path
 ) -> None:
     loaded = _load(python, archive, tmp_path / "extracted", report="modules")
     modules = {line for line in loaded.stdout.splitlines() if line.endswith(".py")}
-    assert modules == set(CODE)
+    assert modules == set(handler_code())
+    with zipfile.ZipFile(archive) as file:
+        carried = {name for name in file.namelist() if name.endswith(".py")}
+    assert carried == modules | {"ncf_handler.py"}
 
 
 _LOAD = """

@@ -17,7 +17,8 @@ from ncf.errors import ArtifactError
 from ncf.models.kinds import Kind
 from ncf.policies import ColdUser
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.scoring.ranking import GraphRanker, TopK
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import TopK
 from ncf.scoring.recommend import Recommender, Wishes
 from ncf.training.checkpoint import Checkpoint
 from tests.conftest import random_checkpoint
@@ -25,13 +26,13 @@ from tests.conftest import random_checkpoint
 BAD: dict[str, object] = {"body": b"{"}
 
 
-class Spy(GraphRanker):
+class Spy(ExactRanker):
     """Counts calls, and fails like a graph with NaN where a given user is among those asked."""
 
     calls: list[list[int]]
     guilty: int | None = None
 
-    def rank_masked(
+    def rank_excluding(
         self,
         users: npt.NDArray[np.int64],
         *rest: Any,  # noqa: ANN401 - passed on as they are
@@ -40,14 +41,14 @@ class Spy(GraphRanker):
         self.calls.append(users.tolist())
         if self.guilty in users.tolist():
             raise ArtifactError("the model scores NaN")
-        return super().rank_masked(users, *rest, **named)
+        return super().rank_excluding(users, *rest, **named)
 
 
 @pytest.fixture
 def ranker(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Spy:
     spy = Spy.open(bundle)
     assert isinstance(spy, Spy)
-    monkeypatch.setattr(GraphRanker, "open", lambda *_, **__: spy)
+    monkeypatch.setattr(ExactRanker, "open", lambda *_, **__: spy)
     spy.calls = []
     return spy
 
@@ -148,7 +149,7 @@ def test_tensors_of_kserve_ask_and_answer_the_same(bundle: Bundle) -> None:
     answers, _ = service.answer(rows)
     assert [answer.status for answer in answers] == [200, 200, 400, 400, 400, 400]
     known, stranger = (json.loads(answer.body) for answer in answers[:2])
-    found = Recommender(bundle, GraphRanker.open(bundle)).recommend("u3", Wishes(4, ("film 1",)))
+    found = Recommender(bundle, ExactRanker.open(bundle)).recommend("u3", Wishes(4, ("film 1",)))
     outputs = {output["name"]: output["data"] for output in known["outputs"]}
     assert outputs["item"] == [each.item for each in found.items]
     assert outputs["score"] == [each.score for each in found.items]

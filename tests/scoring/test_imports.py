@@ -13,18 +13,18 @@ import {module}
 @pytest.mark.parametrize(
     "module",
     [
-        "ncf.scoring.audit",
+        "ncf.proof.audit",
         "ncf.scoring.bundle",
         "ncf.scoring.golden",
-        "ncf.scoring.ranking",
-        "ncf.scoring.recall",
+        "ncf.scoring.exact",
+        "ncf.proof.recall",
         "ncf.scoring.recommend",
-        "ncf.scoring.screening",
+        "ncf.scoring.screened",
         "handlers.service",
         "handlers.metrics",
         "handlers.ncf_handler",
-        "batch.run",
-        "batch.shards",
+        "batch.pipeline",
+        "batch.parts",
     ],
 )
 def test_scoring_handlers_and_batch_import_without_torch_or_torchserve(module: str) -> None:

@@ -9,15 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from export.topk import Form, topk_graph, user_rows
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
 from ncf.errors import CapabilityError, UsageError
+from ncf.graphs.topk import Form, topk_graph, user_rows
 from ncf.models.kinds import Kind
 from ncf.models.scorer import scorer
-from ncf.scoring import ranking
+from ncf.scoring import exact
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker
+from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.seen import Seen
 from ncf.scoring.sessions import CUDA, open_cpu, open_cuda
 from ncf.training.checkpoint import Checkpoint
@@ -45,7 +46,7 @@ def test_top_k_equals_brute_force_for_any_users_k_and_seen_items(
     seen = rng.random((n_users, n_items)) < rng.choice([0, 0.3, 0.9, 1], (n_users, 1))
     other = Bundle(bundle.path, bundle.manifest)
     other.__dict__["seen"] = _seen(seen)
-    ranker = GraphRanker.open(other, Device.CPU, threads=1)
+    ranker = ExactRanker.open(other, Device.CPU, threads=1)
     ranker._step = 5  # so that users fall into several blocks
     top = ranker.rank(np.array(users, np.int64), k)
     assert top.items.shape == (len(users), min(k, n_items))
@@ -68,7 +69,7 @@ def test_top_k_equals_brute_force_for_any_users_k_and_seen_items(
 def test_scores_are_the_logits_of_the_safetensors_file(
     bundle: Bundle, checkpoint: Checkpoint
 ) -> None:
-    top = GraphRanker.open(bundle).rank(np.arange(5), 3)
+    top = ExactRanker.open(bundle).rank(np.arange(5), 3)
     for user in range(5):
         for item, score in zip(top.items[user], top.scores[user], strict=True):
             assert score == pytest.approx(numpy_logit(checkpoint.weights, user, item), abs=1e-5)
@@ -92,7 +93,7 @@ def test_ties_stand_by_ascending_index(data: PreparedData, tmp_path: Path) -> No
 
 
 def test_no_seen_item_is_ever_ranked(bundle: Bundle, data: PreparedData) -> None:
-    top = GraphRanker.open(bundle).rank(np.arange(len(data.users)), len(data.items))
+    top = ExactRanker.open(bundle).rank(np.arange(len(data.users)), len(data.items))
     known = data.known()
     seen = set(zip(known.users.tolist(), known.items.tolist(), strict=True))
     rows, columns = np.nonzero(top.valid())
@@ -103,34 +104,34 @@ def test_no_seen_item_is_ever_ranked(bundle: Bundle, data: PreparedData) -> None
 def test_a_user_index_out_of_range_is_refused_and_not_the_last_user(bundle: Bundle) -> None:
     for user in (-1, 40):
         with pytest.raises(IndexError, match=r"outside \[0, 40\)"):
-            GraphRanker.open(bundle).rank(np.array([user]), 3)
+            ExactRanker.open(bundle).rank(np.array([user]), 3)
 
 
 def test_items_that_may_not_be_listed_never_are(bundle: Bundle) -> None:
-    allowed: npt.NDArray[np.bool_] = np.arange(30) % 3 == 0
-    ranker = GraphRanker.open(bundle, Device.CPU, allowed=allowed)
-    assert ranker.allowed is allowed
+    eligible: npt.NDArray[np.bool_] = np.arange(30) % 3 == 0
+    eligibility = Eligibility(eligible, (bundle.seen,))
+    ranker = ExactRanker.open(bundle, Device.CPU, eligibility=eligibility)
+    assert ranker.eligibility is eligibility
     users = np.arange(40)
-    every = GraphRanker.open(bundle, Device.CPU).rank(users, 30)
+    every = ExactRanker.open(bundle, Device.CPU).rank(users, 30)
     for k in (3, 30):
         top = ranker.rank(users, k)
         for row in users:
             listed = every.items[row, every.valid()[row]]
-            expected = listed[allowed[listed]][:k].tolist()
+            expected = listed[eligible[listed]][:k].tolist()
             assert top.items[row, top.valid()[row]].tolist() == expected
 
 
 def test_blocks_of_users_side_by_side_give_what_they_give_one_by_one(bundle: Bundle) -> None:
-    ranker = GraphRanker.open(bundle, Device.CPU, threads=1)
+    ranker = ExactRanker.open(bundle, Device.CPU, threads=1)
     ranker._step = 7
     threads = set()
 
-    def unwanted(users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def started(_: int) -> None:
         threads.add(threading.current_thread())
-        return bundle.seen.pairs(users)
 
     with ThreadPoolExecutor(2) as pool:
-        side_by_side = ranker.rank(np.arange(40), 5, pool, unwanted)
+        side_by_side = ranker.rank(np.arange(40), 5, pool, started)
     assert threading.current_thread() not in threads
     one_by_one = ranker.rank(np.arange(40), 5)
     np.testing.assert_array_equal(side_by_side.items, one_by_one.items)
@@ -151,25 +152,21 @@ def test_a_call_holds_as_many_users_as_its_bounds_allow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     width = bundle.manifest["model"]["row_width"]
-    monkeypatch.setattr(ranking, "_LOOP_USERS", users if form is Device.CPU else 3)
-    monkeypatch.setattr(ranking, "_LOOP_LOGITS", logits if form is Device.CPU else 90)
-    monkeypatch.setattr(ranking, "_BLOCK_USERS", users if form is Device.CUDA else 3)
-    monkeypatch.setattr(ranking, "_BLOCK_VALUES", logits * width if form is Device.CUDA else 90)
-    ranker = GraphRanker(bundle, open_cpu(bundle.topk_graph(Device.CPU)), form)
-    asked = []
-
-    def unwanted(users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        asked.append(users.size)
-        return bundle.seen.pairs(users)
-
-    ranker.rank(np.arange(12), 3, unwanted=unwanted)
+    monkeypatch.setattr(exact, "_LOOP_USERS", users if form is Device.CPU else 3)
+    monkeypatch.setattr(exact, "_LOOP_LOGITS", logits if form is Device.CPU else 90)
+    monkeypatch.setattr(exact, "_BLOCK_USERS", users if form is Device.CUDA else 3)
+    monkeypatch.setattr(exact, "_BLOCK_VALUES", logits * width if form is Device.CUDA else 90)
+    session = open_cpu(bundle.topk_graph(Device.CPU))
+    ranker = ExactRanker(session, bundle.user_rows, bundle.eligibility, form)
+    asked: list[int] = []
+    ranker.rank(np.arange(12), 3, started=asked.append)
     assert asked == blocks
 
 
 def test_a_session_has_the_threads_asked_for_and_the_step_of_its_form(bundle: Bundle) -> None:
-    ranker = GraphRanker.open(bundle, Device.CPU, threads=3)
+    ranker = ExactRanker.open(bundle, Device.CPU, threads=3)
     assert ranker._session.get_session_options().intra_op_num_threads == 3
-    assert GraphRanker.open(bundle)._session.get_session_options().intra_op_num_threads == 0
+    assert ExactRanker.open(bundle)._session.get_session_options().intra_op_num_threads == 0
     assert ranker._users_at_once(3) == 64
 
 
@@ -184,28 +181,28 @@ def test_on_cuda_the_mask_lies_there_and_blocks_are_of_that_form(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = []
-    monkeypatch.setattr(ranking, "open_session", lambda *_: OnCuda())
+    monkeypatch.setattr(exact, "open_session", lambda *_: OnCuda())
     monkeypatch.setattr(
         "onnxruntime.OrtValue.ortvalue_from_numpy", lambda _, *place: places.append(place)
     )
-    ranker = GraphRanker.open(bundle, Device.AUTO)
+    ranker = ExactRanker.open(bundle, Device.AUTO)
     assert (ranker.device, places) == (Device.CUDA, [("cuda", 0)])
     assert ranker._users_at_once(3) == 1024
 
 
 def test_no_user_at_all_gives_no_row(bundle: Bundle) -> None:
-    ranker = GraphRanker.open(bundle)
+    ranker = ExactRanker.open(bundle)
     nobody, nothing = np.empty(0, np.int64), np.empty((0, 2), np.int64)
     listed = ranker.rank(nobody, 4)
     assert listed.items.shape == (0, 4)
     assert [listed.items.dtype.name, listed.scores.dtype.name] == ["int64", "float32"]
-    assert ranker.rank_masked(nobody, nothing, 40).scores.shape == (0, 30)
+    assert ranker.rank_excluding(nobody, nothing, 40).scores.shape == (0, 30)
 
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_k_under_one_is_refused(k: int, bundle: Bundle) -> None:
     with pytest.raises(UsageError):
-        GraphRanker.open(bundle).rank(np.array([0]), k)
+        ExactRanker.open(bundle).rank(np.array([0]), k)
 
 
 def _cuda_loads(bundle: Bundle) -> bool:
@@ -220,7 +217,7 @@ def test_cuda_is_refused_with_the_remedy_where_it_is_missing(bundle: Bundle) -> 
     if _cuda_loads(bundle):
         pytest.skip("CUDA loads here")
     with pytest.raises(CapabilityError, match='device="cpu"'):
-        GraphRanker.open(bundle, Device.CUDA)
+        ExactRanker.open(bundle, Device.CUDA)
 
 
 def test_auto_falls_back_to_the_cpu_and_says_so(
@@ -229,7 +226,7 @@ def test_auto_falls_back_to_the_cpu_and_says_so(
     if _cuda_loads(bundle):
         pytest.skip("CUDA loads here")
     with caplog.at_level("INFO"):
-        ranker = GraphRanker.open(bundle, Device.AUTO)
+        ranker = ExactRanker.open(bundle, Device.AUTO)
     assert ranker.rank(np.array([0]), 2).items.shape == (1, 2)
     assert "computing on the CPU" in caplog.text
 
@@ -238,6 +235,6 @@ def test_cuda_ranks_as_the_cpu_does(bundle: Bundle) -> None:
     if not _cuda_loads(bundle):
         pytest.skip("ONNX Runtime cannot load CUDA on this machine")
     users = np.arange(40)
-    on_gpu = GraphRanker.open(bundle, Device.CUDA).rank(users, 10)
-    on_cpu = GraphRanker.open(bundle, Device.CPU).rank(users, 10)
+    on_gpu = ExactRanker.open(bundle, Device.CUDA).rank(users, 10)
+    on_cpu = ExactRanker.open(bundle, Device.CPU).rank(users, 10)
     np.testing.assert_allclose(on_gpu.scores, on_cpu.scores, atol=1e-4)

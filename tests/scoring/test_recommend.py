@@ -5,14 +5,15 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import UsageError
 from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranking import GraphRanker, TopK
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import TopK
 from ncf.scoring.recommend import Recommendation, Recommender, Request, Wishes
-from ncf.scoring.screening import ScreenRanker
+from ncf.scoring.screened import ScreenedRanker
 
 
 @pytest.fixture(scope="module")
 def recommender(bundle: Bundle) -> Recommender:
-    return Recommender(bundle, GraphRanker.open(bundle))
+    return Recommender(bundle, ExactRanker.open(bundle))
 
 
 def test_a_known_user_gets_unseen_items_by_raw_id_with_titles(
@@ -62,8 +63,8 @@ def test_k_under_one_is_refused(user: str, recommender: Recommender) -> None:
 def test_a_screen_answers_what_it_covers_and_nobody_depends_on_neighbours(
     screened_bundle: Bundle,
 ) -> None:
-    exact = Recommender(screened_bundle, GraphRanker.open(screened_bundle, threads=1))
-    screen = ScreenRanker.open(screened_bundle, threads=1)
+    exact = Recommender(screened_bundle, ExactRanker.open(screened_bundle, threads=1))
+    screen = ScreenedRanker.open(screened_bundle, threads=1)
     screened = Recommender(screened_bundle, exact._ranker, 1, screen)
     users = screened_bundle.users.raw[:20]
     wishes = [Wishes(3), Wishes(10), Wishes(40), Wishes(500), Wishes(5, include_seen=True)]
@@ -85,16 +86,16 @@ def test_a_screen_answers_what_it_covers_and_nobody_depends_on_neighbours(
 def test_the_screen_is_used_only_where_it_is_calibrated(
     screened_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    screen = ScreenRanker.open(screened_bundle, threads=1)
+    screen = ScreenedRanker.open(screened_bundle, threads=1)
     asked = []
-    rank = screen.rank_masked
+    rank = screen.rank_excluding
 
-    def watched(users: object, unwanted: object, k: int) -> TopK:
+    def watched(users: object, excluded: object, k: int) -> TopK:
         asked.append(k)
-        return rank(users, unwanted, k)  # type: ignore[arg-type]
+        return rank(users, excluded, k)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(screen, "rank_masked", watched)
-    ranker = GraphRanker.open(screened_bundle, threads=1)
+    monkeypatch.setattr(screen, "rank_excluding", watched)
+    ranker = ExactRanker.open(screened_bundle, threads=1)
     recommender = Recommender(screened_bundle, ranker, 1, screen)
     for wishes in (Wishes(3), Wishes(10), Wishes(11)):
         recommender.recommend("u1", wishes)

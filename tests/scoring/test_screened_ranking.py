@@ -11,19 +11,23 @@ import pytest
 
 from export.bundle import Source
 from export.publish import publish
-from export.screening import summary
+from export.screen.assembly import summary
 from export.verify import verify_bundle
 from ncf.artifacts import BUNDLE, seal
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ParityError, UsageError
 from ncf.models.kinds import Kind
 from ncf.models.scorer import scorer
-from ncf.scoring.audit import PairAudit
+from ncf.proof.audit import PairAudit
+from ncf.proof.parity import compare_screen
+from ncf.proof.recall import recalls
+from ncf.proof.reference import Reference, reference
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.scoring.parity import Reference, compare_screen, reference
-from ncf.scoring.ranking import GraphRanker, TopK
-from ncf.scoring.recall import recalls
-from ncf.scoring.screening import Rescorer, ScreenRanker, calibrated
+from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import TopK
+from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
+from ncf.scoring.seen import Fresh
 from ncf.training.checkpoint import Checkpoint
 from tests.conftest import random_checkpoint
 
@@ -31,7 +35,7 @@ EVERYBODY = np.arange(240)
 
 
 def test_screened_lists_are_the_exact_ones(screened_bundle: Bundle) -> None:
-    screened, exact = ScreenRanker.open(screened_bundle), GraphRanker.open(screened_bundle)
+    screened, exact = ScreenedRanker.open(screened_bundle), ExactRanker.open(screened_bundle)
     for k in (1, 10, 17, screened_bundle.manifest["screen"]["by_k"][-1]["k"]):
         found, expected = screened.rank(EVERYBODY, k), exact.rank(EVERYBODY, k)
         assert recalls(found, expected).mean() >= 0.999
@@ -43,9 +47,9 @@ def test_screened_lists_are_the_exact_ones(screened_bundle: Bundle) -> None:
 def test_blocks_and_threads_change_nothing(
     screened_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ranker = ScreenRanker.open(screened_bundle, threads=1)
+    ranker = ScreenedRanker.open(screened_bundle, threads=1)
     whole = ranker.rank(EVERYBODY, 10)
-    monkeypatch.setattr("ncf.scoring.screening._USERS", 7)
+    monkeypatch.setattr("ncf.scoring.screened._USERS", 7)
     with ThreadPoolExecutor(2) as pool:
         pieces = ranker.rank(EVERYBODY, 10, pool)
     np.testing.assert_array_equal(pieces.items, whole.items)
@@ -53,36 +57,36 @@ def test_blocks_and_threads_change_nothing(
 
 
 def test_candidates_follow_the_length_of_the_list_and_widen(screened_bundle: Bundle) -> None:
-    ranker = ScreenRanker.open(screened_bundle)
+    ranker = ScreenedRanker.open(screened_bundle)
     (ten, twenty, *_) = screened_bundle.manifest["screen"]["by_k"]
     assert ranker.candidates(3) == ranker.candidates(10) == ten["candidates"]
     assert ranker.candidates(11) == twenty["candidates"]
     assert ranker.widened(3).candidates(10) == 10 + 3 * (ten["candidates"] - 10)
     assert ranker.widened(1e6).candidates(10) == screened_bundle.n_items
-    exact = GraphRanker.open(screened_bundle).rank(EVERYBODY, 10)
+    exact = ExactRanker.open(screened_bundle).rank(EVERYBODY, 10)
     np.testing.assert_array_equal(ranker.widened(1e6).rank(EVERYBODY, 10).items, exact.items)
 
 
 def test_lists_longer_than_calibrated_are_left_to_the_exact_graph(screened_bundle: Bundle) -> None:
     longest = screened_bundle.manifest["screen"]["by_k"][-1]["k"]
-    assert calibrated(screened_bundle, longest) is not None
-    assert calibrated(screened_bundle, longest + 1) is None
+    assert Calibration.of(screened_bundle).find(longest) is not None
+    assert Calibration.of(screened_bundle).find(longest + 1) is None
     with pytest.raises(UsageError, match="not calibrated"):
-        ScreenRanker.open(screened_bundle).rank(EVERYBODY[:1], longest + 1)
+        ScreenedRanker.open(screened_bundle).rank(EVERYBODY[:1], longest + 1)
 
 
 def test_a_bundle_without_a_screen_says_why(bundle: Bundle) -> None:
-    assert calibrated(bundle, 10) is None
-    for kind in (ScreenRanker, Rescorer):
+    assert Calibration.of(bundle).find(10) is None
+    for kind in (ScreenedRanker, Rescorer):
         with pytest.raises(ArtifactError, match="does too little work"):
             kind.open(bundle)
 
 
 def test_nobody_gets_no_list(screened_bundle: Bundle) -> None:
     nobody, nothing = np.empty(0, np.int64), np.empty((0, 2), np.int64)
-    ranker = ScreenRanker.open(screened_bundle)
+    ranker = ScreenedRanker.open(screened_bundle)
     assert ranker.rank(nobody, 4).items.shape == (0, 4)
-    assert ranker.rank_masked(nobody, nothing, 4).scores.shape == (0, 4)
+    assert ranker.rank_excluding(nobody, nothing, 4).scores.shape == (0, 4)
 
 
 def test_given_items_are_scored_exactly_in_any_number(
@@ -116,30 +120,27 @@ def test_an_audit_of_every_pair_counts_what_is_missing(
             assert low == 0
             return np.tile(np.arange(high), (size[0], 1))
 
-    exact = GraphRanker.open(screened_bundle).rank(EVERYBODY, 6)
-    audit = PairAudit(screened_bundle, Rescorer.open(screened_bundle), each=1000)
+    exact = ExactRanker.open(screened_bundle).rank(EVERYBODY, 6)
+    audit = PairAudit(screened_bundle.eligibility, Rescorer.open(screened_bundle), each=1000)
     rng = EveryItem(np.random.PCG64(0))
     sample = audit(EVERYBODY, _spoiled(exact, spoiled), rng)
     assert (sample.missed, sample.listed) == (spoiled, 240 * 5)
     assert sample.recall() == pytest.approx(1 - spoiled / (240 * 5))
     # What nobody may get is not missed.
-    allowed = np.ones(1000, np.bool_)
-    allowed[exact.items[:spoiled, 0]] = False
-    assert audit(EVERYBODY, _spoiled(exact, spoiled), rng, None, allowed).missed == 0
-    positions = np.arange(spoiled)
-    unwanted = np.stack([positions, exact.items[:spoiled, 0]], axis=1)
-
-    def ruled_out(users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        more = unwanted[np.isin(unwanted[:, 0], users)]
-        more = np.stack([np.searchsorted(users, more[:, 0]), more[:, 1]], axis=1)
-        return np.concatenate([screened_bundle.seen.pairs(users), more])
-
-    assert audit(EVERYBODY, _spoiled(exact, spoiled), rng, ruled_out).missed == 0
+    seen = screened_bundle.seen
+    items = np.ones(1000, np.bool_)
+    items[exact.items[:spoiled, 0]] = False
+    withdrawn = replace(audit, eligibility=Eligibility(items, (seen,)))
+    assert withdrawn(EVERYBODY, _spoiled(exact, spoiled), rng).missed == 0
+    # Nor what the user has seen since.
+    fresh = Fresh.of_pairs(EVERYBODY[:spoiled], exact.items[:spoiled, 0], 1000)
+    later = replace(audit, eligibility=Eligibility.whole_catalogue(1000, seen, fresh))
+    assert later(EVERYBODY, _spoiled(exact, spoiled), rng).missed == 0
 
 
 def test_one_users_huge_logits_hide_no_other_users_misses(screened_bundle: Bundle) -> None:
-    exact = GraphRanker.open(screened_bundle).rank(EVERYBODY, 6)
-    audit = PairAudit(screened_bundle, Rescorer.open(screened_bundle), each=3000)
+    exact = ExactRanker.open(screened_bundle).rank(EVERYBODY, 6)
+    audit = PairAudit(screened_bundle.eligibility, Rescorer.open(screened_bundle), each=3000)
     spoiled = _spoiled(exact, 240)
     scores = spoiled.scores.copy()
     scores[0, 0] = 1e6
@@ -153,8 +154,10 @@ def test_one_users_huge_logits_hide_no_other_users_misses(screened_bundle: Bundl
 
 @pytest.mark.parametrize("pairs", [60, 240 * 40])
 def test_an_audit_estimates_recall_without_bias(pairs: int, screened_bundle: Bundle) -> None:
-    exact = GraphRanker.open(screened_bundle).rank(EVERYBODY, 6)
-    audit = PairAudit.of_size(screened_bundle, Rescorer.open(screened_bundle), pairs, 240)
+    exact = ExactRanker.open(screened_bundle).rank(EVERYBODY, 6)
+    audit = PairAudit.of_size(
+        screened_bundle.eligibility, Rescorer.open(screened_bundle), pairs, 240
+    )
     spoiled = _spoiled(exact, 240)
     rng = np.random.default_rng(0)
     repeats = 20_000 // pairs
@@ -166,11 +169,11 @@ def test_an_audit_estimates_recall_without_bias(pairs: int, screened_bundle: Bun
     assert total.lower_bound() <= total.recall()
 
 
-def test_an_audit_holds_lists_with_room_against_everything_unseen(screened_bundle: Bundle) -> None:
-    exact = GraphRanker.open(screened_bundle).rank(EVERYBODY, 3)
+def test_an_audit_compares_lists_with_room_with_everything_unseen(screened_bundle: Bundle) -> None:
+    exact = ExactRanker.open(screened_bundle).rank(EVERYBODY, 3)
     scores = exact.scores.copy()
     scores[:, 1:] = -np.inf  # as if there were nothing else to list
-    audit = PairAudit(screened_bundle, Rescorer.open(screened_bundle), each=50)
+    audit = PairAudit(screened_bundle.eligibility, Rescorer.open(screened_bundle), each=50)
     sample = audit(EVERYBODY, TopK(exact.items, scores), np.random.default_rng(0))
     seen_share = screened_bundle.seen.items.size / (240 * 1000)
     assert sample.missed == pytest.approx(240 * 50 * (1 - seen_share), rel=0.05)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from batch.job import Job
-from batch.run import run
+from batch.pipeline import run_batch
 from batch.runs import read_latest
 from handlers.service import Service
 from ncf.cli.app import app
@@ -145,7 +145,7 @@ def test_whatever_the_content_type_the_answer_is_the_same(
 def test_batch_recommend_and_server_give_the_same_bits(
     live: Live, bundle: Bundle, tmp_path: Path
 ) -> None:
-    run(Job(bundle.path, tmp_path / "topk", 12, Device.CPU), datetime.now(UTC))
+    run_batch(Job(bundle.path, tmp_path / "topk", 12, Device.CPU), datetime.now(UTC))
     table = read_latest(tmp_path / "topk")
     for user in USERS:
         rows = table[table["user_id"] == user]

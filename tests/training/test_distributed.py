@@ -12,10 +12,11 @@ import torch
 from ncf.data.prepared import PreparedData, open_data
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind, Variant
+from ncf.models.weights import Weights
 from ncf.progress import Reporter
 from ncf.training import optimizers
 from ncf.training.average import Average
-from ncf.training.checkpoint import Weights, load_history, open_checkpoint, weights_of
+from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Learner, Samples, train_epoch
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE, Ranks

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,13 +22,16 @@ from ncf.models.scorer import group_scorer, scorer
 from ncf.training import optimizers
 from ncf.training import stage as training
 from ncf.training.average import Average
-from ncf.training.checkpoint import Weights, load_history, open_checkpoint, weights_of
+from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Samples, train_epoch
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe, Schedule
 from ncf.training.stage import ParentFolders, Request, Stage
 from ncf.training.train import train
+
+if TYPE_CHECKING:
+    from ncf.models.weights import Weights
 
 _CPU = torch.device("cpu")
 _NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

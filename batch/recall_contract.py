@@ -1,0 +1,191 @@
+"""The recall contract: screen, prove what was kept, widen, and fall back to exact.
+
+A screened run scores exactly what it lists, and may miss an item. How much it missed is measured
+in the same run: random pairs of its users and items are scored exactly and held against the end
+of each list (:mod:`ncf.proof.audit`), and their misses bound the recall of the whole table from
+below at 95 % confidence, whatever the users have in common (:class:`PairSample`). Where the bound
+is under the contract, a larger audit is tried, then more candidates, then exact ranking: nothing
+is published under the contract.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from batch.audience import Audience
+from batch.job import Job
+from batch.options import Mode
+from ncf.artifacts import canonical_json
+from ncf.devices import Device
+from ncf.errors import UsageError
+from ncf.files import sha256_bytes
+from ncf.proof.audit import PairAudit
+from ncf.proof.recall import CONFIDENCE, PairSample, pairs_needed
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import Ranker
+from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
+
+logger = logging.getLogger(__name__)
+
+
+class Try(NamedTuple):
+    """A width, the misses that its audit may draw, and the chance that its proof is wrong."""
+
+    width: float
+    misses: int
+    doubt: float
+
+
+# The doubts add up to what the contract allows, so that trying again does not weaken it
+# (Bonferroni). The first audit is the smallest there is; an unlucky one is repeated larger.
+TRIES = (
+    Try(1, 0, 0.03),
+    Try(1, 2, 0.01),
+    Try(2, 2, 0.004),
+    Try(4, 2, 0.003),
+    Try(8, 2, 0.003),
+)
+_LARGEST_SHARE = 0.2  # of all pairs in the audit: above, exact ranking costs no more
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to rank the audience.
+
+    Parameters
+    ----------
+    ranker : Ranker
+        Exact, or a screen of some width.
+    audit : PairAudit or None
+        What proves a screen's recall; None for exact ranking.
+    width : float
+        Times the calibrated candidates beyond K; 0 for exact ranking.
+    target : float
+        Recall to prove.
+    confidence : float
+        Of this proof alone.
+    number : int
+        Counts the tries, from 1.
+    """
+
+    ranker: Ranker
+    audit: PairAudit | None = None
+    width: float = 0.0
+    target: float = 0.0
+    confidence: float = CONFIDENCE
+    number: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """Tell what decides the bytes of the parts."""
+        mode = Mode.SCREENED if self.audit else Mode.EXACT
+        found = {"device": self.ranker.device.value, "mode": mode.value}
+        if self.audit is None:
+            return found
+        contract = {"target": self.target, "confidence": self.confidence, "number": self.number}
+        audit = {"pairs_a_user": self.audit.each, "seed": self.audit.seed, **contract}
+        return {**found, "width": self.width, "audit": audit}
+
+    def keeps(self, sample: PairSample) -> bool:
+        """Whether the sample proves the contract; exact ranking needs no proof."""
+        return self.audit is None or sample.lower_bound(self.confidence) >= self.target
+
+    def report(self, sample: PairSample, k: int) -> dict[str, Any]:
+        """Describe the proof, for the manifest."""
+        if self.audit is None or not isinstance(self.ranker, ScreenedRanker):
+            return {}
+        return {
+            "recall": {
+                "target": self.target,
+                "lower_bound": round(sample.lower_bound(self.confidence), 7),
+                "estimate": round(sample.recall(), 7),
+                "confidence": CONFIDENCE,
+                "confidence_of_this_try": self.confidence,
+                "try": self.number,
+                "method": "random pairs, Garwood's bound for a Poisson mean",
+                "seed": self.audit.seed,
+                "candidates": self.ranker.candidates(k),
+                **asdict(sample),
+            }
+        }
+
+
+def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterator[Attempt]:
+    """Yield ways to rank, each safer than the one before; the last is exact.
+
+    Parameters
+    ----------
+    job : Job
+        What is asked for.
+    audience : Audience
+        Whom it is for.
+    inputs : mapping
+        Digests of all that is read: they and the try make the seed of its audit, so that other
+        nights draw other pairs, and a resumed run the same.
+
+    Raises
+    ------
+    UsageError
+        A screen is asked for where the bundle has none, or none for lists so long.
+    CapabilityError
+        CUDA was asked for and cannot be had.
+    """
+    bundle, eligibility = audience.bundle, audience.eligibility
+    why_not = _why_not(job, audience)
+    if job.mode is Mode.SCREENED and why_not:
+        raise UsageError(
+            f'`mode="screened"`: {why_not}', where=job.bundle, remedy='use `mode="exact"`, or auto'
+        )
+    exact = ExactRanker.open(bundle, job.device, 1, eligibility)
+    if job.mode is Mode.AUTO and exact.device is Device.CUDA:
+        why_not = why_not or "CUDA ranks exactly"
+    if why_not:
+        if job.mode is Mode.AUTO:
+            logger.info("ranking exactly: %s", why_not)
+        yield Attempt(exact)
+        return
+    screen = ScreenedRanker.open(bundle, exact.device, 1, eligibility)
+    rescorer = Rescorer.open(bundle, exact.device, threads=1)
+    for number, attempt in enumerate(TRIES, 1):
+        if _too_costly(job, audience, attempt):
+            logger.warning("proving a recall of %s costs as much as it saves", job.recall)
+            break
+        ranker = screen.widened(attempt.width)
+        logger.info("screening with %s candidates a user", f"{ranker.candidates(job.k):,}")
+        pairs = _audit_pairs(job, audience, attempt)
+        seed = int(sha256_bytes(canonical_json({**inputs, "try": number}))[:8], 16)
+        audit = PairAudit.of_size(eligibility, rescorer, pairs, audience.n_trained, seed)
+        yield Attempt(ranker, audit, attempt.width, job.recall, 1 - attempt.doubt, number)
+        logger.warning("the screen did not prove a recall of %s", job.recall)
+    logger.warning("ranking exactly instead")
+    yield Attempt(exact)
+
+
+def _why_not(job: Job, audience: Audience) -> str:
+    """Reason not to screen; empty where there is none."""
+    if job.mode is Mode.EXACT:
+        return "every item is to be scored"
+    if not audience.bundle.has_screen:
+        reason = audience.bundle.manifest["screen"].get("reason", "exported without")
+        return f"the bundle has no screen ({reason})"
+    found = Calibration.of(audience.bundle).find(job.k)
+    if found is None:
+        return f"the screen is not calibrated for k = {job.k}"
+    if job.mode is Mode.AUTO:
+        if found.recall < job.recall:
+            return f"its calibrated recall {found.recall:.5f} is under {job.recall}"
+        if _too_costly(job, audience, TRIES[0]):
+            return "for so few users or items the proof would cost as much as it saves"
+    return ""
+
+
+def _too_costly(job: Job, audience: Audience, attempt: Try) -> bool:
+    pairs = audience.n_trained * audience.bundle.n_items
+    return _audit_pairs(job, audience, attempt) > _LARGEST_SHARE * pairs
+
+
+def _audit_pairs(job: Job, audience: Audience, attempt: Try) -> int:
+    """Pairs for the lists that are to be had: shorter than K where few items may go out."""
+    length = min(job.k, audience.eligibility.count())
+    n_items, misses = audience.bundle.n_items, attempt.misses
+    return pairs_needed(job.recall, length, n_items, 1 - attempt.doubt, misses=misses)

@@ -1,0 +1,71 @@
+"""All shards of a run: finished, or taken over from a run that died, and added up."""
+
+import time
+from collections import Counter
+from dataclasses import replace
+
+from batch.engine import run_shards
+from batch.job import Job
+from batch.parts import Task, make_part
+from batch.shards import Shard, plan
+from batch.unfinished import Part, Unfinished
+from ncf.devices import usable_cores
+from ncf.errors import InterruptedWorkError
+from ncf.progress import report
+from ncf.proof.recall import PairSample
+
+
+class Totals:
+    """What the parts add up to."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, int] = {}
+        self.users: Counter[str] = Counter()
+        self.seconds: Counter[str] = Counter()
+        self.reused = 0
+        self.elapsed = 0.0
+        self.audited = PairSample()
+
+    def add(self, name: str, part: Part, *, reused: bool) -> None:
+        """Count a part."""
+        self.rows[name] = part["rows"]
+        self.users.update(part["users"])
+        self.audited += PairSample(**part["audit"])
+        self.reused += reused
+        if not reused:
+            self.seconds.update(part["seconds"])
+
+
+def score_all(job: Job, task: Task, work: Unfinished) -> Totals:
+    """Finish every shard; the order in which they end does not show.
+
+    Raises
+    ------
+    InterruptedWorkError
+        Ctrl-C or SIGTERM; finished parts are kept.
+    """
+    shards = list(plan(len(task.audience), job.users_a_shard))
+    found: dict[int, tuple[Part, bool]] = {}
+    started = time.monotonic()
+    with report("score users", len(task.audience)) as progress:
+
+        def finish(task: Task, shard: Shard) -> None:
+            name = job.style.part(shard.number)
+            found[shard.number] = work.finish(name, lambda file: make_part(task, shard, file))
+            if found[shard.number][1]:
+                progress.advance(shard.stop - shard.start)
+
+        watched = replace(task, scored=progress.advance)
+        try:
+            run_shards(watched, shards, job.workers or usable_cores(), finish)
+        except KeyboardInterrupt as error:
+            raise InterruptedWorkError(
+                f"interrupted with {len(found)} of {len(shards)} parts finished",
+                remedy="the same command goes on from them",
+            ) from error
+    totals = Totals()
+    for number in range(len(shards)):
+        part, reused = found[number]
+        totals.add(job.style.part(number), part, reused=reused)
+    totals.elapsed = time.monotonic() - started
+    return totals

@@ -1,0 +1,180 @@
+"""Make a bundle's screen: calibrated, built, measured on users who chose nothing, or left out."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from export.screen.calibration import Choice, Options, UselessError, choose, require_promise
+from export.screen.cost import Cost
+from export.screen.sampling import FEWEST, ExactLogits, Groups, sample_groups
+from ncf.artifacts import Document
+from ncf.graphs.screen import rescore_graph, screen_graph
+from ncf.graphs.tower import Floats, catalogue_size
+from ncf.models.weights import Weights
+from ncf.proof.recall import mean_lower_bound
+from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
+from ncf.scoring.sessions import open_cpu
+
+logger = logging.getLogger(__name__)
+
+_TRIES = 3
+_AT_ONCE = 64  # users
+NOT_WANTED: Document = {"reason": "not asked for"}
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What goes into a bundle.
+
+    Parameters
+    ----------
+    graphs : dict
+        ONNX models by file name; none where no screen pays.
+    document : dict
+        For ``bundle.json``: the calibration, or the reason why there is no screen.
+    """
+
+    graphs: dict[str, bytes]
+    document: Document
+
+
+def make_screen(
+    weights: Weights, rows: Floats, seen: sparse.csr_array, options: Options | None = None
+) -> Screen:
+    """Calibrate and build the screened graph of a model.
+
+    Parameters
+    ----------
+    weights : dict
+        Of any model.
+    rows : float32 array of shape (users, d)
+        What the top-K graphs take; may be a memory map.
+    seen : scipy.sparse.csr_array
+        Known interactions, users by items.
+    options : Options, optional
+        Target and seed.
+    """
+    options = options or Options()
+    try:
+        # Products on several threads add up in another order: other bytes on other machines.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return _calibrated(weights, rows, seen, options)
+    except UselessError as useless:
+        logger.info("no screened graph: %s", useless)
+        return Screen({}, {"reason": str(useless)})
+
+
+def summary(document: Document) -> str:
+    """Say in one line what screen a bundle has, or why it has none."""
+    if "by_k" not in document:
+        return f"none: {document['reason']}"
+    least = min(each["recall"] for each in document["by_k"])
+    lengths = ", ".join(str(each["k"]) for each in document["by_k"])
+    users = document["users"]["held_out"]
+    return f"lists of {lengths}: recall {least:.4f} or more on {users} held-out users"
+
+
+def _calibrated(weights: Weights, rows: Floats, seen: sparse.csr_array, options: Options) -> Screen:
+    if "mlp.user.weight" not in weights:
+        raise UselessError("a GMF has no tower: its exact graph is one matrix product already")
+    cost = Cost.of(weights)
+    require_promise(cost)
+    if len(rows) < FEWEST:
+        raise UselessError(f"only {len(rows)} users, and {FEWEST} are the least to judge by")
+    groups = sample_groups(len(rows), catalogue_size(weights), options.seed)
+    exact = ExactLogits(weights, rows, seen)
+    choice = choose(exact, groups, cost, options)
+    graph = screen_graph(weights, choice.stand_in)
+    trial = _Trial(graph, exact, rows, seen)
+    choice, measured = _widened(choice, cost, trial, groups, options)
+    gains = choice.gains(cost)
+    document = {
+        "target": options.recall,
+        "seed": options.seed,
+        "rank": choice.stand_in.rank,
+        "landmarks": choice.stand_in.landmarks.size,
+        "users": {
+            "fit": groups.fit.size,
+            "choose": groups.choose.size,
+            "held_out": groups.held_out.size,
+        },
+        "by_k": [
+            {
+                "k": k,
+                "candidates": candidates,
+                "recall": round(float(measured[k].mean()), 6),
+                "recall_bound": round(mean_lower_bound(measured[k]), 6),
+                "estimated_gain": round(gains[k], 1),
+            }
+            for k, candidates in choice.candidates.items()
+        ],
+    }
+    return Screen({SCREEN_GRAPH: graph, RESCORE_GRAPH: rescore_graph(weights)}, document)
+
+
+def _widened(
+    choice: Choice, cost: Cost, trial: "_Trial", groups: Groups, options: Options
+) -> tuple[Choice, dict[int, npt.NDArray[np.float64]]]:
+    """Widen what misses the target on held-out users, until it meets it or does not pay."""
+    for _ in range(_TRIES):
+        choice = choice.worthwhile(cost)
+        measured = trial.recalls(choice, groups.held_out)
+        short = [k for k, found in measured.items() if found.mean() < options.recall]
+        if not short:
+            return choice, measured
+        wider = {k: min(cost.items, k + 2 * (choice.candidates[k] - k)) for k in short}
+        choice = replace(choice, candidates={**choice.candidates, **wider})
+    kept = {k: c for k, c in choice.candidates.items() if k not in short}
+    if not kept:
+        found = max(values.mean() for values in measured.values())
+        raise UselessError(f"recall on held-out users is {found:.4f}, under {options.recall}")
+    return replace(choice, candidates=kept), {k: measured[k] for k in kept}
+
+
+class _Trial:
+    """The finished graph, run for users whose exact lists are known."""
+
+    def __init__(
+        self, graph: bytes, exact: ExactLogits, rows: Floats, seen: sparse.csr_array
+    ) -> None:
+        self._session = open_cpu(graph, threads=1)
+        self._exact, self._rows, self._seen = exact, rows, seen
+
+    def recalls(
+        self, choice: Choice, users: npt.NDArray[np.int64]
+    ) -> dict[int, npt.NDArray[np.float64]]:
+        """Each user's recall, by length of list."""
+        found: dict[int, list[npt.NDArray[np.float64]]] = {k: [] for k in choice.candidates}
+        for at in range(0, users.size, _AT_ONCE):
+            some = users[at : at + _AT_ONCE]
+            logits = self._exact.complete(self._exact.tower(some), some)
+            for k, candidates in choice.candidates.items():
+                listed = self._run(some, k, candidates)
+                found[k].append(_recalls(logits, listed, k))
+        return {k: np.concatenate(parts) for k, parts in found.items()}
+
+    def _run(self, users: npt.NDArray[np.int64], k: int, candidates: int) -> npt.NDArray[np.int64]:
+        feeds = {
+            "rows": np.ascontiguousarray(self._rows[users]),
+            "mask": np.zeros(self._seen.shape[1], np.float32),
+            "seen": np.stack(self._seen[users].nonzero(), axis=1).astype(np.int64),
+            "k": np.array([k], np.int64),
+            "candidates": np.array([candidates], np.int64),
+        }
+        items: npt.NDArray[np.int64] = self._session.run(["item"], feeds)[0]
+        return items
+
+
+def _recalls(logits: Floats, listed: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.float64]:
+    """Each user's recall; an item that ties with the last of the exact list belongs to it."""
+    best = -np.partition(-logits, k - 1, axis=1)[:, :k]
+    wanted = np.isfinite(best).sum(axis=1)
+    last = np.where(np.isfinite(best), best, np.inf).min(axis=1)
+    hits = (np.take_along_axis(logits, listed, axis=1) >= last[:, None]).sum(axis=1)
+    shares = np.ones(len(logits))
+    np.divide(np.minimum(hits, wanted), wanted, out=shares, where=wanted > 0)
+    return shares

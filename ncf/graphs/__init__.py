@@ -1,0 +1,1 @@
+"""Ranking and scoring graphs: from weights to ONNX."""

@@ -1,0 +1,57 @@
+"""Pairs as keys: one integer a pair, so that pairs can be sorted, counted and looked up."""
+
+import numpy as np
+import numpy.typing as npt
+
+Keys = npt.NDArray[np.int64]
+
+
+def pair_keys(rows: npt.NDArray[np.integer], columns: npt.NDArray[np.integer], width: int) -> Keys:
+    """Turn pairs into their places in a table of ``width`` columns, counted row after row.
+
+    Keys order pairs by row and then by column. A negative column, which pads lists, gives a key
+    of the row before: whoever has pads must leave them out afterwards.
+
+    Parameters
+    ----------
+    rows : int array
+        Such as user indices, or positions in a block of users.
+    columns : int array
+        Of a shape that broadcasts with that of ``rows``; such as item indices below ``width``.
+    width : int
+        Columns of the table, such as the size of the catalogue.
+
+    Examples
+    --------
+    >>> pair_keys(np.array([0, 2]), np.array([3, 1]), 10)
+    array([ 3, 21])
+    """
+    keys: Keys = rows.astype(np.int64) * width + columns
+    return keys
+
+
+def split_keys(keys: Keys, width: int) -> tuple[Keys, Keys]:
+    """Rows and columns of keys.
+
+    Examples
+    --------
+    >>> split_keys(np.array([3, 21]), 10)
+    (array([0, 2]), array([3, 1]))
+    """
+    rows, columns = np.divmod(keys, width)
+    return rows, columns
+
+
+def among(keys: Keys, ascending: Keys) -> npt.NDArray[np.bool_]:
+    """Tell which keys are among others, which must be ascending.
+
+    Examples
+    --------
+    >>> among(np.array([3, 5, 21]), np.array([3, 21]))
+    array([ True, False,  True])
+    """
+    if not ascending.size:
+        return np.zeros(keys.shape, np.bool_)
+    places = np.minimum(np.searchsorted(ascending, keys), ascending.size - 1)
+    found: npt.NDArray[np.bool_] = ascending[places] == keys
+    return found

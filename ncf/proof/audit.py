@@ -1,0 +1,87 @@
+"""Look for items that screened lists should have held: a random sample of pairs, scored exactly."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ncf.pairs import among, pair_keys
+from ncf.proof.recall import PairSample
+from ncf.proof.tolerance import tolerances
+from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.ranker import TopK, Users
+from ncf.scoring.screened import Rescorer
+
+
+@dataclass(frozen=True)
+class PairAudit:
+    """Draws pairs at the same rate for every user of a run; call it for each block of users.
+
+    Parameters
+    ----------
+    eligibility : Eligibility
+        What may be listed: to leave anything else out is no miss.
+    rescorer : Rescorer
+        Scores exactly.
+    each : float
+        Pairs a user; below 1, the share of users of whom one pair is drawn.
+    seed : int
+        Draws the pairs.
+    """
+
+    eligibility: Eligibility
+    rescorer: Rescorer
+    each: float
+    seed: int = 0
+
+    @classmethod
+    def of_size(
+        cls, eligibility: Eligibility, rescorer: Rescorer, pairs: int, users: int, seed: int = 0
+    ) -> "PairAudit":
+        """Spread at least so many pairs over so many users."""
+        each = pairs / max(1, users)
+        return cls(eligibility, rescorer, math.ceil(each) if each > 1 else each, seed)
+
+    def __call__(self, users: Users, found: TopK, rng: np.random.Generator) -> PairSample:
+        """Audit the lists of some users.
+
+        Parameters
+        ----------
+        users : int64 array of shape (n,)
+            User indices, no one twice in a run.
+        found : TopK
+            Their lists.
+        rng : numpy.random.Generator
+            Draws the pairs.
+        """
+        n_items = self.eligibility.n_items
+        chosen = np.arange(users.size)
+        if self.each < 1:
+            chosen = np.flatnonzero(rng.random(users.size) < self.each)
+        items = rng.integers(0, n_items, (chosen.size, max(1, int(self.each))))
+        logits = self.rescorer.score(users[chosen], items)
+        last = found.scores[chosen, -1] + tolerances(found.scores[chosen])
+        rows, columns = np.nonzero(logits > last[:, None])  # few, so that the rest is cheap
+        positions, better = chosen[rows], items[rows, columns]
+        unlisted = self.eligibility.items[better] & ~_listed(found, positions, better, n_items)
+        positions, better = positions[unlisted], better[unlisted]
+        doubtful, rows = np.unique(positions, return_inverse=True)
+        excluded = self.eligibility.excluded(users[doubtful])
+        ascending = np.sort(pair_keys(excluded[:, 0], excluded[:, 1], n_items))
+        missed = ~among(pair_keys(rows, better, n_items), ascending)
+        return PairSample(
+            drawn=self.each * users.size,
+            missed=int(np.count_nonzero(missed)),
+            population=users.size * n_items,
+            listed=int(np.count_nonzero(found.valid())),
+        )
+
+
+def _listed(
+    found: TopK, positions: npt.NDArray[np.int64], items: npt.NDArray[np.int64], n_items: int
+) -> npt.NDArray[np.bool_]:
+    """Tell which pairs of a position and an item are in the lists."""
+    rows, columns = np.nonzero(found.valid())
+    ascending = np.sort(pair_keys(rows, found.items[rows, columns], n_items))
+    return among(pair_keys(positions, items, n_items), ascending)

@@ -1,0 +1,107 @@
+"""Parity of every graph of a bundle with one way to score pairs: PyTorch, or ``score.onnx``."""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import poisson
+
+from ncf.errors import ParityError
+from ncf.proof.parity import Parity, compare, compare_rescored, compare_screen, compare_topk
+from ncf.proof.recall import recalls
+from ncf.proof.reference import PairScorer, Reference, graph_scorer, reference
+from ncf.scoring.bundle import RESCORE_GRAPH, SCORE_GRAPH, SCREEN_GRAPH, TOPK_GRAPHS, Bundle
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.ranker import TopK
+from ncf.scoring.screened import Rescorer, ScreenedRanker
+from ncf.scoring.sessions import open_cpu
+
+_PAIRS = 20_000
+_RARE = 1e-4
+
+
+def require_pair_parity(graph: Path | bytes, sizes: tuple[int, int], score: PairScorer) -> Parity:
+    """Compare the pair graph with another way to score, on independent random pairs.
+
+    Users and items are drawn apart from each other: a graph that reads one of its inputs twice
+    would pass on equal ones. The first and the last user and item are always among them.
+
+    Parameters
+    ----------
+    graph : Path or bytes
+        ``score.onnx``.
+    sizes : (int, int)
+        Counts of users and items.
+    score : callable
+        Logits of pairs, such as by the PyTorch model.
+
+    Raises
+    ------
+    ParityError
+        A logit is not finite, or differs by more than the tolerance.
+    """
+    rng = np.random.default_rng(0)
+    users, items = (rng.integers(0, size, _PAIRS) for size in sizes)
+    corners = np.array([[0, 0, -1, -1], [0, -1, 0, -1]]) % np.array(sizes)[:, None]
+    users, items = np.append(users, corners[0]), np.append(items, corners[1])
+    found = graph_scorer(open_cpu(graph))(users, items)
+    return compare(SCORE_GRAPH, found, score(users, items))
+
+
+def require_topk_parity(bundle: Bundle, score: PairScorer) -> dict[str, Parity]:
+    """Compare both forms of the top-K graph, and the screen, with another way to score.
+
+    The form for CUDA is compared on the CPU: the graph is the same everywhere.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Has the graphs; it may be unsealed.
+    score : callable
+        Logits of pairs, such as by the PyTorch model or by ``score.onnx``.
+
+    Returns
+    -------
+    dict
+        What was found, by name of the graph.
+
+    Raises
+    ------
+    ParityError
+        Logits, ranking or masking differ.
+    """
+    expected = reference(bundle, score)
+    report = {}
+    for device, name in TOPK_GRAPHS.items():
+        session = open_cpu(bundle.topk_graph(device))
+        ranker = ExactRanker(session, bundle.user_rows, bundle.eligibility, device, bundle.path)
+        report[name] = compare_topk(name, ranker, expected)
+    return report | _compare_screens(bundle, expected)
+
+
+def _compare_screens(bundle: Bundle, expected: Reference) -> dict[str, Parity]:
+    """Compare the graphs of a bundle's screen with a reference; nothing where there is none.
+
+    Scores must be exact, and recall what the bundle says. Of misses, those of one user are let
+    through, and as many more as would be exceeded once in ten thousand times at the target.
+
+    Raises
+    ------
+    ParityError
+        A logit, an order or a mask differs, or recall is under the target.
+    """
+    if not bundle.has_screen:
+        return {}
+    report = {RESCORE_GRAPH: compare_rescored(RESCORE_GRAPH, Rescorer.open(bundle).score, expected)}
+    ranker = ScreenedRanker.open(bundle)
+    target: float = bundle.manifest["screen"]["target"]
+    for each in bundle.manifest["screen"]["by_k"]:
+        top = ranker.rank(expected.users, each["k"])
+        report[SCREEN_GRAPH] = compare_screen(SCREEN_GRAPH, top, expected)
+        exact = TopK(top.items, -np.sort(-expected.logits, axis=1)[:, : each["k"]])
+        listed = exact.valid().sum(axis=1)
+        missed = round(float(((1 - recalls(top, exact)) * listed).sum()))
+        if missed > each["k"] + poisson.ppf(1 - _RARE, (1 - target) * listed.sum()):
+            raise ParityError(
+                f"{SCREEN_GRAPH} misses {missed} of {listed.sum()} best items, lists of {each['k']}"
+            )
+    return report

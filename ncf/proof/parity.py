@@ -1,0 +1,131 @@
+"""Parity of the top-K graphs with a way to score pairs: logits, ranking up to ties, masking."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ncf.errors import ParityError
+from ncf.pairs import pair_keys
+from ncf.proof.reference import Reference
+from ncf.proof.tolerance import tolerance
+from ncf.scoring.ranker import Ranker, TopK
+
+_RESCORED = 64  # items a user
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far two ways to compute logits are apart.
+
+    Parameters
+    ----------
+    compared : int
+        Logits compared.
+    max_difference, mean_difference : float
+        Absolute, in logits.
+    tolerance : float
+        Largest difference that is let through.
+    """
+
+    compared: int
+    max_difference: float
+    mean_difference: float
+    tolerance: float
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> Parity:
+    """Hold one array of logits against another, up to the tolerance.
+
+    Raises
+    ------
+    ParityError
+        One differs by more than the tolerance, or is NaN.
+    """
+    allowed = tolerance(expected)
+    differences = np.abs(found.astype(np.float64) - expected)
+    most = float(differences.max(initial=0.0))
+    if not most <= allowed:  # written so that NaN fails too
+        worst = int(np.argmax(np.nan_to_num(differences, nan=np.inf)))
+        raise ParityError(
+            f"{name} says {found.flat[worst]} where the model says {expected.flat[worst]}"
+        )
+    mean = float(differences.mean()) if differences.size else 0.0
+    return Parity(differences.size, most, mean, allowed)
+
+
+def compare_topk(name: str, ranker: Ranker, expected: Reference) -> Parity:
+    """Hold a top-K graph against a reference, at K = 10 and at every item.
+
+    Raises
+    ------
+    ParityError
+        A logit differs, a better item is left out, or an unwanted one is listed.
+    """
+    n_items = expected.logits.shape[1]
+    compare_lists(name, ranker.rank(expected.users, min(10, n_items)), expected)
+    return compare_lists(name, ranker.rank(expected.users, n_items), expected)
+
+
+def compare_screen(name: str, top: TopK, expected: Reference) -> Parity:
+    """Hold screened lists of the reference's users against it: their scores, not their choice.
+
+    Raises
+    ------
+    ParityError
+        A logit differs, a list is short or out of order, or holds an unwanted item or one twice.
+    """
+    n_items, k = expected.logits.shape[1], top.items.shape[1]
+    wanted = np.minimum(np.isfinite(expected.logits).sum(axis=1), k)
+    if not np.array_equal(top.valid(), np.arange(k) < wanted[:, None]):
+        raise ParityError(f"{name} lists seen items or too few")
+    rows, columns = np.nonzero(top.valid())
+    items, scores = top.items[rows, columns], top.scores[rows, columns]
+    if np.unique(pair_keys(rows, items, n_items)).size != rows.size:
+        raise ParityError(f"{name} lists an item twice")
+    if (top.scores[:, 1:] > top.scores[:, :-1]).any():
+        raise ParityError(f"{name} does not list the best item first")
+    return compare(name, scores, expected.logits[rows, items])
+
+
+def compare_rescored(
+    name: str, score: Callable[..., npt.NDArray[np.float32]], expected: Reference
+) -> Parity:
+    """Hold scores of random given items against a reference's unseen ones.
+
+    Raises
+    ------
+    ParityError
+        A logit differs.
+    """
+    rng = np.random.default_rng(0)
+    items = rng.integers(0, expected.logits.shape[1], (expected.users.size, _RESCORED))
+    wanted = np.take_along_axis(expected.logits, items, axis=1)
+    finite = np.isfinite(wanted)
+    return compare(name, score(expected.users, items)[finite], wanted[finite])
+
+
+def compare_lists(name: str, top: TopK, expected: Reference) -> Parity:
+    """Hold ranked lists of the reference's users against it, up to ties.
+
+    Raises
+    ------
+    ParityError
+        A logit differs, a better item is left out, or an unwanted one is listed.
+    """
+    n_items, k = expected.logits.shape[1], top.items.shape[1]
+    best = -np.sort(-expected.logits, axis=1)[:, :k]
+    if not np.array_equal(np.isfinite(best), top.valid()):
+        raise ParityError(f"{name} lists seen items or leaves unseen ones out")
+    rows, columns = np.nonzero(top.valid())
+    items, scores = top.items[rows, columns], top.scores[rows, columns]
+    if np.unique(pair_keys(rows, items, n_items)).size != rows.size:
+        raise ParityError(f"{name} lists an item twice")
+    compare(f"rank by {name}", scores, best[rows, columns])
+    return compare(name, scores, expected.logits[rows, items])

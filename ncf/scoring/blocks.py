@@ -1,0 +1,109 @@
+"""Ranking a block of users with one call of a graph: what exact and screened ranking share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from ncf.errors import ArtifactError
+from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.ranker import Pairs, TopK, Users, check_k
+from ncf.scoring.sessions import device_of
+
+_OUTPUTS = ("item", "logit")
+Feeds = dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]
+
+
+class BlockRanker(ABC):
+    """A :class:`ncf.scoring.ranker.Ranker` by a top-K graph of ONNX Runtime.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        The graph, open.
+    rows : float32 array of shape (users, d)
+        A row a user, as the graph takes them; may be a memory map.
+    eligibility : Eligibility
+        What may be listed; its items are the graph's catalogue.
+    where : Path, optional
+        What the graph was made from, for messages.
+    """
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        rows: npt.NDArray[np.float32],
+        eligibility: Eligibility,
+        where: Path | None = None,
+    ) -> None:
+        self._session = session
+        self._rows = rows
+        self._where = where
+        self.eligibility = eligibility
+        self.device = device_of(session)
+        # It stays on the device: the other inputs change with every call.
+        self._mask = ort.OrtValue.ortvalue_from_numpy(eligibility.mask(), self.device.value, 0)
+
+    def rank(
+        self,
+        users: Users,
+        k: int,
+        pool: Executor | None = None,
+        started: Callable[[int], None] | None = None,
+    ) -> TopK:
+        """Top-K of each user, of the items that the user may get: see :class:`Ranker`."""
+        self._check(users, k)
+        step = self._users_at_once(k)
+        blocks = [users[start : start + step] for start in range(0, users.size, step)]
+
+        def rank_block(block: Users) -> TopK:
+            if started is not None:
+                started(block.size)
+            return self.rank_excluding(block, self.eligibility.excluded(block), k)
+
+        parts = list((pool.map if pool else map)(rank_block, blocks)) or [self._nobody(k)]
+        items, scores = ([getattr(part, name) for part in parts] for name in ("items", "scores"))
+        return TopK(np.concatenate(items), np.concatenate(scores))
+
+    def rank_excluding(self, users: Users, excluded: Pairs, k: int) -> TopK:
+        """Top-K of each user but for given items, in one call: see :class:`Ranker`."""
+        self._check(users, k)
+        if not users.size:  # a loop over no user is an error to ONNX Runtime
+            return self._nobody(k)
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input("mask", self._mask)
+        for name, array in self._feeds(users, excluded, k).items():
+            binding.bind_cpu_input(name, array)
+        for name in _OUTPUTS:
+            binding.bind_output(name)
+        self._session.run_with_iobinding(binding)
+        items, scores = binding.copy_outputs_to_cpu()
+        if np.isnan(scores).any():
+            raise ArtifactError("the model scores NaN", where=self._where)
+        return TopK(items, scores)
+
+    @abstractmethod
+    def _users_at_once(self, k: int) -> int:
+        """Count the users of one call for lists of K."""
+
+    def _feeds(self, users: Users, excluded: Pairs, k: int) -> Feeds:
+        return {
+            "rows": np.ascontiguousarray(self._rows[users]),
+            "seen": excluded,
+            "k": np.array([min(k, self.eligibility.n_items)], np.int64),
+        }
+
+    def _nobody(self, k: int) -> TopK:
+        shape = (0, min(k, self.eligibility.n_items))
+        return TopK(np.empty(shape, np.int64), np.empty(shape, np.float32))
+
+    def _check(self, users: Users, k: int) -> None:
+        check_k(k)
+        # The graph knows no users, but NumPy would take -1 for the last row.
+        n_users = len(self._rows)
+        if users.size and not (users.min() >= 0 and users.max() < n_users):
+            raise IndexError(f"user index outside [0, {n_users})")

@@ -1,0 +1,76 @@
+"""Exact ranking: every item of the catalogue is scored for every user."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from ncf.devices import Device
+from ncf.scoring.blocks import BlockRanker
+from ncf.scoring.bundle import Bundle
+from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.sessions import device_of, open_session
+
+# Users of one call, by the form of the graph. The loop holds a block's logits, 8 MiB here; the
+# other form holds its hidden layers too, 256 MiB here.
+_LOOP_USERS, _LOOP_LOGITS = 64, 1 << 21
+_BLOCK_USERS, _BLOCK_VALUES = 1024, 1 << 26
+
+
+class ExactRanker(BlockRanker):
+    """Ranks with the exact top-K graph.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        A form of the graph, open.
+    rows : float32 array of shape (users, d)
+        A row a user, as the graph takes them; may be a memory map.
+    eligibility : Eligibility
+        What may be listed.
+    form : Device, optional
+        Which form: that for the CPU, or that for CUDA; that for where the session computes if not
+        given.
+    where : Path, optional
+        What the graph was made from, for messages.
+    """
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        rows: npt.NDArray[np.float32],
+        eligibility: Eligibility,
+        form: Device | None = None,
+        where: Path | None = None,
+    ) -> None:
+        super().__init__(session, rows, eligibility, where)
+        self._step: int
+        if (form or device_of(session)) is Device.CUDA:
+            values = eligibility.n_items * rows.shape[1]
+            self._step = max(1, min(_BLOCK_USERS, _BLOCK_VALUES // values))
+        else:
+            self._step = max(1, min(_LOOP_USERS, _LOOP_LOGITS // eligibility.n_items))
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        device: Device = Device.CPU,
+        threads: int = 0,
+        eligibility: Eligibility | None = None,
+    ) -> "ExactRanker":
+        """Open a bundle's graph on a device, with so many threads; 0 takes every core.
+
+        If ``eligibility`` is not given, users get what they had not seen at the export.
+
+        Raises
+        ------
+        CapabilityError
+            CUDA was asked for and cannot be had.
+        """
+        session = open_session(bundle.topk_graph, device, threads)
+        return cls(session, bundle.user_rows, eligibility or bundle.eligibility, where=bundle.path)
+
+    def _users_at_once(self, k: int) -> int:  # noqa: ARG002 - a screen's depends on it
+        return self._step
