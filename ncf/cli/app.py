@@ -9,8 +9,25 @@ from types import FrameType
 
 import typer
 
-from ncf.cli import batch, compare, data, evaluate, model, serve, serving, tune
-from ncf.cli.flags import Command, Flags
+from ncf.cli import (
+    batch,
+    check,
+    compare,
+    doctor,
+    evaluate,
+    export,
+    fetch,
+    prepare,
+    recommend,
+    serve,
+    show,
+    similar,
+    torchserve_config,
+    train,
+    tune,
+    verify,
+)
+from ncf.cli.flags import Command, Flags, Group
 from ncf.errors import NcfError, UsageError
 from ncf.files import is_full
 
@@ -30,17 +47,29 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"max_content_width": 120},
 )
-app.add_typer(data.app, name="data")
-app.add_typer(batch.app, name="batch")
-app.command("train", cls=Command)(model.train)
-app.command("tune", cls=Command)(tune.tune)
-app.command("evaluate", cls=Command)(evaluate.evaluate)
-app.command("compare", cls=Command)(compare.compare)
-app.command("export", cls=Command)(model.export)
-app.command("recommend", cls=Command)(serving.recommend)
-app.command("serve", cls=Command)(serve.serve)
-app.command("verify", cls=Command)(serving.verify)
-app.command("doctor", cls=Command)(serving.doctor)
+_data = typer.Typer(help="Fetch public data sets and prepare ratings files.")
+_data.command("fetch", cls=Command)(fetch.fetch)
+_data.command("prepare", cls=Command)(prepare.prepare)
+app.add_typer(_data, name="data")
+_batch = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
+_batch.callback()(batch.batch)
+_batch.command("show", cls=Command)(show.show)
+app.add_typer(_batch, name="batch")
+for _command in (
+    train.train,
+    tune.tune,
+    evaluate.evaluate,
+    compare.compare,
+    export.export,
+    recommend.recommend,
+    similar.similar,
+    serve.serve,
+    check.check,
+    torchserve_config.torchserve_config,
+    verify.verify,
+    doctor.doctor,
+):
+    app.command(_command.__name__.replace("_", "-"), cls=Command)(_command)
 
 
 class _CurrentStderr:

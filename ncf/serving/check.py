@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from ncf.errors import ArtifactError, CapabilityError, UsageError
+from ncf.serving.settings import TOKEN_FILE, Settings
 
 _TIMEOUT = 10.0  # seconds
 _DIGEST_SHOWN = 12
@@ -84,6 +85,45 @@ def read_token(path: Path, kind: str) -> str:
             "not a token file of TorchServe", where=path, remedy="give `token_file`"
         ) from error
     return token
+
+
+def check_server(
+    url: str,
+    settings: Settings,
+    token_file: Path | None = None,
+    user: str | None = None,
+    times: int = 20,
+) -> dict[str, Any]:
+    """Predict some times; see :func:`measure`.
+
+    Parameters
+    ----------
+    url : str
+        Such as ``http://127.0.0.1:8080``.
+    settings : Settings
+        Name the model; the archive, which names a user where none is given; and the folder of
+        state, which holds a token where no file is given.
+    token_file : Path, optional
+        TorchServe's ``key_file.json``.
+    user : str, optional
+        Raw id.
+    times : int
+        Predictions that are timed.
+
+    Raises
+    ------
+    UsageError
+        No user is given, and there is no archive to name one.
+    CapabilityError
+        Nothing answers, or not with a list.
+    """
+    own = settings.state / TOKEN_FILE
+    tokens = token_file or (own if own.exists() else None)
+    if user is None:
+        if not settings.archive.is_file():
+            raise UsageError("give `user`, or `model_store` and `name` of the archive")
+        user, _ = golden_user(settings.archive)
+    return measure(Client(url, settings.name, tokens), user, times)
 
 
 def measure(client: Client, user: str, times: int) -> dict[str, Any]:
