@@ -10,6 +10,9 @@ FUZZ_SECONDS ?= 600
 VENV       := .venv
 NCF        := $(VENV)/bin/ncf
 SETUP      := $(VENV)/.complete
+# The direct pins, and the lock of all that the tests ran with; 'rm constraints.lock' to renew it.
+PINS       := constraints.txt $(wildcard constraints.lock)
+PINNED     := $(PINS:%=-c %)
 PREPARED   := data/$(DATASET)/data.json
 # Beside the checkpoint, and touched only when training ended: an interrupted one leaves a
 # checkpoint too.
@@ -20,10 +23,10 @@ CHOICE     := .make/choice
 TOP        := .make/k
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train export batch serve test lint fuzz mutate bench clean FORCE
+.PHONY: help setup data train export batch serve test test-all lock lint fuzz mutate bench clean FORCE
 
 help: ## This list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 	@echo
 	@echo 'Variables: DATASET=$(DATASET) MODEL=$(MODEL) K=$(K) FUZZ_SECONDS=$(FUZZ_SECONDS) PYTHON=$(PYTHON)'
 
@@ -33,12 +36,12 @@ train: $(CHECKPOINT) ## Train MODEL; an interrupted training goes on
 export: $(BUNDLE) ## Export the checkpoint to model_store/ncf
 batch: $(TABLE) ## Write every user's top K to topk/
 
-$(SETUP): pyproject.toml constraints.txt
+$(SETUP): pyproject.toml $(PINS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo 'Python 3.11 or later is needed: make PYTHON=python3.11 ...' >&2; exit 2; }
 	@rm -f $@
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) -e '.[all,dev]'
 	@touch $@
 
 $(PREPARED): | $(SETUP)
@@ -63,13 +66,20 @@ $(TOP): FORCE
 serve: $(BUNDLE) ## Serve model_store/ncf.mar on 127.0.0.1:8080, until Ctrl-C
 	$(NCF) serve --model-store model_store
 
-lint: $(SETUP) ## ruff and mypy
+lint: $(SETUP) ## ruff, mypy and the import contracts
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
 
 test: lint ## Lint, type-check, test
-	$(VENV)/bin/pytest -n auto --dist loadgroup
+	$(VENV)/bin/pytest -n auto --dist loadgroup -m 'not slow'
+
+test-all: $(SETUP) ## The slow tests that 'make test' leaves out: the wheel in empty environments
+	$(VENV)/bin/pytest -m slow
+
+lock: $(SETUP) ## Write constraints.lock and requirements-cpu.txt from what .venv holds
+	$(VENV)/bin/python -m tests.packaging.requirements
 
 fuzz: $(SETUP) ## Fuzz each reader for FUZZ_SECONDS; finds go to .fuzz/
 	@for target in ratings triple request bundle; do \
@@ -77,7 +87,7 @@ fuzz: $(SETUP) ## Fuzz each reader for FUZZ_SECONDS; finds go to .fuzz/
 	done
 
 mutate: $(SETUP) ## Mutate scoring, publishing, splits, metrics; count what no test notices
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutate]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) -e '.[mutate]'
 	$(VENV)/bin/mutmut run
 	$(VENV)/bin/mutmut results
 

@@ -3,17 +3,22 @@
 import sys
 from pathlib import Path
 
+_STATUS = Path("/proc/self/status")
+
 
 def peak_memory() -> int:
     """Most memory that this process has held, in bytes; mapped files count."""
-    if sys.platform == "win32":
-        return 0
-    status = Path("/proc/self/status")
-    if status.exists():  # what getrusage says may be from before this program was started
-        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+    if _STATUS.exists():  # what getrusage says may be from before this program was started
+        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
         peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), None)
         if peak is not None:
             return int(peak) * 1024
+    if sys.platform == "win32":
+        import psutil  # noqa: PLC0415 - loaded where it is the only one to know
+
+        return int(psutil.Process().memory_info().peak_wset)
     import resource  # noqa: PLC0415 - not on Windows
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts in bytes, Linux and the BSDs in KiB.
+    return peak_rss if sys.platform == "darwin" else peak_rss * 1024

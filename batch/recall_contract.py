@@ -1,7 +1,7 @@
 """The recall contract: screen, prove what was kept, widen, and fall back to exact.
 
 A screened run scores exactly what it lists, and may miss an item. How much it missed is measured
-in the same run: random pairs of its users and items are scored exactly and held against the end
+in the same run: random pairs of its users and items are scored exactly and compared with the end
 of each list (:mod:`ncf.proof.audit`), and their misses bound the recall of the whole table from
 below at 95 % confidence, whatever the users have in common (:class:`PairSample`). Where the bound
 is under the contract, a larger audit is tried, then more candidates, then exact ranking: nothing

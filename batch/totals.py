@@ -36,7 +36,7 @@ class Totals:
             self.seconds.update(part["seconds"])
 
 
-def score_all(job: Job, task: Task, work: Unfinished) -> Totals:
+def finish_parts(job: Job, task: Task, work: Unfinished) -> Totals:
     """Finish every shard; the order in which they end does not show.
 
     Raises

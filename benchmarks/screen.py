@@ -26,8 +26,8 @@ from scipy import sparse
 
 from export.screen.assembly import make_screen
 from ncf.data.prepared import open_data
-from ncf.graphs.topk import Form, topk_graph, user_rows
-from ncf.graphs.tower import catalogue_size, row_width
+from ncf.graphs.topk import topk_graph, user_rows
+from ncf.graphs.tower import Form, catalogue_size, row_width
 from ncf.models.weights import Weights
 from ncf.proof.audit import PairAudit
 from ncf.proof.recall import PairSample, mean_lower_bound, pairs_needed, recalls

@@ -11,9 +11,6 @@ import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
-from model_archiver.model_archiver_config import ModelArchiverConfig
-from model_archiver.model_packaging_utils import ModelExportUtils
-
 from export.handler_code import HANDLER, ROOT, handler_code
 
 CONFIG = "model-config.yaml"
@@ -56,8 +53,7 @@ def write_archive(bundle: Path, name: str, version: str, scratch: Path, target: 
         shutil.copyfile(ROOT / relative, content / relative)
     shutil.copyfile(ROOT / HANDLER, content / Path(HANDLER).name)
     (content / CONFIG).write_text(_SETTINGS)
-    manifest = ModelExportUtils.generate_manifest_json(_config(name, version))
-    ModelExportUtils.archive(str(scratch), name, str(content), manifest, "zip-store")
+    _pack(content, name, version, scratch)
     _normalise(scratch / f"{name}.mar", target)
 
 
@@ -79,8 +75,12 @@ def _link(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def _config(name: str, version: str) -> ModelArchiverConfig:
-    return ModelArchiverConfig(
+def _pack(content: Path, name: str, version: str, folder: Path) -> None:
+    # Here, as whoever only checks an archive does without the archiver.
+    from model_archiver.model_archiver_config import ModelArchiverConfig  # noqa: PLC0415
+    from model_archiver.model_packaging_utils import ModelExportUtils  # noqa: PLC0415
+
+    config = ModelArchiverConfig(
         model_name=name,
         version=version,
         handler=Path(HANDLER).name,
@@ -89,6 +89,8 @@ def _config(name: str, version: str) -> ModelArchiverConfig:
         export_path=None,
         archive_format="zip-store",
     )
+    manifest = ModelExportUtils.generate_manifest_json(config)
+    ModelExportUtils.archive(str(folder), name, str(content), manifest, "zip-store")
 
 
 def _normalise(archive: Path, target: BinaryIO) -> None:

@@ -18,8 +18,8 @@ from export.screen.assembly import NOT_WANTED, make_screen, summary
 from ncf.arrays import new_npy
 from ncf.artifacts import BUNDLE, Document, canonical_json, seal
 from ncf.columns import Columns
-from ncf.data.interactions import Interactions
-from ncf.data.prepared import Cases, PreparedData
+from ncf.data.interactions import Cases, Interactions
+from ncf.data.prepared import PreparedData
 from ncf.data.tables import write_id_table
 from ncf.errors import UsageError
 from ncf.evaluation.protocols import sampled
@@ -57,12 +57,21 @@ class Source:
         What users get whom the model does not know.
     screen : bool
         Whether to look for a screened graph.
+
+    Raises
+    ------
+    ArtifactError
+        The checkpoint was trained on other data.
     """
 
     checkpoint: Checkpoint
     data: PreparedData
     cold_user: ColdUser = ColdUser.POPULAR
     screen: bool = True
+
+    def __post_init__(self) -> None:
+        """Check that the data is what the model was trained on."""
+        self.checkpoint.require_data(self.data)
 
 
 def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
@@ -85,13 +94,10 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
 
     Raises
     ------
-    ArtifactError
-        The checkpoint was trained on other data.
     ParityError
         A graph and PyTorch disagree.
     """
     checkpoint, data = source.checkpoint, source.data
-    checkpoint.require_data(data)
     pair_graph = folder / files.SCORE_GRAPH
     write_score_graph(checkpoint.weights, pair_graph)
     sizes = (checkpoint.architecture.n_users, checkpoint.architecture.n_items)

@@ -43,8 +43,6 @@ def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dic
 
     Raises
     ------
-    ArtifactError
-        The checkpoint was trained on other data.
     ParityError
         A graph and PyTorch disagree; nothing is published.
     UsageError
@@ -56,7 +54,6 @@ def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dic
     bundle, archive = store / name, store / f"{name}.mar"
     if archive.is_dir():
         raise StorageError("a folder, where the archive goes", where=archive, remedy="remove it")
-    source.checkpoint.require_data(source.data)
     with writer_lock(bundle), scratch_folder(archive) as scratch:
         ready = scratch / f"ready-{archive.name}"
         # The archive's rename is the last thing before the bundle's: nothing slow in between.

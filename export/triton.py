@@ -17,7 +17,8 @@ from ncf.columns import Columns
 from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError, ParityError, UsageError
 from ncf.graphs.builder import LARGEST_MODEL, GraphBuilder
-from ncf.graphs.topk import Ends, Form, rank_users, user_rows
+from ncf.graphs.topk import Ends, rank_users, user_rows
+from ncf.graphs.tower import Form
 from ncf.locks import writer_lock
 from ncf.models.scorer import scorer
 from ncf.proof.parity import Parity, compare_lists
@@ -90,13 +91,12 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
     Raises
     ------
     ArtifactError
-        The checkpoint was trained on other data, or the model is too large for one graph.
+        The model is too large for one graph.
     UsageError
         ``k`` is under 1 or above the catalogue.
     """
     check_name(name)
     checkpoint = source.checkpoint
-    checkpoint.require_data(source.data)
     if not 1 <= k <= checkpoint.architecture.n_items:
         raise UsageError(f"k = {k} is outside 1 to {checkpoint.architecture.n_items}")
     with writer_lock(out / name), sealed_folder(out / name, TRITON) as folder:
@@ -114,7 +114,7 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
 
 
 def require_triton_parity(graph: bytes, source: Source) -> Parity:
-    """Hold the graph against PyTorch for sampled users, and against strangers.
+    """Compare the graph with PyTorch for sampled users, and ask for users who do not exist.
 
     Raises
     ------

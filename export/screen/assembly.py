@@ -15,8 +15,9 @@ from ncf.artifacts import Document
 from ncf.graphs.screen import rescore_graph, screen_graph
 from ncf.graphs.tower import Floats, catalogue_size
 from ncf.models.weights import Weights
-from ncf.proof.recall import mean_lower_bound
+from ncf.proof.recall import mean_lower_bound, recalls
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
+from ncf.scoring.ranker import TopK
 from ncf.scoring.sessions import open_cpu
 
 logger = logging.getLogger(__name__)
@@ -154,27 +155,27 @@ class _Trial:
             logits = self._exact.complete(self._exact.tower(some), some)
             for k, candidates in choice.candidates.items():
                 listed = self._run(some, k, candidates)
-                found[k].append(_recalls(logits, listed, k))
+                found[k].append(_recalls_of(listed, logits, k))
         return {k: np.concatenate(parts) for k, parts in found.items()}
 
     def _run(self, users: npt.NDArray[np.int64], k: int, candidates: int) -> npt.NDArray[np.int64]:
+        n_items = self._seen.shape[1]
+        length = min(k, n_items)
         feeds = {
             "rows": np.ascontiguousarray(self._rows[users]),
-            "mask": np.zeros(self._seen.shape[1], np.float32),
+            "mask": np.zeros(n_items, np.float32),
             "seen": np.stack(self._seen[users].nonzero(), axis=1).astype(np.int64),
-            "k": np.array([k], np.int64),
-            "candidates": np.array([candidates], np.int64),
+            "k": np.array([length], np.int64),
+            "candidates": np.array([min(max(length, candidates), n_items)], np.int64),
         }
         items: npt.NDArray[np.int64] = self._session.run(["item"], feeds)[0]
         return items
 
 
-def _recalls(logits: Floats, listed: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.float64]:
-    """Each user's recall; an item that ties with the last of the exact list belongs to it."""
-    best = -np.partition(-logits, k - 1, axis=1)[:, :k]
-    wanted = np.isfinite(best).sum(axis=1)
-    last = np.where(np.isfinite(best), best, np.inf).min(axis=1)
-    hits = (np.take_along_axis(logits, listed, axis=1) >= last[:, None]).sum(axis=1)
-    shares = np.ones(len(logits))
-    np.divide(np.minimum(hits, wanted), wanted, out=shares, where=wanted > 0)
-    return shares
+def _recalls_of(listed: npt.NDArray[np.int64], logits: Floats, k: int) -> npt.NDArray[np.float64]:
+    """Each user's recall of listed items, by the user's exact logits over the catalogue."""
+    best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
+    scores = np.take_along_axis(logits, best, axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    exact = TopK(np.take_along_axis(best, order, axis=1), np.take_along_axis(scores, order, axis=1))
+    return recalls(TopK(listed, np.take_along_axis(logits, listed, axis=1)), exact)

@@ -29,6 +29,7 @@ from ncf.cli import (
 )
 from ncf.cli.flags import Command, Flags, Group
 from ncf.errors import NcfError, UsageError
+from ncf.extras import missing_extra
 from ncf.files import is_full
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def main() -> None:
         sys.argv.append("--help")
     try:
         # Typer turns Ctrl-C into this code, and says nothing.
-        if (code := app(standalone_mode=False, prog_name="ncf", obj=flags)) == _INTERRUPTED:
+        if (code := _run(flags)) == _INTERRUPTED:
             _complain("interrupted", code)
     except NcfError as error:
         code = _complain(str(error), error.exit_code)
@@ -108,6 +109,18 @@ def main() -> None:
         remedy = _FREE_SPACE if is_full(error) else _CHECK_PATH
         code = _complain(f"{reason}; {remedy}", _BAD_INPUT)
     sys.exit(code)
+
+
+def _run(flags: Flags) -> int:
+    """Run the command; a package that an extra would bring is named with the extra."""
+    try:
+        code: int = app(standalone_mode=False, prog_name="ncf", obj=flags)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, f"'ncf {sys.argv[1]}'")
+        if missing is None:
+            raise
+        raise missing from error
+    return code
 
 
 def _log_to_stderr() -> Flags:

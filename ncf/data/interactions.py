@@ -1,13 +1,17 @@
 """Interactions: pairs of dense user and item indices, checked once at the edge."""
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
-from ncf.data.readers import Ratings
 from ncf.pairs import pair_keys
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+    from ncf.data.readers import Ratings
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class Interactions:
         Indices in ``[0, n_users)`` and ``[0, n_items)``.
     n_users, n_items : int
         Sizes of the id maps; may exceed the largest index present.
+    trusted : bool
+        Whether the pairs come from checked ones, so that looking through them again is vain.
 
     Raises
     ------
@@ -31,9 +37,12 @@ class Interactions:
     items: npt.NDArray[np.int32]
     n_users: int
     n_items: int
+    trusted: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, trusted: bool) -> None:
         """Check shapes and bounds."""
+        if trusted:
+            return
         if self.users.shape != self.items.shape:
             raise ValueError(f"{self.users.size} users and {self.items.size} items")
         for name, indices, size in (
@@ -49,17 +58,33 @@ class Interactions:
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Interactions":
         """Take some of the pairs, by mask or position."""
-        return Interactions(self.users[rows], self.items[rows], self.n_users, self.n_items)
+        return self._of_checked(self.users[rows], self.items[rows])
 
     def join(self, *others: "Interactions") -> "Interactions":
-        """Put pairs of others over the same id maps after these."""
+        """Put pairs of others over the same id maps after these.
+
+        Raises
+        ------
+        ValueError
+            Another is over id maps of other sizes.
+        """
         parts = (self, *others)
+        sizes = {(part.n_users, part.n_items) for part in parts}
+        if len(sizes) > 1:
+            raise ValueError(f"interactions over id maps of different sizes: {sorted(sizes)}")
         users = np.concatenate([part.users for part in parts])
         items = np.concatenate([part.items for part in parts])
-        return Interactions(users, items, self.n_users, self.n_items)
+        return self._of_checked(users, items)
 
-    def csr(self) -> sparse.csr_array:
+    def _of_checked(
+        self, users: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
+    ) -> "Interactions":
+        return Interactions(users, items, self.n_users, self.n_items, trusted=True)
+
+    def csr(self) -> "sparse.csr_array":
         """Make a matrix, users by items: int8 ones, a user's item indices ascending, distinct."""
+        from scipy import sparse  # noqa: PLC0415 - where there is no SciPy, the rest still works
+
         ones = np.ones(len(self), np.int8)
         shape = (self.n_users, self.n_items)
         matrix = sparse.csr_array((ones, (self.users, self.items)), shape=shape)
@@ -68,7 +93,23 @@ class Interactions:
         return matrix
 
 
-def latest_by_user(ratings: Ratings) -> tuple[Interactions, int]:
+@dataclass(frozen=True)
+class Cases:
+    """Test cases: one positive each, with the items it is ranked against.
+
+    Parameters
+    ----------
+    positives : Interactions
+        One pair a case.
+    negatives : int32 array of shape (cases, sampled)
+        Item indices; -1 pads the cases of users with fewer unseen items.
+    """
+
+    positives: Interactions
+    negatives: npt.NDArray[np.int32]
+
+
+def latest_by_user(ratings: "Ratings") -> tuple[Interactions, int]:
     """Order rows by user and time, and keep of duplicate pairs the latest.
 
     Rows of one user with the same timestamp, or without timestamps, stand in file order.

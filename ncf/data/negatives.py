@@ -6,9 +6,10 @@ unseen item (from 0) is r plus the count of j with s_j - j <= r. Drawing r unifo
 draws an unseen item uniformly, and a user who has seen nearly everything costs no more.
 """
 
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from ncf.pairs import pair_keys
 
@@ -16,16 +17,33 @@ _NO_ITEM = -1
 _KEYS_AT_ONCE = 1 << 22
 
 
+class CompressedRows(Protocol):
+    """The part of SciPy's CSR that tells which entries there are."""
+
+    @property
+    def indptr(self) -> npt.NDArray[np.integer]:
+        """Where each row starts in ``indices``, and the end."""
+
+    @property
+    def indices(self) -> npt.NDArray[np.integer]:
+        """Columns of all entries, row after row."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+
+
 class UnseenItems:
     """The items that each user has not seen.
 
     Parameters
     ----------
-    seen : scipy.sparse.csr_array of shape (n_users, n_items)
-        Stored entries are seen; indices ascending and distinct within a user.
+    seen : CompressedRows of shape (n_users, n_items)
+        Such as ``scipy.sparse.csr_array``. Stored entries are seen; indices ascending and
+        distinct within a user.
     """
 
-    def __init__(self, seen: sparse.csr_array) -> None:
+    def __init__(self, seen: CompressedRows) -> None:
         n_users, self.n_items = seen.shape
         self.starts = seen.indptr.astype(np.int64)
         seen_counts = np.diff(self.starts)

@@ -6,35 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncf.artifacts import DATA, Document, open_sealed, seal
 from ncf.columns import Columns
-from ncf.data.interactions import Interactions
+from ncf.data.interactions import Cases, Interactions
 from ncf.data.tables import read_id_table, write_id_table
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap
 
 USERS_FILE = "users.parquet"
 ITEMS_FILE = "items.parquet"
-
-
-@dataclass(frozen=True)
-class Cases:
-    """Test cases: one positive each, with the items it is ranked against.
-
-    Parameters
-    ----------
-    positives : Interactions
-        One pair a case.
-    negatives : int32 array of shape (cases, sampled)
-        Item indices; -1 pads the cases of users with fewer unseen items.
-    """
-
-    positives: Interactions
-    negatives: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,16 @@ def write_id_table(path: Path, ids: IdMap, column: str) -> None:
 
 
 def read_id_table(path: Path, column: str) -> IdMap:
-    """Read what :func:`write_id_table` wrote."""
+    """Read what :func:`write_id_table` wrote.
+
+    Raises
+    ------
+    ValueError
+        An id stands in two rows.
+    """
     table = pq.read_table(path)
+    if len(table[column].unique()) != table.num_rows:
+        raise ValueError(f"{path.name} holds an id twice")
     has_titles = Columns.TITLE in table.column_names
     titles = table[Columns.TITLE].to_pylist() if has_titles else ()
     return IdMap(table[column].to_pylist(), titles)

@@ -5,7 +5,7 @@ The other one, over the whole catalogue, is :mod:`ncf.evaluation.full_ranking`.
 
 import numpy as np
 
-from ncf.data.prepared import Cases
+from ncf.data.interactions import Cases
 from ncf.errors import UsageError
 from ncf.evaluation.metrics import Metrics, Ranks, check_length, pessimistic_ranks, summarise
 from ncf.models.scorer import GroupScorer

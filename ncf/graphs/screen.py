@@ -1,9 +1,10 @@
 """The screened top-K graph: a cheap guess picks candidates, and only those are scored exactly.
 
 Inputs are those of ``topk.onnx`` and ``candidates[1]`` int64, how many items a user are scored
-exactly: C = max(K, min(candidates, items)). Outputs are those of ``topk.onnx``; logits are exact,
-with the same arithmetic but for the order of sums in wide layers. What can go wrong is only that
-an item is not among the candidates. See docs/screening.md.
+exactly, with ``k <= candidates <= items``: nothing here clips them, nor asks for a shape, so that
+all of the graph can run on a GPU (see :mod:`ncf.graphs.topk`). Outputs are those of ``topk.onnx``;
+logits are exact, with the same arithmetic but for the order of sums in wide layers. What can go
+wrong is only that an item is not among the candidates. See docs/screening.md.
 
 Users are taken a block at a time: both towers are short here, and the one large product over the
 catalogue wants many rows.
@@ -16,7 +17,16 @@ import numpy.typing as npt
 from onnx import TensorProto
 
 from ncf.graphs.builder import GraphBuilder
-from ncf.graphs.tower import Floats, Tower, catalogue_size, column_range, heads, row_width
+from ncf.graphs.tower import (
+    Floats,
+    Tower,
+    catalogue_size,
+    column_range,
+    corner_range,
+    heads,
+    minus_infinities,
+    row_width,
+)
 from ncf.models.weights import Weights
 
 
@@ -69,19 +79,16 @@ def screen_graph(weights: Weights, stand_in: LowRank) -> bytes:
     """
     graph = GraphBuilder()
     exact = _Exact(graph, weights)
-    items = graph.integers(catalogue_size(weights))
-    length = graph.node("Min", "k", items)
-    count = graph.node("Max", length, graph.node("Min", "candidates", items))
     graph.constant("unwanted", np.array(-np.inf, np.float32))
     guessed = _mask_seen(graph, _guess(graph, exact, weights, stand_in))
-    graph.outputs("TopK", guessed, count, names=["guess", "best"], axis=-1, sorted=0)
+    graph.outputs("TopK", guessed, "candidates", names=["guess", "best"], axis=-1, sorted=0)
     # By ascending index, so that ties end up as in the exact graph.
-    graph.outputs("TopK", "best", count, names=["candidate", "place"], axis=-1, largest=0)
+    graph.outputs("TopK", "best", "candidates", names=["candidate", "place"], axis=-1, largest=0)
     guess = graph.node("GatherElements", "guess", "place", axis=1)
     bias = graph.node("Gather", graph.node("Add", "mask", "output_bias"), "candidate")
     logits = graph.node("Add", exact.pairs("candidate"), bias)
     masked = graph.node("Where", graph.node("IsInf", guess, detect_positive=0), "unwanted", logits)
-    graph.outputs("TopK", masked, length, names=["logit", "rank"], axis=-1)
+    graph.outputs("TopK", masked, "k", names=["logit", "rank"], axis=-1)
     graph.outputs("GatherElements", "candidate", "rank", names=["item"], axis=1)
     return graph.model(
         "screen",
@@ -128,8 +135,8 @@ class _Exact:
         # ONNX Runtime multiplies by a constant column in another order than topk.onnx does in
         # its inner loop, and by a computed one in the same. Nothing is added here.
         nought = graph.constant("nought", np.array(0, np.float32))
-        users = graph.node("Shape", "rows", start=0, end=1)
-        none = graph.node("Mul", graph.node("Cast", users, to=TensorProto.FLOAT), nought)
+        corner = graph.node("Slice", "rows", *corner_range(graph))
+        none = graph.node("Mul", corner, nought)
         graph.outputs("Add", "mlp_head", none, names=["mlp_head_late"])
         self.gmf_rows = ""
         if gmf_head.size:
@@ -171,5 +178,4 @@ def _guess(graph: GraphBuilder, exact: _Exact, weights: Weights, stand_in: LowRa
 
 
 def _mask_seen(graph: GraphBuilder, logits: str) -> str:
-    count = graph.node("Slice", graph.node("Shape", "seen"), graph.integers(0), graph.integers(1))
-    return graph.node("ScatterND", logits, "seen", graph.node("Expand", "unwanted", count))
+    return graph.node("ScatterND", logits, "seen", minus_infinities(graph, "seen"))

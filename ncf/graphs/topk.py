@@ -12,13 +12,15 @@ infinity for an item that nobody may get), ``seen[m, 2]`` int64 (position in ``r
 ascending index, with K = min(k, catalogue). Masked and seen items count as minus infinity, so
 that they stand last where a user has fewer than K others.
 
-There are two forms of the tower. On a CPU, a loop over users (``Scan``) keeps a tile of hidden
-layers in the cache and lets the biases ride in ``Gemm``; on a GPU that would be many small
-kernels one after another, so that the other form takes all the users of a block at once.
+There are two forms. On a CPU, a loop over users (``Scan``) keeps a tile of hidden layers in the
+cache and lets the biases ride in ``Gemm``; on a GPU that would be many small kernels one after
+another, so that the other form takes all the users of a block at once. ONNX Runtime computes
+shapes on the CPU even in a session on CUDA, which :func:`ncf.scoring.sessions.open_cuda` refuses:
+the form for GPUs holds no ``Shape`` and nothing that follows from one, and ``k`` must not exceed
+the catalogue there.
 """
 
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -26,10 +28,22 @@ from onnx import TensorProto
 
 from ncf.devices import Device
 from ncf.graphs.builder import GraphBuilder
-from ncf.graphs.tower import Floats, Tower, branches, catalogue_size, column_range, heads, row_width
+from ncf.graphs.tower import (
+    Floats,
+    Form,
+    Tower,
+    branches,
+    catalogue_size,
+    column_range,
+    heads,
+    minus_infinities,
+    row_width,
+)
 from ncf.models.weights import Weights
 
 TILE_ITEMS = 4096
+FORMS = {Device.CPU: Form.LOOP, Device.CUDA: Form.RIDING}
+"""The form that is quickest on each device, see docs/gpu.md."""
 _USERS_AT_ONCE = 1 << 14
 
 
@@ -42,17 +56,6 @@ class Ends(NamedTuple):
     k: str
     logit: str = "logit"
     item: str = "item"
-
-
-class Form(StrEnum):
-    """How the graph goes over users."""
-
-    LOOP = "loop"
-    BLOCK = "block"
-
-
-FORMS = {Device.CPU: Form.LOOP, Device.CUDA: Form.BLOCK}
-"""The form that suits each device."""
 
 
 def user_rows(weights: Weights, users_at_once: int = _USERS_AT_ONCE) -> Iterator[Floats]:
@@ -73,7 +76,11 @@ def user_rows(weights: Weights, users_at_once: int = _USERS_AT_ONCE) -> Iterator
         yield np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def topk_graph(weights: Weights, form: Form, tile_items: int = TILE_ITEMS) -> bytes:
+def topk_graph(
+    weights: Weights,
+    form: Form,
+    tile_items: int = TILE_ITEMS,
+) -> bytes:
     """Build the graph.
 
     Parameters
@@ -81,7 +88,7 @@ def topk_graph(weights: Weights, form: Form, tile_items: int = TILE_ITEMS) -> by
     weights : dict
         Of a GMF, an MLP or a NeuMF.
     form : Form
-        ``loop`` for CPUs, ``block`` for GPUs.
+        ``loop`` for CPUs, another one for GPUs.
     tile_items : int
         Items that the loop's tower takes at once; bounds its memory.
 
@@ -128,15 +135,21 @@ def rank_users(
         if form is Form.LOOP:
             scores = tower.loop(graph, rows, tile_items)
         else:
-            scores = tower.block(graph, rows)
+            scores = tower.block(graph, rows, form)
         logits = graph.node("Add", logits, scores) if logits else scores
     graph.constant("output_bias", weights["output.bias"])
     # The mask rides on the bias: one pass over the logits, as without it.
     logits = graph.node("Add", logits, graph.node("Add", ends.mask, "output_bias"))
-    graph.constant("unwanted", np.array(-np.inf, np.float32))
-    count = graph.node(
-        "Slice", graph.node("Shape", ends.seen), graph.integers(0), graph.integers(1)
-    )
-    masked = graph.node("ScatterND", logits, ends.seen, graph.node("Expand", "unwanted", count))
-    length = graph.node("Min", ends.k, graph.integers(n_items))
+    length = ends.k
+    if form is Form.LOOP:
+        graph.constant("unwanted", np.array(-np.inf, np.float32))
+        count = graph.node(
+            "Slice", graph.node("Shape", ends.seen), graph.integers(0), graph.integers(1)
+        )
+        unwanted = graph.node("Expand", "unwanted", count)
+    else:
+        unwanted = minus_infinities(graph, ends.seen)
+    masked = graph.node("ScatterND", logits, ends.seen, unwanted)
+    if form is Form.LOOP:
+        length = graph.node("Min", ends.k, graph.integers(n_items))
     graph.outputs("TopK", masked, length, names=[ends.logit, ends.item], axis=-1)

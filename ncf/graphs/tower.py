@@ -1,12 +1,29 @@
 """What the ranking graphs share: the split tower, the halves of the output layer."""
 
+from enum import StrEnum
+
 import numpy as np
 import numpy.typing as npt
+from onnx import TensorProto
 
 from ncf.graphs.builder import GraphBuilder
 from ncf.models.weights import Weights
 
 Floats = npt.NDArray[np.float32]
+
+
+class Form(StrEnum):
+    """How the graph goes over users; docs/gpu.md counts the bytes that each form moves.
+
+    ``loop`` takes one user after another. The others take a block of users at once: ``plain`` adds
+    and then takes the relu; ``max`` does both at once in the first layer, as the loop does;
+    ``riding`` has a column of ones too, so that the biases ride in the matrix products.
+    """
+
+    LOOP = "loop"
+    PLAIN = "plain"
+    MAX = "max"
+    RIDING = "riding"
 
 
 class Tower:
@@ -73,14 +90,63 @@ class Tower:
             hidden = body.node("Relu", linear)
         return body.node("Squeeze", body.node("MatMul", hidden, "mlp_head"), "int_1")
 
-    def block(self, graph: GraphBuilder, rows: str) -> str:
+    def block(self, graph: GraphBuilder, rows: str, form: Form) -> str:
         """Logits of users, rows of shape ``(n, width)``, over all items: ``(n, items)``."""
+        if form is Form.PLAIN:
+            return self._plain(graph, rows)
+        if form is Form.RIDING and self._later:
+            return self._riding(graph, rows)
+        graph.constant("mlp_items", self.items)
+        minus = graph.node("Unsqueeze", graph.node("Neg", rows), "int_1")
+        hidden = graph.node("Max", "mlp_items", minus)
+        short = graph.node("Unsqueeze", self.shortfall(graph, rows), "int_1")
+        for layer in range(1, len(self._later) + 1):
+            bias = f"bias_{layer}" if layer > 1 else short
+            product = graph.node("MatMul", hidden, f"weight_{layer}")
+            hidden = graph.node("Relu", graph.node("Add", product, bias))
+        logits = graph.node("MatMul", hidden, "mlp_head")
+        if not self._later:
+            logits = graph.node("Add", logits, short)
+        return graph.node("Squeeze", logits, graph.integers(2))
+
+    def _plain(self, graph: GraphBuilder, rows: str) -> str:
         graph.constant("mlp_items", self.items)
         users = graph.node("Unsqueeze", rows, "int_1")
         hidden = graph.node("Relu", graph.node("Add", users, "mlp_items"))
         for layer in range(1, len(self._later) + 1):
             product = graph.node("MatMul", hidden, f"weight_{layer}")
             hidden = graph.node("Relu", graph.node("Add", product, f"bias_{layer}"))
+        return graph.node("Squeeze", graph.node("MatMul", hidden, "mlp_head"), graph.integers(2))
+
+    def _riding(self, graph: GraphBuilder, rows: str) -> str:
+        """Let biases ride: hidden layers have a column of ones, weights a row of biases.
+
+        The second layer's bias differs by user, and so do its weights then: one small matrix a
+        user, in one batched product.
+        """
+        widths = [self.width, *(bias.size for _, bias in self._later)]
+        wide = [_with_ones(width) for width in widths[:-1]] + [widths[-1]]
+        items = np.zeros((len(self.items), wide[0]), np.float32)
+        items[:, : self.width], items[:, self.width] = self.items, 1
+        graph.constant("mlp_items", items)
+        minus = graph.node("Neg", _padded(graph, rows, wide[0] - self.width))
+        hidden = graph.node("Max", "mlp_items", graph.node("Unsqueeze", minus, "int_1"))
+        for layer, (weight, bias) in enumerate(self._later, 1):
+            matrix = np.zeros((wide[layer - 1], wide[layer]), np.float32)
+            matrix[: weight.shape[1], : bias.size] = weight.T
+            if layer < len(self._later):
+                matrix[weight.shape[1], bias.size] = 1
+            if layer > 1:
+                matrix[weight.shape[1], : bias.size] = bias
+            riding = graph.constant(f"riding_{layer}", matrix)
+            if layer == 1:
+                row = np.zeros((wide[0], 1), np.float32)
+                row[self.width] = 1
+                short = _padded(graph, self.shortfall(graph, rows), wide[1] - bias.size)
+                short = graph.node("Unsqueeze", short, "int_1")
+                moved = graph.node("Mul", graph.constant("ones_row", row), short)
+                riding = graph.node("Add", moved, riding)
+            hidden = graph.node("Relu", graph.node("MatMul", hidden, riding))
         return graph.node("Squeeze", graph.node("MatMul", hidden, "mlp_head"), graph.integers(2))
 
     def few(self, graph: GraphBuilder, rows: str, items: str) -> str:
@@ -128,9 +194,33 @@ def catalogue_size(weights: Weights) -> int:
     return count
 
 
+def minus_infinities(graph: GraphBuilder, seen: str) -> str:
+    """One minus infinity a row of ``seen``, without asking for a shape: ``(m,)``."""
+    first = graph.node("Gather", seen, graph.constant("first", np.array(0, np.int64)), axis=1)
+    positions = graph.node("Cast", first, to=TensorProto.FLOAT)
+    graph.constant("nought", np.array(0, np.float32))
+    graph.constant("unwanted", np.array(-np.inf, np.float32))
+    return graph.node("Add", graph.node("Mul", positions, "nought"), "unwanted")
+
+
+def _with_ones(width: int) -> int:
+    """Room for a column of ones beside so many others, a multiple of four: 16 bytes a load."""
+    return -(-(width + 1) // 4) * 4
+
+
+def _padded(graph: GraphBuilder, rows: str, columns: int) -> str:
+    """Append columns of zeros to ``(n, width)``."""
+    return graph.node("Pad", rows, graph.integers(0, 0, 0, columns))
+
+
 def column_range(graph: GraphBuilder, start: int, stop: int) -> tuple[str, str, str]:
     """Arguments of ``Slice`` for columns ``start`` to ``stop``."""
     return graph.integers(start), graph.integers(stop), graph.integers(1)
+
+
+def corner_range(graph: GraphBuilder) -> tuple[str, str, str]:
+    """Arguments of ``Slice`` for the first value of the first row, of shape ``(1, 1)``."""
+    return graph.integers(0, 0), graph.integers(1, 1), graph.integers(0, 1)
 
 
 def heads(weights: Weights) -> tuple[Floats, Floats]:

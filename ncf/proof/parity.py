@@ -41,7 +41,7 @@ class Parity:
 
 
 def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> Parity:
-    """Hold one array of logits against another, up to the tolerance.
+    """Compare one array of logits with another, up to the tolerance.
 
     Raises
     ------
@@ -61,12 +61,12 @@ def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.
 
 
 def compare_topk(name: str, ranker: Ranker, expected: Reference) -> Parity:
-    """Hold a top-K graph against a reference, at K = 10 and at every item.
+    """Compare a ranker with a reference, at K = 10 and at every item.
 
     Raises
     ------
     ParityError
-        A logit differs, a better item is left out, or an unwanted one is listed.
+        A logit differs, a better item is left out, or a seen one is listed.
     """
     n_items = expected.logits.shape[1]
     compare_lists(name, ranker.rank(expected.users, min(10, n_items)), expected)
@@ -74,12 +74,12 @@ def compare_topk(name: str, ranker: Ranker, expected: Reference) -> Parity:
 
 
 def compare_screen(name: str, top: TopK, expected: Reference) -> Parity:
-    """Hold screened lists of the reference's users against it: their scores, not their choice.
+    """Compare screened lists with a reference: their scores, not their choice.
 
     Raises
     ------
     ParityError
-        A logit differs, a list is short or out of order, or holds an unwanted item or one twice.
+        A logit differs, a list is short or out of order, or holds a seen item or one twice.
     """
     n_items, k = expected.logits.shape[1], top.items.shape[1]
     wanted = np.minimum(np.isfinite(expected.logits).sum(axis=1), k)
@@ -97,7 +97,7 @@ def compare_screen(name: str, top: TopK, expected: Reference) -> Parity:
 def compare_rescored(
     name: str, score: Callable[..., npt.NDArray[np.float32]], expected: Reference
 ) -> Parity:
-    """Hold scores of random given items against a reference's unseen ones.
+    """Compare scores of random given items with a reference's unseen ones.
 
     Raises
     ------
@@ -112,12 +112,12 @@ def compare_rescored(
 
 
 def compare_lists(name: str, top: TopK, expected: Reference) -> Parity:
-    """Hold ranked lists of the reference's users against it, up to ties.
+    """Compare ranked lists with a reference, up to ties.
 
     Raises
     ------
     ParityError
-        A logit differs, a better item is left out, or an unwanted one is listed.
+        A logit differs, a better item is left out, or a seen one is listed.
     """
     n_items, k = expected.logits.shape[1], top.items.shape[1]
     best = -np.sort(-expected.logits, axis=1)[:, :k]

@@ -5,7 +5,7 @@ Two ways to look, for two kinds of sample:
 * :func:`recalls` and :func:`mean_lower_bound`: some users' lists against their exact lists. The
   sampling unit is the user, so that misses may come in clusters. Recalls lie in [0, 1] and are
   nearly all 1, where a normal interval has no width: the bound here is by betting.
-* :class:`PairSample`: random pairs of user and item, scored exactly and held against the last
+* :class:`PairSample`: random pairs of user and item, scored exactly and compared with the last
   entry of that user's list. The sampling unit is the pair, so that clusters do no harm, and a
   list of K items takes K times less arithmetic for the same proof.
 """

@@ -1,5 +1,6 @@
 """Ranking a block of users with one call of a graph: what exact and screened ranking share."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -9,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from ncf.errors import ArtifactError
+from ncf.devices import Device
+from ncf.errors import ArtifactError, CapabilityError
 from ncf.scoring.eligibility import Eligibility
-from ncf.scoring.ranker import Pairs, TopK, Users, check_k
-from ncf.scoring.sessions import device_of
+from ncf.scoring.ranker import Pairs, TopK, Users
+from ncf.scoring.sessions import device_of, failed_on_cuda, is_out_of_memory
 
+logger = logging.getLogger(__name__)
+
+_MOST_USERS = 1 << 20  # of one call, until a GPU is found to have memory for fewer alone
 _OUTPUTS = ("item", "logit")
 Feeds = dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]
 
@@ -45,6 +50,7 @@ class BlockRanker(ABC):
         self._where = where
         self.eligibility = eligibility
         self.device = device_of(session)
+        self._most = _MOST_USERS
         # It stays on the device: the other inputs change with every call.
         self._mask = ort.OrtValue.ortvalue_from_numpy(eligibility.mask(), self.device.value, 0)
 
@@ -56,22 +62,40 @@ class BlockRanker(ABC):
         started: Callable[[int], None] | None = None,
     ) -> TopK:
         """Top-K of each user, of the items that the user may get: see :class:`Ranker`."""
-        self._check(users, k)
-        step = self._users_at_once(k)
+        self._check(users)
+        step = min(self._users_at_once(k), self._most)
         blocks = [users[start : start + step] for start in range(0, users.size, step)]
 
         def rank_block(block: Users) -> TopK:
             if started is not None:
                 started(block.size)
-            return self.rank_excluding(block, self.eligibility.excluded(block), k)
+            return self._rank_or_halve(block, self.eligibility.excluded(block), k)
 
-        parts = list((pool.map if pool else map)(rank_block, blocks)) or [self._nobody(k)]
-        items, scores = ([getattr(part, name) for part in parts] for name in ("items", "scores"))
-        return TopK(np.concatenate(items), np.concatenate(scores))
+        return _joined(list((pool.map if pool else map)(rank_block, blocks)) or [self._nobody(k)])
+
+    def _rank_or_halve(self, users: Users, excluded: Pairs, k: int) -> TopK:
+        """Rank a block; where the GPU has no memory for it, its halves, and smaller blocks on."""
+        try:
+            return self.rank_excluding(users, excluded, k)
+        except CapabilityError as error:
+            if users.size == 1 or not is_out_of_memory(error):
+                raise
+        half = users.size // 2
+        if half < self._most:
+            self._most = half
+            logger.warning("the GPU has too little memory: going on with %d users a call", half)
+        later = excluded[:, 0] >= half
+        second = excluded[later] - np.array([half, 0])
+        return _joined(
+            [
+                self._rank_or_halve(users[:half], excluded[~later], k),
+                self._rank_or_halve(users[half:], second, k),
+            ]
+        )
 
     def rank_excluding(self, users: Users, excluded: Pairs, k: int) -> TopK:
         """Top-K of each user but for given items, in one call: see :class:`Ranker`."""
-        self._check(users, k)
+        self._check(users)
         if not users.size:  # a loop over no user is an error to ONNX Runtime
             return self._nobody(k)
         binding = self._session.io_binding()
@@ -80,7 +104,12 @@ class BlockRanker(ABC):
             binding.bind_cpu_input(name, array)
         for name in _OUTPUTS:
             binding.bind_output(name)
-        self._session.run_with_iobinding(binding)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:  # ONNX Runtime raises its own bare classes
+            if self.device is not Device.CUDA:
+                raise
+            raise failed_on_cuda(error, users.size) from error
         items, scores = binding.copy_outputs_to_cpu()
         if np.isnan(scores).any():
             raise ArtifactError("the model scores NaN", where=self._where)
@@ -101,9 +130,13 @@ class BlockRanker(ABC):
         shape = (0, min(k, self.eligibility.n_items))
         return TopK(np.empty(shape, np.int64), np.empty(shape, np.float32))
 
-    def _check(self, users: Users, k: int) -> None:
-        check_k(k)
+    def _check(self, users: Users) -> None:
         # The graph knows no users, but NumPy would take -1 for the last row.
         n_users = len(self._rows)
         if users.size and not (users.min() >= 0 and users.max() < n_users):
             raise IndexError(f"user index outside [0, {n_users})")
+
+
+def _joined(parts: list[TopK]) -> TopK:
+    items, scores = ([getattr(part, name) for part in parts] for name in ("items", "scores"))
+    return TopK(np.concatenate(items), np.concatenate(scores))

@@ -78,7 +78,7 @@ class Bundle:
     @property
     def has_screen(self) -> bool:
         """Whether the bundle holds a screened graph; ``manifest["screen"]`` says why not."""
-        return "by_k" in self.manifest.get("screen", {})
+        return "by_k" in self.manifest["screen"]
 
     @property
     def score_graph(self) -> Path:

@@ -10,7 +10,7 @@ from ncf.devices import Device
 from ncf.scoring.blocks import BlockRanker
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.eligibility import Eligibility
-from ncf.scoring.sessions import device_of, open_session
+from ncf.scoring.sessions import EXACT, CudaOptions, device_of, open_session
 
 # Users of one call, by the form of the graph. The loop holds a block's logits, 8 MiB here; the
 # other form holds its hidden layers too, 256 MiB here.
@@ -59,6 +59,7 @@ class ExactRanker(BlockRanker):
         device: Device = Device.CPU,
         threads: int = 0,
         eligibility: Eligibility | None = None,
+        cuda: CudaOptions = EXACT,
     ) -> "ExactRanker":
         """Open a bundle's graph on a device, with so many threads; 0 takes every core.
 
@@ -69,7 +70,7 @@ class ExactRanker(BlockRanker):
         CapabilityError
             CUDA was asked for and cannot be had.
         """
-        session = open_session(bundle.topk_graph, device, threads)
+        session = open_session(bundle.topk_graph, device, threads, cuda)
         return cls(session, bundle.user_rows, eligibility or bundle.eligibility, where=bundle.path)
 
     def _users_at_once(self, k: int) -> int:  # noqa: ARG002 - a screen's depends on it

@@ -68,12 +68,12 @@ class Ranker(Protocol):
 
         Raises
         ------
-        UsageError
-            ``k`` is less than 1.
         IndexError
             A user index is out of range.
         ArtifactError
             A score is NaN.
+        CapabilityError
+            The GPU has no memory for one user, or was lost.
         """
 
     def rank_excluding(self, users: Users, excluded: Pairs, k: int) -> TopK:
@@ -88,6 +88,11 @@ class Ranker(Protocol):
             what users have seen.
         k : int
             At least 1.
+
+        Raises
+        ------
+        CapabilityError
+            The GPU has too little memory for so many users, or was lost.
         """
 
 

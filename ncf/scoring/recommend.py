@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,11 @@ class Wishes:
         Whether seen items may be listed.
     exact : bool
         Whether every item must be scored, although a screen is there.
+
+    Raises
+    ------
+    UsageError
+        ``k`` is less than 1.
     """
 
     k: int = 10
@@ -41,6 +47,10 @@ class Wishes:
     candidates: tuple[str, ...] | None = None
     include_seen: bool = False
     exact: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the length, once for whoever ranks."""
+        check_k(self.k)
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ class Recommendation:
 
 
 class Recommender:
-    """Answers for raw user ids.
+    """Answers for raw user ids; close it, or use it in a ``with`` statement, to end its threads.
 
     Parameters
     ----------
@@ -107,19 +117,28 @@ class Recommender:
         self._screen = screen
         self._calibration = Calibration.of(bundle)
         self._lanes = lanes
-        self._pool = ThreadPoolExecutor(lanes) if lanes > 1 else None
+        self._pool = ThreadPoolExecutor(lanes, "ncf-lane") if lanes > 1 else None
         items = bundle.items
         # The same few items are listed again and again.
         self._named = lru_cache(_NAMED)(lambda item: (items.raw[item], items.title(item)))
         self._cold_user = ColdUser(bundle.manifest["cold_user"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, once what they are at is done; no request can be answered after."""
+        if self._pool:
+            self._pool.shutdown()
 
     def recommend(self, user: str, wishes: Wishes) -> Recommendation:
         """Top-K items of a user; the popular ones for a user the model does not know.
 
         Raises
         ------
-        UsageError
-            ``k`` is less than 1.
         RequestError
             A candidate is unknown, or the user is and the bundle was exported to refuse that.
         """
@@ -162,7 +181,6 @@ class Recommender:
 
     def _prepare(self, request: Request) -> "Recommendation | _Trained":
         user, wishes = request.user, request.wishes
-        check_k(wishes.k)
         excluded = self._excluded(wishes)
         index = self._bundle.users.index(user)
         if index is None:

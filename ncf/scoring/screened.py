@@ -13,7 +13,7 @@ from ncf.scoring.blocks import BlockRanker, Feeds
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH, Bundle
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.ranker import Pairs, Users
-from ncf.scoring.sessions import open_session
+from ncf.scoring.sessions import EXACT, CudaOptions, device_of, failed_on_cuda, open_session
 
 # Users of one call: its guesses take 16 MiB here at most, and the candidates' first layer 4 MiB.
 _USERS, _LOGITS, _VALUES = 128, 1 << 22, 1 << 20
@@ -117,6 +117,7 @@ class ScreenedRanker(BlockRanker):
         device: Device = Device.CPU,
         threads: int = 0,
         eligibility: Eligibility | None = None,
+        cuda: CudaOptions = EXACT,
     ) -> "ScreenedRanker":
         """Open a bundle's graph on a device, with so many threads; 0 takes every core.
 
@@ -130,7 +131,7 @@ class ScreenedRanker(BlockRanker):
             CUDA was asked for and cannot be had.
         """
         _require_screen(bundle)
-        session = open_session(lambda _: bundle.path / SCREEN_GRAPH, device, threads)
+        session = open_session(lambda _: bundle.path / SCREEN_GRAPH, device, threads, cuda)
         eligibility = eligibility or bundle.eligibility
         return cls(session, bundle.user_rows, eligibility, Calibration.of(bundle), bundle.path)
 
@@ -220,13 +221,25 @@ class Rescorer:
             rows = np.ascontiguousarray(self._rows[users[part]])
             for first in range(0, items.shape[1], max(1, wide)):
                 cut = (part, slice(first, first + wide))
-                (logits[cut],) = self._session.run(["logit"], {"rows": rows, "item": items[cut]})
+                logits[cut] = self._run(rows, items[cut])
         return logits
+
+    def _run(
+        self, rows: npt.NDArray[np.float32], items: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        try:
+            (logits,) = self._session.run(["logit"], {"rows": rows, "item": items})
+        except Exception as error:  # ONNX Runtime raises its own bare classes
+            if device_of(self._session) is not Device.CUDA:
+                raise
+            raise failed_on_cuda(error, len(rows)) from error
+        found: npt.NDArray[np.float32] = logits
+        return found
 
 
 def _require_screen(bundle: Bundle) -> None:
     if not bundle.has_screen:
-        reason = bundle.manifest.get("screen", {}).get("reason", "an older bundle")
+        reason = bundle.manifest["screen"]["reason"]
         raise ArtifactError(
             f"has no screened graph ({reason})", where=bundle.path, remedy="rank exactly"
         )

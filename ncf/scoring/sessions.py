@@ -1,7 +1,10 @@
 """ONNX Runtime sessions on the device that was asked for, and on no other."""
 
+import contextlib
+import io
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime as ort
@@ -16,10 +19,42 @@ CUDA = "CUDAExecutionProvider"
 
 _QUIET = 4
 _NO_CUDA = "its CUDA provider does not load here, or cannot run all of the graph"
+# What ONNX Runtime says when its arena, CUDA or cuBLAS finds no memory.
+_NO_MEMORY = ("failed to allocate memory", "out of memory", "alloc_failed")
+
+
+@dataclass(frozen=True)
+class CudaOptions:
+    """How a session uses a GPU.
+
+    Parameters
+    ----------
+    tf32 : bool
+        Whether matrix products may round their inputs to TF32 (10 bits of mantissa). ONNX Runtime
+        does so by default; logits then differ from the CPU's by some 1e-3, and ranks change.
+    memory : int or None
+        Bytes of GPU memory that the session's arena may take; None is all there is.
+    """
+
+    tf32: bool = False
+    memory: int | None = None
+
+    def provider(self) -> dict[str, str]:
+        """Options of ONNX Runtime's CUDA provider."""
+        options = {"use_tf32": str(int(self.tf32)), "arena_extend_strategy": "kSameAsRequested"}
+        if self.memory is not None:
+            options["gpu_mem_limit"] = str(self.memory)
+        return options
+
+
+EXACT = CudaOptions()
 
 
 def open_session(
-    graph: Callable[[Device], Path | bytes], device: Device, threads: int = 0
+    graph: Callable[[Device], Path | bytes],
+    device: Device,
+    threads: int = 0,
+    cuda: CudaOptions = EXACT,
 ) -> ort.InferenceSession:
     """Open the form of a graph that suits a device.
 
@@ -31,6 +66,8 @@ def open_session(
         ``auto`` takes CUDA where it really loads, else the CPU, and logs why.
     threads : int
         For the operators of one run; 0 lets ONNX Runtime take every core.
+    cuda : CudaOptions
+        How a GPU is used, where one is.
 
     Raises
     ------
@@ -39,7 +76,7 @@ def open_session(
     """
     if device is not Device.CPU:
         try:
-            return open_cuda(graph(Device.CUDA), threads)
+            return open_cuda(graph(Device.CUDA), threads, cuda)
         except CapabilityError as error:
             if device is Device.CUDA:
                 raise
@@ -65,7 +102,9 @@ def open_cpu(model: Path | bytes, threads: int = 0) -> ort.InferenceSession:
         ) from error
 
 
-def open_cuda(model: Path | bytes, threads: int = 0) -> ort.InferenceSession:
+def open_cuda(
+    model: Path | bytes, threads: int = 0, cuda: CudaOptions = EXACT
+) -> ort.InferenceSession:
     """Open a graph on CUDA; nothing of it runs on the CPU.
 
     Raises
@@ -77,8 +116,9 @@ def open_cuda(model: Path | bytes, threads: int = 0) -> ort.InferenceSession:
     if CUDA in ort.get_available_providers():
         reason = _NO_CUDA
         ort.set_default_logger_severity(_QUIET)  # a provider that does not load writes pages
+        _load_libraries()
         try:
-            session = _open(model, CUDA, threads)
+            session = _open(model, CUDA, threads, cuda)
         except Exception:
             logger.debug("opening on CUDA failed", exc_info=True)
         else:
@@ -96,12 +136,44 @@ def device_of(session: ort.InferenceSession) -> Device:
     return Device.CUDA if CUDA in session.get_providers() else Device.CPU
 
 
-def _open(model: Path | bytes, provider: str, threads: int) -> ort.InferenceSession:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of ONNX Runtime says that the device has too little memory."""
+    text = str(error).lower()
+    return any(sign in text for sign in _NO_MEMORY)
+
+
+def failed_on_cuda(error: Exception, users: int) -> CapabilityError:
+    """Say what failed on the GPU; ONNX Runtime's text tells a lack of memory from other ends."""
+    reason = str(error).replace("\n", " ")[:200]
+    if is_out_of_memory(error):
+        return CapabilityError(
+            f"out of memory on the GPU with {users} users a call ({reason})",
+            remedy="free the GPU's memory and run the same command again, or use --device cpu",
+        )
+    return CapabilityError(
+        f"the GPU failed ({reason})",
+        remedy="look at it with 'nvidia-smi' and run the same command again, or use --device cpu",
+    )
+
+
+def _load_libraries() -> None:
+    """Load CUDA's libraries from NVIDIA's wheels, which no search path of the system names."""
+    said = io.StringIO()  # it prints what it does not find, most of which nothing here needs
+    with contextlib.redirect_stdout(said), contextlib.suppress(OSError, RuntimeError):
+        ort.preload_dlls()
+    logger.debug("loading CUDA's libraries: %s", said.getvalue())
+
+
+def _open(
+    model: Path | bytes, provider: str, threads: int, cuda: CudaOptions = EXACT
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _QUIET  # what goes wrong is raised, or found out by the caller
+    chosen: list[str | tuple[str, dict[str, str]]] = [provider]
     if provider == CUDA:
+        chosen = [(CUDA, cuda.provider())]
         # Without this, nodes that CUDA cannot take go to the CPU and nobody is told.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     source = model if isinstance(model, bytes) else str(model)
-    return ort.InferenceSession(source, options, providers=[provider])
+    return ort.InferenceSession(source, options, providers=chosen)

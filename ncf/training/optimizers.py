@@ -1,14 +1,27 @@
 """One optimizer for what every step changes, another for tables of which it touches few rows."""
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
 from ncf.models.networks import Network
-from ncf.training.recipe import Schedule
 from ncf.training.row_adam import RowAdam
 
 _SPARSE_FROM = 16  # rows of a table for each one that a step touches; measured on CPUs
+
+
+class Steps(Protocol):
+    """The part of a schedule that an optimizer needs."""
+
+    @property
+    def optimizer(self) -> str:
+        """``"adam"`` or ``"sgd"``."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Step size, above 0."""
 
 
 class Optimizers:
@@ -21,7 +34,7 @@ class Optimizers:
     ----------
     model : Network
         Its embeddings are told whether their gradients are sparse.
-    schedule : Schedule
+    schedule : Steps
         Which optimizer, and its rate.
     users, items : int
         Rows that a step touches at most.
@@ -31,7 +44,7 @@ class Optimizers:
     """
 
     def __init__(
-        self, model: Network, schedule: Schedule, users: int, items: int, *, by_row: bool
+        self, model: Network, schedule: Steps, users: int, items: int, *, by_row: bool
     ) -> None:
         branches = model.branches() if by_row else []
         self._users = [b.user for b in branches if _large(b.user, users)]

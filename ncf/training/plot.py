@@ -5,6 +5,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ncf.extras import missing_extra
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -24,6 +26,10 @@ def try_to_draw(history: History, variant: str, best_epoch: int, k: int) -> byte
     """
     try:
         return draw(history, variant, best_epoch, k)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, "a picture of the history") or error
+        logger.info("the checkpoint has no picture: %s", missing)
+        return None
     except Exception as error:  # noqa: BLE001 - whatever fails in there, the weights are kept
         logger.warning("the history could not be drawn (%s): the checkpoint has no picture", error)
         return None

@@ -13,6 +13,8 @@ from safetensors.numpy import load_file, save_file
 from ncf.artifacts import BUNDLE, CHECKPOINT, DATA, Kind, seal
 from ncf.data.options import Format, Options
 from ncf.data.prepare import prepare
+from ncf.data.tables import read_id_table, write_id_table
+from ncf.identifiers import IdMap, read_id_maps, write_id_maps
 from ncf.scoring.bundle import Bundle
 from ncf.training.checkpoint import Checkpoint
 from tests.bad_inputs.test_damaged_folders import edit_manifest
@@ -158,6 +160,31 @@ def test_junk_with_the_right_digest_is_one_line(
             refused(*commands[(position + turn) % len(commands)].split(), cwd=home)
         path.write_bytes(content)
     _reseal(folder, kind)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "command"),
+    [("data", DATA, OF_DATA[1]), ("c", CHECKPOINT, OF_CHECKPOINT[0])],
+)
+@pytest.mark.parametrize("column", ["user_id", "item_id"])
+def test_a_table_that_holds_an_id_twice_is_refused(
+    place: str, kind: Kind, command: str, column: str, home: Path
+) -> None:
+    table = home / place / f"{column.removesuffix('_id')}s.parquet"
+    raw = read_id_table(table, column).raw
+    write_id_table(table, IdMap([*raw[:-1], raw[0]]), column)
+    _reseal(home / place, kind)
+    assert "holds an id twice" in refused(*command.split(), cwd=home)
+
+
+@pytest.mark.parametrize("command", OF_BUNDLE)
+def test_a_bundle_that_holds_an_id_twice_is_refused(command: str, home: Path) -> None:
+    path = home / "store/ncf/ids.npz"
+    users, items = read_id_maps(path, ["users", "items"])
+    raw = list(items.raw)
+    write_id_maps(path, {"users": users, "items": IdMap([*raw[:-1], raw[0]])})
+    _reseal(home / "store/ncf", BUNDLE)
+    assert "do not fit together" in refused(*command.split(), cwd=home)
 
 
 @pytest.mark.parametrize("value", [None, 3, "x", [], {}, {"x": 1}, [[]], True, -1, 10**30])

@@ -16,7 +16,7 @@ from batch.filters import Filters
 from batch.job import Job
 from batch.pipeline import run_batch
 from batch.runs import read_latest
-from batch.totals import score_all
+from batch.totals import finish_parts
 from batch.verify import verify_run
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
@@ -273,9 +273,9 @@ def test_a_file_that_changes_during_the_run_is_refused_at_publish(
 
     def change(*arguments: object) -> object:
         (tmp_path / "seen.csv").write_text("user_id,item_id\nu1,film 5\n")
-        return score_all(*arguments)  # type: ignore[arg-type]
+        return finish_parts(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("batch.pipeline.score_all", change)
+    monkeypatch.setattr("batch.pipeline.finish_parts", change)
     with pytest.raises(UsageError.__base__, match=r"seen\.csv: changed during the run"):  # type: ignore[arg-type]
         run_batch(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
     assert not (tmp_path / "topk" / "LATEST").exists()

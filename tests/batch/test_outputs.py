@@ -179,7 +179,7 @@ def test_what_names_no_folder_is_refused(
     place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Were it not refused, nothing may be written to such a place either.
-    monkeypatch.setattr("batch.pipeline.open_destination", lambda *_: pytest.fail("not refused"))
+    monkeypatch.setattr("batch.publication.open_destination", lambda *_: pytest.fail("not refused"))
     with pytest.raises((UsageError, StorageError)):
         run_batch(Job(bundle.path, place), NOW)
 

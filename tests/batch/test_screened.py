@@ -160,7 +160,7 @@ def test_a_resumed_screened_run_proves_the_same(
 ) -> None:
     whole = run_batch(_job(screened_bundle, tmp_path / "whole", Mode.SCREENED), NOW)
     with monkeypatch.context() as patched:
-        patched.setattr("batch.pipeline._require_unchanged", lambda *_: 1 / 0)
+        patched.setattr("batch.pipeline.require_unchanged", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_batch(_job(screened_bundle, tmp_path / "again", Mode.SCREENED), NOW)
     again = run_batch(_job(screened_bundle, tmp_path / "again", Mode.SCREENED), NOW)

@@ -1,5 +1,7 @@
 """Interactions: bounds at the edge, each pair once, the latest kept."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -120,6 +122,28 @@ def test_take_keeps_the_sizes() -> None:
     assert pairs_of(some.take(np.array([True, False, True]))) == [(0, 0), (2, 3)]
     assert pairs_of(some.take(np.array([2, 0]))) == [(2, 3), (0, 0)]
     assert (some.take(np.array([0])).n_users, some.take(np.array([0])).n_items) == (3, 4)
+
+
+def test_pairs_are_checked_once_and_not_at_each_take_and_join() -> None:
+    class Watched(np.ndarray[tuple[int], np.dtype[np.int32]]):
+        looks = 0
+
+        def min(self, *rest: Any, **named: Any) -> Any:  # noqa: ANN401 - as NumPy has it
+            Watched.looks += 1
+            return np.asarray(self).min(*rest, **named)
+
+    users, items = (np.arange(3, dtype=np.int32).view(Watched) for _ in range(2))
+    whole = Interactions(users, items, 3, 3)
+    assert Watched.looks == 2
+    some = whole.take(np.array([True, False, True]))
+    assert isinstance(some.users, Watched)
+    assert pairs_of(some.join(whole.take(np.array([1])))) == [(0, 0), (2, 2), (1, 1)]
+    assert Watched.looks == 2
+
+
+def test_pairs_over_id_maps_of_other_sizes_are_not_joined() -> None:
+    with pytest.raises(ValueError, match="different sizes"):
+        interactions([(0, 0)]).join(interactions([(0, 0)], n_users=4))
 
 
 def test_join_puts_pairs_in_the_order_given() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ncf.data.interactions import Interactions
+from ncf.data.interactions import Cases, Interactions
 from ncf.data.options import Exclude, Format, Options, SplitKind
 from ncf.data.prepare import prepare
-from ncf.data.prepared import Cases, PreparedData, open_data
+from ncf.data.prepared import PreparedData, open_data
 from ncf.data.triple import triple_paths
 from ncf.errors import RatingsError, UsageError
 

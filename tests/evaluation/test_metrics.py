@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncf.data.interactions import Interactions
-from ncf.data.prepared import Cases
+from ncf.data.interactions import Cases, Interactions
 from ncf.errors import UsageError
 from ncf.evaluation import protocols
 from ncf.evaluation.metrics import Ranks, pessimistic_ranks, summarise

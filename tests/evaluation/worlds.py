@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ncf.data.interactions import Interactions
-from ncf.data.prepared import Cases, PreparedData
+from ncf.data.interactions import Cases, Interactions
+from ncf.data.prepared import PreparedData
 from ncf.identifiers import IdMap
 
 Pair = tuple[int, int]

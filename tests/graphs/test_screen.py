@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncf.graphs.screen import LowRank, rescore_graph, screen_graph
-from ncf.graphs.topk import Form, topk_graph, user_rows
+from ncf.graphs.topk import topk_graph, user_rows
+from ncf.graphs.tower import Form
 from ncf.models.kinds import Kind
 from ncf.models.weights import Weights
 from ncf.scoring.sessions import open_cpu
@@ -45,7 +46,11 @@ def feeds(
 def screened(
     graph: bytes, given: dict[str, npt.NDArray[np.generic]], candidates: int
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    given = {**given, "candidates": np.array([candidates], np.int64)}
+    """Run a graph; ``k`` and ``candidates`` in the range that it takes."""
+    n_items = given["mask"].size
+    k = np.minimum(given["k"], n_items)
+    between = np.clip(candidates, k, n_items).astype(np.int64)
+    given = {**given, "k": k, "candidates": between}
     items, logits = open_cpu(graph, threads=1).run(["item", "logit"], given)
     return items, logits
 

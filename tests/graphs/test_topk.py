@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncf.graphs.topk import Form, topk_graph, user_rows
+from ncf.graphs.topk import topk_graph, user_rows
+from ncf.graphs.tower import Form
 from ncf.models.kinds import Kind
 from ncf.scoring.sessions import open_cpu
 from tests.oracles import best_unseen, numpy_logit
 from tests.worlds import random_weights
 
+BLOCKS = [form for form in Form if form is not Form.LOOP]
 Scores = npt.NDArray[np.float64]
 
 
@@ -45,7 +47,7 @@ def test_500_random_users_get_what_brute_force_gives(kind: Kind, layers: int) ->
     answers = [
         rank(topk_graph(weights, Form.LOOP, tile_items=37), rows, seen, k),
         rank(topk_graph(weights, Form.LOOP, tile_items=8), rows, seen, k),
-        rank(topk_graph(weights, Form.BLOCK), rows, seen, k),
+        *(rank(topk_graph(weights, form), rows, seen, k) for form in BLOCKS),
     ]
     for user in range(n_users):
         scores = {item: numpy_logit(weights, user, item) for item in range(n_items)}

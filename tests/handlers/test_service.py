@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ncf.policies import ColdUser
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.ranker import TopK
-from ncf.scoring.recommend import Recommender, Wishes
+from ncf.scoring.recommend import Recommender, Request, Wishes
 from ncf.training.checkpoint import Checkpoint
 from tests.conftest import random_checkpoint
 
@@ -89,7 +90,7 @@ def test_only_the_guilty_row_of_a_failing_batch_fails(
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_an_answer_is_the_same_bits_in_whatever_company(
-    kind: Kind, data: PreparedData, tmp_path: Path
+    kind: Kind, data: PreparedData, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     checkpoint = random_checkpoint(tmp_path / "checkpoint", data, kind, factors=32)
     publish(Source(checkpoint, data), tmp_path, "ncf")
@@ -100,12 +101,36 @@ def test_an_answer_is_the_same_bits_in_whatever_company(
         row(user, **wishes) for user, wishes in itertools.product(bundle_users(tmp_path), kinds)
     ]
     lanes = Service(tmp_path / "ncf", lanes=3)
+    request.addfinalizer(lanes.close)
     alone = [service.answer([each])[0][0].body for each in rows]
     for size in (2, 3, 5, 16, 64):
         for block in (slice(start, start + size) for start in range(0, len(rows), size)):
             for each in (service, lanes):
                 together, _ = each.answer(rows[block])
                 assert [answer.body for answer in together] == alone[block]
+
+
+def lanes_alive() -> int:
+    return sum(thread.name.startswith("ncf-lane") for thread in threading.enumerate())
+
+
+def test_a_closed_service_leaves_no_thread_nor_does_one_that_cannot_start(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lanes_alive()
+    with Service(bundle.path, lanes=3) as service:
+        service.answer([row("u3"), row("u4"), row("u5")])
+        assert lanes_alive() > before
+    assert lanes_alive() == before
+
+    def disagree(_: Bundle, recommender: Recommender) -> int:
+        recommender.recommend_all([Request(user, Wishes()) for user in ("u3", "u4")])
+        raise ArtifactError("does not answer as it did")
+
+    monkeypatch.setattr("handlers.service.replay", disagree)
+    with pytest.raises(ArtifactError, match="as it did"):
+        Service(bundle.path, lanes=3)
+    assert lanes_alive() == before
 
 
 def bundle_users(store: Path) -> list[str]:

@@ -1,19 +1,16 @@
-import copy
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ncf.errors import ArtifactError, ParityError
-from ncf.policies import Policy
-from ncf.proof.parity import compare, compare_topk
+from ncf.errors import ParityError
+from ncf.models.scorer import scorer
+from ncf.proof.parity import compare, compare_screen, compare_topk
 from ncf.proof.reference import Reference, graph_scorer, reference
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.exact import ExactRanker
-from ncf.scoring.golden import _agree, record, replay
 from ncf.scoring.ranker import TopK
-from ncf.scoring.recommend import Recommendation, Recommender, Scored, Wishes
 from ncf.scoring.sessions import open_cpu
+from ncf.training.checkpoint import Checkpoint
 
 LOGITS = np.array([[3.0, 1.0, -np.inf, 2.0], [0.5, 0.5, 0.25, 1.0]], np.float32)
 
@@ -100,37 +97,32 @@ def test_pairs_are_scored_alike_in_one_piece_and_in_many(
     np.testing.assert_array_equal(score(users, items), whole)
 
 
-def test_golden_requests_tell_other_items_scores_lengths_and_policies() -> None:
-    expected = {"user": "u", "policy": "model", "items": ["a", "b", "c"], "scores": [3.0, 2.0, 1.0]}
+@pytest.mark.parametrize(
+    ("items", "scores", "problem"),
+    [
+        ([[0, 3], [3, 1]], [[3, 2], [1, 0.5]], None),
+        ([[3, 1], [0, 2]], [[2, 1], [0.5, 0.25]], None),  # another choice, rightly scored
+        ([[3, 0], [3, 1]], [[2, 3], [1, 0.5]], "best item first"),
+        ([[0, 0], [3, 1]], [[3, 3], [1, 0.5]], "twice"),
+        ([[0, 3], [3, 1]], [[3, 2.1], [1, 0.5]], "says"),
+        ([[0, 2], [3, 1]], [[3, 1.5], [1, 0.5]], "says"),  # a seen item
+        ([[0, 3], [3, 1]], [[3, -np.inf], [1, 0.5]], "too few"),
+    ],
+)
+def test_screened_lists_may_choose_but_not_score_otherwise(
+    items: list[list[int]], scores: list[list[float]], problem: str | None
+) -> None:
+    top = TopK(np.array(items, np.int64), np.array(scores, np.float32))
+    expected = Reference(np.arange(2), LOGITS)
+    if problem is None:
+        compare_screen("screen", top, expected)
+        return
+    with pytest.raises(ParityError, match=problem):
+        compare_screen("screen", top, expected)
 
-    def changed(**values: object) -> dict[str, object]:
-        return {**copy.deepcopy(expected), **values}
 
-    assert _agree(expected, expected)
-    assert _agree(expected, changed(scores=[3.00001, 2.0, 1.0]))
-    assert _agree(expected, changed(items=["a", "b", "d"]))  # a tie at the end
-    assert not _agree(expected, changed(scores=[3.01, 2.0, 1.0]))
-    assert not _agree(expected, changed(items=["d", "b", "c"]))
-    assert not _agree(expected, changed(items=["b", "a", "c"]))
-    assert not _agree(expected, changed(items=["a", "b"], scores=[3.0, 2.0]))
-    popular = changed(policy="popular", scores=[None] * 3)
-    assert not _agree(expected, popular)
-    assert _agree(popular, popular)
-    assert not _agree(popular, changed(policy="popular", scores=[None] * 3, items=["b", "a", "c"]))
-
-
-def test_a_replay_asks_every_golden_request(bundle: Bundle) -> None:
-    class Other(Recommender):
-        def recommend(self, user: str, wishes: Wishes) -> Recommendation:
-            found = super().recommend(user, wishes)
-            if user != last:
-                return found
-            items = (Scored("elsewhere", None, 1e6), *found.items[1:])
-            return Recommendation(user, Policy.MODEL, items)
-
-    recommender = Recommender(bundle, ExactRanker.open(bundle))
-    assert replay(bundle, recommender) == 9
-    last = bundle.users.raw[-1]
-    with pytest.raises(ArtifactError, match=f"user {last!r}"):
-        replay(bundle, Other(bundle, ExactRanker.open(bundle)))
-    assert len(record(recommender, ["u1", "u2"], 3)["answers"]) == 2
+def test_the_reference_of_a_screened_bundle_has_users_with_much_seen(
+    screened_bundle: Bundle, wide_checkpoint: Checkpoint
+) -> None:
+    expected = reference(screened_bundle, scorer(wide_checkpoint.model()))
+    assert np.isneginf(expected.logits).sum(axis=1).max() >= 300

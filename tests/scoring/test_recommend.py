@@ -54,10 +54,10 @@ def test_an_unknown_user_gets_the_popular_items(
     assert recommender.history("nobody") == ()
 
 
-@pytest.mark.parametrize("user", ["u3", "nobody"])
-def test_k_under_one_is_refused(user: str, recommender: Recommender) -> None:
-    with pytest.raises(UsageError):
-        recommender.recommend(user, Wishes(0))
+@pytest.mark.parametrize("k", [0, -1])
+def test_nobody_can_wish_for_less_than_one_item(k: int) -> None:
+    with pytest.raises(UsageError, match=f"k = {k} is less than 1"):
+        Wishes(k)
 
 
 def test_a_screen_answers_what_it_covers_and_nobody_depends_on_neighbours(

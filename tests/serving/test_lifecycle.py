@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from ncf.errors import CapabilityError
 from ncf.scoring.bundle import Bundle
 from ncf.serving.check import Client
+from ncf.serving.process import running
+from ncf.serving.settings import Settings
 from tests.serving.live import (
     NCF,
     Live,
@@ -49,6 +52,16 @@ def test_the_line_it_prints_works_as_pasted(live: Live) -> None:
     assert len(json.loads(pasted.stdout)["items"]) == 10
     assert f"address  {live.url}/predictions/ncf" in live.introduction
     assert str(live.state / "key_file.json") in live.introduction
+
+
+def test_windows_is_told_that_it_cannot_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    settings = Settings(tmp_path, "ncf", tmp_path / "state")
+    with pytest.raises(CapabilityError, match="on Windows; run it on Linux"):
+        running(settings, 1, 1.0).__enter__()
+    assert not (tmp_path / "state").exists()
 
 
 def test_nothing_listens_beyond_loopback_and_no_token_is_no_answer(live: Live) -> None:

@@ -133,5 +133,15 @@ def test_a_failure_to_draw_loses_the_picture_and_not_the_training(
     assert "could not be drawn (no font)" in caplog.text
 
 
+def test_without_matplotlib_a_checkpoint_has_no_picture_and_a_line_says_how_to_get_one(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert try_to_draw(ROWS, "gmf", 1, 10) is None
+    (line,) = caplog.messages
+    assert line.endswith("needs Matplotlib; pip install 'ncf[plot]'")
+
+
 def test_no_epoch_is_no_picture() -> None:
     assert try_to_draw([], "gmf", 0, 10) is None

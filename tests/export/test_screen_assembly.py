@@ -7,10 +7,11 @@ import numpy.typing as npt
 import pytest
 from scipy import sparse
 
-from export.screen.assembly import Screen, make_screen
+from export.screen.assembly import Screen, _recalls_of, make_screen
 from export.screen.calibration import Options
 from export.screen.cost import Cost
-from ncf.graphs.topk import Form, topk_graph, user_rows
+from ncf.graphs.topk import topk_graph, user_rows
+from ncf.graphs.tower import Form
 from ncf.models.architecture import Architecture
 from ncf.models.kinds import Kind
 from ncf.models.weights import Weights
@@ -59,6 +60,17 @@ def _recall_of_everybody(
         np.nonzero(found.valid())[0], found.items[found.valid()]
     ].any()
     return recalls(found, exact)
+
+
+def test_calibration_and_proof_agree_on_what_a_near_tie_is() -> None:
+    logits = np.array([[3, 2, 2 - 1e-6, 1, 0], [3, 2, 1.9, 1, 0], [3, -np.inf, 0, -np.inf, 1]])
+    logits = logits.astype(np.float32)
+    listed = np.array([[0, 2], [0, 2], [1, 0]])  # the second of each is beaten, or seen
+    exact = TopK(np.array([[0, 1], [0, 1], [0, 4]]), np.array([[3, 2], [3, 2], [3, 1]], np.float32))
+    found = TopK(listed, np.take_along_axis(logits, listed, axis=1))
+    by_calibration = _recalls_of(listed, logits, 2)
+    assert by_calibration.tolist() == [1, 0.5, 0.5]
+    np.testing.assert_array_equal(by_calibration, recalls(found, exact))
 
 
 @pytest.mark.parametrize("kind", [Kind.MLP, Kind.NEUMF])

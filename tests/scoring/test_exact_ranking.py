@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +13,9 @@ from scipy import sparse
 
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
-from ncf.errors import CapabilityError, UsageError
-from ncf.graphs.topk import Form, topk_graph, user_rows
+from ncf.errors import CapabilityError
+from ncf.graphs.topk import topk_graph, user_rows
+from ncf.graphs.tower import Form
 from ncf.models.kinds import Kind
 from ncf.models.scorer import scorer
 from ncf.scoring import exact
@@ -199,12 +202,6 @@ def test_no_user_at_all_gives_no_row(bundle: Bundle) -> None:
     assert ranker.rank_excluding(nobody, nothing, 40).scores.shape == (0, 30)
 
 
-@pytest.mark.parametrize("k", [0, -1])
-def test_k_under_one_is_refused(k: int, bundle: Bundle) -> None:
-    with pytest.raises(UsageError):
-        ExactRanker.open(bundle).rank(np.array([0]), k)
-
-
 def _cuda_loads(bundle: Bundle) -> bool:
     try:
         open_cuda(bundle.score_graph)
@@ -229,6 +226,83 @@ def test_auto_falls_back_to_the_cpu_and_says_so(
         ranker = ExactRanker.open(bundle, Device.AUTO)
     assert ranker.rank(np.array([0]), 2).items.shape == (1, 2)
     assert "computing on the CPU" in caplog.text
+
+
+class SmallGpu:
+    """Stands in for a session on a GPU that has memory for a few users a call, or is lost."""
+
+    def __init__(self, session: ort.InferenceSession, users: int, said: str) -> None:
+        self._session, self._users, self._said = session, users, said
+        self.calls: list[int] = []
+
+    def io_binding(self) -> "SmallGpu":
+        self._binding = self._session.io_binding()
+        return self
+
+    def bind_cpu_input(self, name: str, array: npt.NDArray[np.generic]) -> None:
+        self._binding.bind_cpu_input(name, array)
+        if name == "rows":
+            self.calls.append(len(array))
+
+    def bind_ortvalue_input(self, name: str, value: ort.OrtValue) -> None:
+        self._binding.bind_ortvalue_input(name, value)
+
+    def bind_output(self, name: str) -> None:
+        self._binding.bind_output(name)
+
+    def copy_outputs_to_cpu(self) -> list[npt.NDArray[np.generic]]:
+        found: list[npt.NDArray[np.generic]] = self._binding.copy_outputs_to_cpu()
+        return found
+
+    def run_with_iobinding(self, _: "SmallGpu") -> None:
+        if self.calls[-1] > self._users:
+            raise RuntimeError(self._said)
+        self._session.run_with_iobinding(self._binding)
+
+
+def _on_small_gpu(bundle: Bundle, users: int, said: str) -> tuple[ExactRanker, SmallGpu]:
+    session = open_cpu(bundle.topk_graph(Device.CUDA))
+    ranker = ExactRanker(session, bundle.user_rows, bundle.eligibility, Device.CUDA)
+    gpu = SmallGpu(ranker._session, users, said)
+    ranker._session, ranker.device = gpu, Device.CUDA
+    return ranker, gpu
+
+
+NO_MEMORY = "[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer of size 9"
+
+
+def test_a_gpu_with_little_memory_gets_smaller_blocks_from_then_on(bundle: Bundle) -> None:
+    ranker, gpu = _on_small_gpu(bundle, 7, NO_MEMORY)
+    users = np.arange(39, -1, -1)
+    found = ranker.rank(users, 30)
+    assert gpu.calls == [40, 20, 10, 5, 5, 10, 5, 5, 20, 10, 5, 5, 10, 5, 5]
+    expected = ExactRanker.open(bundle).rank(users, 30)
+    np.testing.assert_array_equal(found.valid(), expected.valid())
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    gpu.calls.clear()
+    ranker.rank(users, 30)
+    assert gpu.calls == [5] * 8
+
+
+def test_a_gpu_without_memory_for_one_user_is_one_line_with_the_remedy(bundle: Bundle) -> None:
+    ranker, _ = _on_small_gpu(bundle, 0, NO_MEMORY)
+    with pytest.raises(CapabilityError, match=r"out of memory .* 1 users .*--device cpu"):
+        ranker.rank(np.arange(40), 10)
+
+
+def test_a_gpu_that_is_lost_is_not_asked_again(bundle: Bundle) -> None:
+    ranker, gpu = _on_small_gpu(bundle, 0, "CUDA failure 46: all devices are busy or unavailable")
+    with pytest.raises(CapabilityError, match=r"the GPU failed .*run the same command again"):
+        ranker.rank(np.arange(40), 10)
+    assert gpu.calls == [40]
+
+
+def test_no_form_for_gpus_asks_for_what_onnx_runtime_computes_on_the_cpu(
+    screened_bundle: Bundle,
+) -> None:
+    for name in ("topk.cuda.onnx", "screen.onnx", "rescore.onnx"):
+        operators = {node.op_type for node in onnx.load(screened_bundle.path / name).graph.node}
+        assert not operators & {"Shape", "Size", "NonZero", "Range", "Loop", "Scan", "If"}
 
 
 def test_cuda_ranks_as_the_cpu_does(bundle: Bundle) -> None:

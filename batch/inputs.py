@@ -1,0 +1,81 @@
+"""What a batch reads: a bundle and files of users and items, which must not change meanwhile."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batch.audience import Audience, read_audience
+from batch.filters import Filters
+from batch.job import Job
+from ncf.artifacts import BUNDLE, open_sealed
+from ncf.errors import ArtifactError, UsageError
+from ncf.files import sha256
+from ncf.scoring.bundle import Bundle, open_bundle
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The exported model.
+    filters : Filters
+        The files.
+    audience : Audience
+        Who gets a list, and of which items.
+    digests : mapping
+        SHA-256 of the files by the name of their option, and the digest of the bundle.
+    """
+
+    bundle: Bundle
+    filters: Filters
+    audience: Audience
+    digests: Mapping[str, str]
+
+
+def read_inputs(job: Job) -> Inputs:
+    """Read all that a batch is given.
+
+    Raises
+    ------
+    ArtifactError
+        The bundle is damaged.
+    RatingsError
+        A file of users or items cannot be read.
+    UsageError
+        A file is not there, or no user or no item is left.
+    """
+    files = {name: _digest(name, path) for name, path in job.filters.files().items()}
+    bundle = open_bundle(job.bundle)
+    audience = read_audience(bundle, job.filters)
+    return Inputs(bundle, job.filters, audience, {"bundle": bundle.digest, **files})
+
+
+def require_unchanged(inputs: Inputs) -> None:
+    """Refuse to publish what was read from files that have changed since.
+
+    Raises
+    ------
+    ArtifactError
+        One has; the message names it.
+    """
+    changed = [
+        path
+        for name, path in inputs.filters.files().items()
+        if _digest(name, path) != inputs.digests[name]
+    ]
+    bundle = inputs.bundle
+    if changed or open_sealed(bundle.path, BUNDLE)["digest"] != bundle.digest:
+        raise ArtifactError(
+            "changed during the run; nothing was published",
+            where=changed[0] if changed else bundle.path,
+            remedy="run the batch again",
+        )
+
+
+def _digest(name: str, path: Path) -> str:
+    if not path.is_file():
+        raise UsageError(f"no such file, for `{name}`", where=path, remedy="check the path")
+    return sha256(path)
