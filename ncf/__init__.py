@@ -1,11 +1,13 @@
 """Neural collaborative filtering from a ratings file to production.
 
-``import ncf`` imports nothing else: a name is imported when it is first asked for, so that who
+A name is imported when it is first asked for, so that who
 opens a bundle needs no PyTorch. What the names do is in :mod:`ncf.api`; their types are in
 ``__init__.pyi``.
 """
 
 from importlib import import_module
+
+from ncf.extras import needed_by
 
 _MODULES = {
     "Bundle": "ncf.api.bundles",
@@ -19,8 +21,8 @@ _MODULES = {
     "batch": "ncf.api.runs",
     "compare": "ncf.api.comparison",
     "evaluate": "ncf.api.evaluation",
-    "export": "ncf.api.bundles",
-    "export_triton": "ncf.api.bundles",
+    "export": "ncf.api.exports",
+    "export_triton": "ncf.api.exports",
     "fetch": "ncf.api.data",
     "open_bundle": "ncf.api.bundles",
     "open_data": "ncf.api.data",
@@ -28,7 +30,7 @@ _MODULES = {
     "prepare": "ncf.api.data",
     "read_latest": "ncf.api.runs",
     "train": "ncf.api.models",
-    "tune": "ncf.api.models",
+    "tune": "ncf.api.tuning",
     "verify": "ncf.api.verification",
 }
 __all__ = list(_MODULES)
@@ -37,7 +39,8 @@ __all__ = list(_MODULES)
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'ncf' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    with needed_by(f"ncf.{name}"):
+        value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value
 
 

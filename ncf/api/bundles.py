@@ -1,41 +1,33 @@
-"""A trained model out as a bundle, and what a bundle answers."""
+"""What an exported model answers, in frames."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from ncf.api.figures import Figures
-from ncf.api.options import Place, chosen, folder
-from ncf.api.similar import Vectors, item_vectors, most_similar
+from ncf.api.lists import lists_frame
+from ncf.api.options import Place, folder
+from ncf.api.pair_scores import scores_frame
+from ncf.api.similar import Vectors, item_vectors, similar_frame
 from ncf.columns import Columns
-from ncf.data.frames import Frame, read_ids_of
-from ncf.data.id_files import find
+from ncf.data.frames import Frame
 from ncf.data.raw_ids import raw_ids
-from ncf.errors import NcfError, RequestError
-from ncf.policies import ColdUser
 from ncf.scoring.bundle import Bundle as Opened
 from ncf.scoring.bundle import open_bundle as open_folder
 from ncf.scoring.exact import ExactRanker
-from ncf.scoring.ranker import check_k
-from ncf.scoring.recommend import Recommendation, Recommender, Request, Wishes
+from ncf.scoring.recommend import Recommendation, Recommender, Wishes
 from ncf.scoring.sessions import open_cpu
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-    from ncf.api.data import Data
-    from ncf.api.models import Model
 
 Ids: TypeAlias = str | int | Iterable[object]
 """One raw id, or any sequence or column of them."""
-
-_USERS_AT_ONCE = 256  # whose lists one call of the graph makes
-_PAIRS_AT_ONCE = 1 << 16
 
 
 class Bundle:
@@ -145,8 +137,7 @@ class Bundle:
         """
         only = None if candidates is None else tuple(raw_ids(candidates, "candidates"))
         wishes = Wishes(k, tuple(raw_ids(exclude, "exclude")), only, include_seen, exact=True)
-        rows = [row for found in self._lists(raw_ids(users, "users"), wishes) for row in found]
-        return _lists_frame(rows)
+        return lists_frame(self._recommender, raw_ids(users, "users"), wishes)
 
     def recommendation(self, user: str | int, *, k: int = 10) -> Recommendation:
         """Recommend to one user: the list and its policy, also where the list is empty.
@@ -187,27 +178,12 @@ class Bundle:
             ``user_id``, ``item_id`` and ``score`` (logit), in the order given; the score is
             missing where the model does not know the user or the item.
 
-        Raises
-        ------
-        RatingsError
-            A column is missing, or an id cannot be used; the message names the row.
-
         Examples
         --------
         >>> bundle.score([("u0", "film 2"), ("u0", "no such film")]).score.isna().tolist()
         [False, True]
         """
-        users, items = _pairs(pairs)
-        user, item = find(self._opened.users, users), find(self._opened.items, items)
-        known = np.flatnonzero((user >= 0) & (item >= 0))
-        scores = np.full(len(users), np.nan, np.float32)
-        for start in range(0, known.size, _PAIRS_AT_ONCE):
-            rows = known[start : start + _PAIRS_AT_ONCE]
-            feeds = {"user": user[rows], "item": item[rows]}
-            (scores[rows],) = self._pair_session.run(["logit"], feeds)
-        ids = {Columns.USER_ID: users.to_pylist(), Columns.ITEM_ID: items.to_pylist()}
-        index = pairs.index if isinstance(pairs, pd.DataFrame) else None
-        return pd.DataFrame({**ids, Columns.SCORE: scores}, index=index)
+        return scores_frame(self._opened, self._pair_session, pairs)
 
     def similar_items(self, item: str | int, *, k: int = 10) -> pd.DataFrame:
         """Find items that the model holds for alike: those whose vectors point the same way.
@@ -230,44 +206,16 @@ class Bundle:
 
         Raises
         ------
-        UsageError
-            ``k`` is less than 1.
-        RequestError
-            The model does not know the item.
+        UsageError, RequestError
+            ``k`` is less than 1; the model does not know the item.
 
         Examples
         --------
         >>> bundle.similar_items("film 0", k=3).columns.tolist()
         ['rank', 'item_id', 'title', 'similarity']
         """
-        check_k(k)
         (raw,) = raw_ids(item, "item")
-        items = self._opened.items
-        index = items.index(raw)
-        if index is None:
-            raise RequestError(
-                f"unknown item {raw!r}",
-                remedy="give an id that the ratings had",
-                code="unknown_item",
-                http_status=404,
-            )
-        found, cosines = most_similar(self._vectors, index, k)
-        return pd.DataFrame(
-            {
-                Columns.RANK: np.arange(1, found.size + 1),
-                Columns.ITEM_ID: [items.raw[each] for each in found.tolist()],
-                Columns.TITLE: [items.title(each) for each in found.tolist()],
-                "similarity": cosines,
-            }
-        )
-
-    def _lists(self, users: list[str], wishes: Wishes) -> Iterator[Iterator[tuple[Any, ...]]]:
-        waiting = iter(users)
-        while block := [Request(user, wishes) for user in islice(waiting, _USERS_AT_ONCE)]:
-            for found in self._recommender.recommend_all(block):
-                if isinstance(found, NcfError):
-                    raise found
-                yield _rows(found)
+        return similar_frame(self._opened, self._vectors, raw, k)
 
     @cached_property
     def _recommender(self) -> Recommender:
@@ -301,131 +249,3 @@ def open_bundle(path: Place) -> Bundle:
     Bundle('model_store/mine': gmf, 40 users, 30 items)
     """
     return Bundle(open_folder(folder(path, "bundle")))
-
-
-def export(
-    model: "Model | Place",
-    data: "Data | Place",
-    *,
-    out: Place = "model_store",
-    name: str = "ncf",
-    version: str = "1.0",
-    cold_user: str = "popular",
-    screen: bool = True,
-) -> Bundle:
-    """Export a bundle and a ``.mar``: ONNX graphs proven equal to the model, ids, digests.
-
-    Parameters
-    ----------
-    model : Model, str or Path
-        What :func:`ncf.train` made, or its folder.
-    data : Data, str or Path
-        What it was trained on.
-    out : str or Path
-        Folder of exported models.
-    name : str
-        Of the model: the bundle is ``out/name``, the archive ``out/name.mar``.
-    version : str
-        Of the model, for TorchServe: digits and points.
-    cold_user : {"popular", "error"}
-        What users get whom the model does not know.
-    screen : bool
-        Also write a fast, screened top-K graph, if it pays.
-
-    Raises
-    ------
-    ParityError
-        A graph and PyTorch disagree; nothing is published.
-    ArtifactError
-        The model was trained on other data.
-    UsageError
-        The name or the version is malformed.
-
-    Examples
-    --------
-    >>> ncf.export(model, data, out="model_store", name="again")
-    Bundle('model_store/again': gmf, 40 users, 30 items)
-    """
-    from export.publish import publish  # needs PyTorch, which a bundle does not
-
-    store = folder(out, "out")
-    source = _source(model, data, chosen(ColdUser, cold_user, "cold_user"), screen=screen)
-    found = publish(source, store, name, version)
-    places = {"bundle": str(store / name), "archive": str(store / f"{name}.mar")}
-    return Bundle(open_folder(store / name), Figures({**places, **found}))
-
-
-def export_triton(
-    model: "Model | Place",
-    data: "Data | Place",
-    *,
-    out: Place,
-    name: str = "ncf",
-    k: int | None = None,
-) -> Figures:
-    """Write a Triton model repository: the top-K graph, seen items inside.
-
-    Parameters
-    ----------
-    model, data
-        As for :func:`ncf.export`.
-    out : str or Path
-        The repository.
-    name : str
-        Of the model.
-    k : int, optional
-        Length of every answer; 100, or all items, if not given.
-
-    Raises
-    ------
-    ParityError
-        The graph and PyTorch disagree; nothing is written.
-    ArtifactError
-        The model was trained on other data, or is too large for one graph.
-    UsageError
-        The name is malformed, or ``k`` is under 1 or above the catalogue.
-
-    Examples
-    --------
-    >>> ncf.export_triton(model, data, out="triton", k=5)["repository"]
-    'triton/ncf'
-    """
-    from export.triton import write_repository  # needs PyTorch
-
-    source = _source(model, data)
-    length = min(100, len(source.data.items)) if k is None else k
-    return Figures(write_repository(source, folder(out, "out"), name, length))
-
-
-def _source(
-    model: "Model | Place",
-    data: "Data | Place",
-    cold_user: ColdUser = ColdUser.POPULAR,
-    *,
-    screen: bool = True,
-) -> Any:  # noqa: ANN401 - its module needs PyTorch
-    from export.bundle import Source
-    from ncf.api.data import as_data
-    from ncf.api.models import as_model
-
-    return Source(as_model(model).checkpoint, as_data(data).prepared, cold_user, screen)
-
-
-def _rows(found: Recommendation) -> Iterator[tuple[Any, ...]]:
-    for rank, each in enumerate(found.items, 1):
-        yield found.user, rank, each.item, each.title, each.score, found.policy.value
-
-
-def _lists_frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    names = (Columns.USER_ID, Columns.RANK, Columns.ITEM_ID, Columns.TITLE, Columns.SCORE)
-    frame = pd.DataFrame(rows, columns=[*names, Columns.POLICY])
-    return frame.astype({Columns.RANK: np.int64, Columns.SCORE: np.float64})
-
-
-def _pairs(pairs: Any) -> tuple[Any, Any]:  # noqa: ANN401 - as score declares it
-    if not isinstance(pairs, Frame):
-        listed = list(pairs)
-        columns = ([pair[0] for pair in listed], [pair[1] for pair in listed])
-        names = (Columns.USER_ID, Columns.ITEM_ID)
-        pairs = pd.DataFrame(dict(zip(names, columns, strict=True)), dtype=object)
-    return read_ids_of(pairs, Columns.USER_ID), read_ids_of(pairs, Columns.ITEM_ID)

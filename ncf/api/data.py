@@ -111,9 +111,8 @@ def prepare(
     Parameters
     ----------
     ratings : str, Path, DataFrame, pyarrow.Table or FetchedDataset
-        A file, a frame, or what :func:`ncf.fetch` found. A frame has columns of users and items,
-        maybe of ratings and timestamps, under usual names (``userId``, ``user``, ``movieId``,
-        ``item``, ``asin``, ...); others are left aside.
+        A file, a frame, or what :func:`ncf.fetch` found. Columns of a frame have usual names
+        (``userId``, ``user``, ``movieId``, ``item``, ``asin``, ...); others are left aside.
     out : str or Path
         Folder to write; replaced as a whole.
     format : {"csv", "movielens", "ncf", "recbole"}
@@ -211,10 +210,8 @@ def fetch(dataset: str, *, cache: Place = "data/raw") -> FetchedDataset:
 
     Raises
     ------
-    UsageError
-        The name is unknown.
-    SourceError
-        No source of it can be reached.
+    UsageError, SourceError
+        The name is unknown; no source of it can be reached.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -40,7 +40,10 @@ def filters_of(
     RatingsError
         A column is missing, or an id cannot be used.
     """
-    with tempfile.TemporaryDirectory(prefix="ncf-") as scratch:
+    given = (seen, users, exclude_items, candidates)
+    in_memory = any(not isinstance(each, str | Path | None) for each in given)
+    # Files need no room aside: a batch must not fail because the temporary folder is full.
+    with tempfile.TemporaryDirectory(prefix="ncf-") if in_memory else nullcontext("") as scratch:
         folder = Path(scratch)
         yield Filters(
             _file(seen, _BOTH, folder / "seen"),

@@ -147,84 +147,12 @@ def train(
     variant = chosen(Variant, model, "model")
     if variant is not Variant.NEUMF_PRE and (gmf or mlp):
         raise UsageError('`gmf` and `mlp` are for `model="neumf-pre"`')
-    target, wanted = folder(out, "out"), _recipe(recipe, config, variant)
+    target, wanted = folder(out, "out"), recipe_of(recipe, config, variant)
     given = as_data(data).prepared
     with joined(torch_device(chosen(Device, device, "device"))) as (ranks, place):
-        parents = ParentFolders(_path(gmf, "gmf"), _path(mlp, "mlp"))
+        parents = ParentFolders(path_of(gmf, "gmf"), path_of(mlp, "mlp"))
         train_variant(Request(variant, wanted, target, resume, place, parents, amp, ranks), given)
     return Model(target)
-
-
-def tune(
-    data: Data | Place,
-    model: str,
-    *,
-    out: Place,
-    recipe: str = "default",
-    config: Changes = None,
-    space: Place | None = None,
-    minutes: float = 30.0,
-    trials: int | None = None,
-    resume: bool = False,
-    gmf: Model | Place | None = None,
-    mlp: Model | Place | None = None,
-    device: str = "auto",
-) -> Figures:
-    """Search for a better recipe within a time budget, on validation only, and write it.
-
-    Parameters
-    ----------
-    data : Data, str or Path
-        What :func:`ncf.prepare` made, or its folder.
-    model : {"gmf", "mlp", "neumf-end", "neumf-pre"}
-        What to tune.
-    out : str or Path
-        Recipe to write, in TOML, for ``config`` of :func:`ncf.train`.
-    recipe, config
-        Where to start from, as for :func:`ncf.train`.
-    space : str or Path, optional
-        What to search, in TOML; the toolkit's own if not given.
-    minutes : float
-        Stop after so long.
-    trials : int, optional
-        Stop after so many trials.
-    resume : bool
-        Go on with the trials of an earlier search.
-    gmf, mlp : Model, str or Path, optional
-        Parents of ``neumf-pre``.
-    device : {"auto", "cpu", "cuda"}
-        Where to compute.
-
-    Returns
-    -------
-    Figures
-        Trials done, validation figures of the best one, and its values.
-
-    Raises
-    ------
-    ConfigError
-        The space does not fit a recipe, or no trial came to an end.
-
-    Examples
-    --------
-    >>> quick = {"factors": 4, "schedule": {"epochs": 1, "batch_size": 64}}
-    >>> found = ncf.tune(data, "gmf", out="gmf.toml", config=quick, trials=1)
-    >>> found["trials"], found["recipe"]
-    (1, 'gmf.toml')
-    """
-    from ncf.training.tune import Search, load_space  # optuna, an extra
-    from ncf.training.tune import tune as search_recipe
-
-    variant = chosen(Variant, model, "model")
-    wanted = _recipe(recipe, config, variant)
-    place = torch_device(chosen(Device, device, "device"))
-    parents = ParentFolders(_path(gmf, "gmf"), _path(mlp, "mlp"))
-    request = Request(variant, wanted, folder(out, "out"), resume, place, parents)
-    choices = load_space(_path(space, "space"), variant)
-    search = Search(request, choices, minutes * 60, trials)
-    found = search_recipe(search, as_data(data).prepared)
-    names = {"hr": "validation_HR@10", "ndcg": "validation_NDCG@10"}
-    return Figures({names.get(name, name): value for name, value in found.items()})
 
 
 def open_model(path: Place) -> Model:
@@ -250,13 +178,15 @@ def as_model(model: Model | Place, name: str = "model") -> Model:
     return model if isinstance(model, Model) else Model(folder(model, name))
 
 
-def _path(place: Model | Place | None, name: str) -> Path | None:
+def path_of(place: Model | Place | None, name: str) -> Path | None:
+    """Tell the folder of a model, or take it as it is."""
     if isinstance(place, Model):
         return place.path
     return None if place is None else folder(place, name)
 
 
-def _recipe(recipe: str, config: Changes, variant: Variant) -> Recipe:
+def recipe_of(recipe: str, config: Changes, variant: Variant) -> Recipe:
+    """Read a recipe of the toolkit's, and changes over it."""
     base = named_recipe(chosen(Named, recipe, "recipe"), variant)
     if isinstance(config, Mapping):
         return parse_recipe(merge(base.model_dump(), dict(config)), "`config`")

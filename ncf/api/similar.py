@@ -2,9 +2,13 @@
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from ncf.errors import ArtifactError
+from ncf.columns import Columns
+from ncf.errors import ArtifactError, RequestError
+from ncf.graphs.initializers import read_initializers
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.ranker import check_k
 
 Vectors = npt.NDArray[np.float32]
 
@@ -23,19 +27,8 @@ def item_vectors(bundle: Bundle) -> Vectors:
     ArtifactError
         The bundle's graph holds no embedding of items.
     """
-    import onnx  # nothing else that a bundle does needs it
-    from onnx.external_data_helper import (
-        load_external_data_for_tensor,
-        uses_external_data,
-    )
-
-    graph = onnx.load(bundle.score_graph, load_external_data=False).graph
-    found = []
-    for tensor in sorted(graph.initializer, key=lambda each: each.name):
-        if tensor.name in _EMBEDDINGS:
-            if uses_external_data(tensor):
-                load_external_data_for_tensor(tensor, str(bundle.path))
-            found.append(onnx.numpy_helper.to_array(tensor))
+    weights = read_initializers(bundle.score_graph, _EMBEDDINGS)
+    found = [weights[name] for name in _EMBEDDINGS if name in weights]
     if not found:
         raise ArtifactError("holds no embedding of items", where=bundle.score_graph)
     vectors = np.concatenate(found, axis=1)
@@ -75,3 +68,34 @@ def most_similar(
     order = np.argsort(-cosines, kind="stable")
     chosen = order[order != item][:k]
     return chosen, cosines[chosen]
+
+
+def similar_frame(bundle: Bundle, vectors: Vectors, item: str, k: int) -> pd.DataFrame:
+    """List the items most similar to a raw id: rank, id, title and cosine.
+
+    Raises
+    ------
+    UsageError
+        ``k`` is less than 1.
+    RequestError
+        The bundle does not know the item.
+    """
+    check_k(k)
+    items = bundle.items
+    index = items.index(item)
+    if index is None:
+        raise RequestError(
+            f"unknown item {item!r}",
+            remedy="give an id that the ratings had",
+            code="unknown_item",
+            http_status=404,
+        )
+    found, cosines = most_similar(vectors, index, k)
+    return pd.DataFrame(
+        {
+            Columns.RANK: np.arange(1, found.size + 1),
+            Columns.ITEM_ID: [items.raw[each] for each in found.tolist()],
+            Columns.TITLE: [items.title(each) for each in found.tolist()],
+            "similarity": cosines,
+        }
+    )

@@ -29,7 +29,7 @@ from ncf.cli import (
 )
 from ncf.cli.flags import Command, Flags, Group
 from ncf.errors import NcfError, UsageError
-from ncf.extras import missing_extra
+from ncf.extras import needed_by
 from ncf.files import is_full
 
 logger = logging.getLogger(__name__)
@@ -113,13 +113,8 @@ def main() -> None:
 
 def _run(flags: Flags) -> int:
     """Run the command; a package that an extra would bring is named with the extra."""
-    try:
+    with needed_by(f"'ncf {sys.argv[1]}'"):
         code: int = app(standalone_mode=False, prog_name="ncf", obj=flags)
-    except ModuleNotFoundError as error:
-        missing = missing_extra(error, f"'ncf {sys.argv[1]}'")
-        if missing is None:
-            raise
-        raise missing from error
     return code
 
 
