@@ -171,11 +171,10 @@ def test_in_a_notebook_the_notebook_draws_the_bar(
     monkeypatch.setattr("ncf.progress.in_notebook", lambda: True)
     monkeypatch.setattr("ncf.notebook.time.monotonic", clock)
     monkeypatch.setattr("IPython.display.display", shown.display)
-    with pytest.raises(ZeroDivisionError), report("train <b>", 400) as progress:
+    with report("train <b>", 400) as progress:
         for _ in range(10):
             clock.seconds += 0.1
             progress.advance(10, note="loss 0.25")
-        _ = 1 / 0
     assert len(shown.looks) < 8, "drawn some times a second"
     assert shown.looks[-1]["text/plain"] == "train <b>: 100/400, 100/s, 1 s loss 0.25"
     assert '<progress value="100" max="400"' in shown.looks[-1]["text/html"]
