@@ -19,7 +19,8 @@ from ncf.data.raw_ids import raw_ids
 from ncf.scoring.bundle import Bundle as Opened
 from ncf.scoring.bundle import open_bundle as open_folder
 from ncf.scoring.exact import ExactRanker
-from ncf.scoring.recommend import Recommendation, Recommender, Wishes
+from ncf.scoring.queries import Recommendation, Wishes
+from ncf.scoring.recommend import Recommender
 from ncf.scoring.sessions import open_cpu
 
 if TYPE_CHECKING:

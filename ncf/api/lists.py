@@ -9,7 +9,8 @@ import pandas as pd
 
 from ncf.columns import Columns
 from ncf.errors import NcfError
-from ncf.scoring.recommend import Recommendation, Recommender, Request, Wishes
+from ncf.scoring.queries import Recommendation, Request, Wishes
+from ncf.scoring.recommend import Recommender
 
 _USERS_AT_ONCE = 256  # whose lists one call of the graph makes
 
