@@ -22,7 +22,7 @@ from ncf.scoring.seen import Fresh, Seen
 
 logger = logging.getLogger(__name__)
 
-_WHOM = "give ids that the ratings file had, or leave --users out"
+_WHOM = "give ids that the ratings file had, or leave `users` out"
 
 Indices = npt.NDArray[np.int64]
 

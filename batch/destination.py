@@ -67,7 +67,7 @@ def open_destination(runs: Runs, work: Path | None, place: str) -> Destination:
     """
     if runs.folder is not None:
         if work is not None:
-            raise UsageError("--work is for object stores", remedy="leave it out")
+            raise UsageError("`work` is for object stores", remedy="leave it out")
         return Folder(runs.folder)
     return Bucket(runs, work or _cache(place))
 

@@ -77,7 +77,5 @@ def require_unchanged(inputs: Inputs) -> None:
 
 def _digest(name: str, path: Path) -> str:
     if not path.is_file():
-        raise UsageError(
-            f"no such file, for --{name.replace('_', '-')}", where=path, remedy="check the path"
-        )
+        raise UsageError(f"no such file, for `{name}`", where=path, remedy="check the path")
     return sha256(path)

@@ -68,9 +68,9 @@ class Job:
             raise UsageError(f"k = {self.k} is above {_LARGEST_K}")
         for name, least in (("shard_users", 1), ("workers", 0), ("keep", 0)):
             if (value := getattr(self, name)) < least:
-                raise UsageError(f"--{name.replace('_', '-')} {value} is less than {least}")
+                raise UsageError(f"`{name}` {value} is less than {least}")
         if not 0 < self.recall < 1:
-            raise UsageError(f"--recall {self.recall} is outside (0, 1)")
+            raise UsageError(f"`recall` {self.recall} is outside (0, 1)")
 
     @property
     def users_a_shard(self) -> int:

@@ -134,7 +134,7 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
     why_not = _why_not(job, audience)
     if job.mode is Mode.SCREENED and why_not:
         raise UsageError(
-            f"--mode screened: {why_not}", where=job.bundle, remedy="use --mode exact, or auto"
+            f'`mode="screened"`: {why_not}', where=job.bundle, remedy='use `mode="exact"`, or auto'
         )
     exact = ExactRanker.open(bundle, job.device, 1, eligibility)
     if job.mode is Mode.AUTO and exact.device is Device.CUDA:
@@ -164,7 +164,7 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
 def _why_not(job: Job, audience: Audience) -> str:
     """Reason not to screen; empty where there is none."""
     if job.mode is Mode.EXACT:
-        return "--mode exact"
+        return "every item is to be scored"
     if not audience.bundle.has_screen:
         reason = audience.bundle.manifest["screen"].get("reason", "exported without")
         return f"the bundle has no screen ({reason})"

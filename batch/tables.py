@@ -61,7 +61,9 @@ class Style:
     def __post_init__(self) -> None:
         """Check that the two go together."""
         if self.file_format is TableFormat.CSV and self.layout is Layout.LIST:
-            raise UsageError("CSV has no lists", remedy="use --layout long, or --format parquet")
+            raise UsageError(
+                "CSV has no lists", remedy='use `layout="long"`, or `format="parquet"`'
+            )
 
     def part(self, number: int) -> str:
         """Name of a part's file."""

@@ -84,9 +84,9 @@ def _audience(path: Path, manifest: Mapping[str, Any], bundle: Path, filters: Fi
     for name in sorted(recorded.keys() | given.keys()):
         if recorded.get(name) != given.get(name):
             raise UsageError(
-                f"was not run with this --{name.replace('_', '-')}",
+                f"was not run with this `{name}`",
                 where=path,
-                remedy="give the files it was run with, or leave --bundle out",
+                remedy="give the files it was run with, or leave `bundle` out",
             )
     cold = manifest["parameters"]["cold_user"]
     wanted = Strangers(cold) if cold else None

@@ -83,4 +83,4 @@ def check_name(name: str) -> None:
         It holds anything but letters, digits, ``-`` and ``_``.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError(f"--name {name!r} is not letters, digits, - and _, at most 100")
+        raise UsageError(f"`name` {name!r} is not letters, digits, - and _, at most 100")

@@ -1,1 +1,48 @@
-"""Neural collaborative filtering from a ratings file to production."""
+"""Neural collaborative filtering from a ratings file to production.
+
+A name is imported when it is first asked for, so that who
+opens a bundle needs no PyTorch. What the names do is in :mod:`ncf.api`; their types are in
+``__init__.pyi``.
+"""
+
+from importlib import import_module
+
+from ncf.extras import needed_by
+
+_MODULES = {
+    "Bundle": "ncf.api.bundles",
+    "Comparison": "ncf.api.comparison",
+    "Data": "ncf.api.data",
+    "Evaluation": "ncf.api.evaluation",
+    "Figures": "ncf.api.figures",
+    "Model": "ncf.api.models",
+    "Run": "ncf.api.runs",
+    "__version__": "ncf.version",
+    "batch": "ncf.api.runs",
+    "compare": "ncf.api.comparison",
+    "evaluate": "ncf.api.evaluation",
+    "export": "ncf.api.exports",
+    "export_triton": "ncf.api.exports",
+    "fetch": "ncf.api.data",
+    "open_bundle": "ncf.api.bundles",
+    "open_data": "ncf.api.data",
+    "open_model": "ncf.api.models",
+    "prepare": "ncf.api.data",
+    "read_latest": "ncf.api.runs",
+    "train": "ncf.api.models",
+    "tune": "ncf.api.tuning",
+    "verify": "ncf.api.verification",
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'ncf' has no attribute {name!r}")
+    with needed_by(f"ncf.{name}"):
+        value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -1,6 +1,8 @@
 """The errors that the toolkit raises on purpose, each with its exit code and HTTP status.
 
 Every message is one line: where (file, line, id, field), what is wrong, and what to do about it.
+A message names the parameters of the call in back quotes, with a value where that matters: `k`,
+`mode="exact"`. The command line shows its options in their place: -k, --mode exact.
 """
 
 
@@ -35,13 +37,13 @@ class NcfError(Exception):
 class UsageError(NcfError):
     """An argument or a combination of arguments makes no sense."""
 
-    remedy = "'ncf COMMAND --help' shows what it takes"
+    remedy = "`help` shows what it takes"
 
 
 class ConfigError(NcfError):
     """A configuration file or value is unknown or out of range."""
 
-    remedy = "README.md lists the keys and their ranges under 'Recipes'"
+    remedy = "'python -m pydoc ncf.training.recipe' lists the keys and their ranges"
 
 
 class RatingsError(NcfError):
@@ -100,7 +102,7 @@ class ServerError(NcfError):
     """The server that was started does not come up, or ended by itself."""
 
     http_status = 503
-    remedy = "read the logs in the folder of --state"
+    remedy = "read the logs in the folder `state`"
 
 
 class LockedError(NcfError):

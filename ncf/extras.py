@@ -1,6 +1,8 @@
 """Optional dependencies: which extra of this package brings what, and what to say without it."""
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from ncf.errors import CapabilityError
@@ -59,6 +61,28 @@ def missing_extra(error: ImportError, user: str = "this") -> CapabilityError | N
     return CapabilityError(f"{user} needs {package.name}", remedy=install(package.extra))
 
 
+@contextmanager
+def needed_by(user: str) -> Iterator[None]:
+    """Name the extra where the block imports what only an extra brings, and that is missing.
+
+    Raises
+    ------
+    CapabilityError
+        A package of an extra is not installed.
+    """
+    try:
+        yield
+    except (ModuleNotFoundError, CapabilityError) as error:
+        # Of several blocks, one in another, the outermost names what the user called.
+        cause = error.__cause__ if isinstance(error, CapabilityError) else error
+        if not isinstance(cause, ModuleNotFoundError):
+            raise
+        missing = missing_extra(cause, user)
+        if missing is None:
+            raise
+        raise missing from cause
+
+
 def require(*modules: str, user: str) -> None:
     """Refuse to begin without packages that are needed later, or in another process.
 
@@ -70,4 +94,6 @@ def require(*modules: str, user: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             package = OPTIONAL[module]
-            raise CapabilityError(f"{user} needs {package.name}", remedy=install(package.extra))
+            problem = f"{user} needs {package.name}"
+            cause = ModuleNotFoundError(f"No module named {module!r}", name=module)
+            raise CapabilityError(problem, remedy=install(package.extra)) from cause

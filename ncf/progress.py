@@ -1,4 +1,4 @@
-"""One progress report for every long command: a bar on a terminal, plain log lines elsewhere."""
+"""One progress report for all that takes long: a bar where there is a screen, else log lines."""
 
 import logging
 import sys
@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ncf.notebook import NotebookBar, in_notebook
+
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -42,11 +44,11 @@ class Reporter:
         What is being done.
     total : int or None
         Number of steps, or None where it is not known.
-    bar : Progress or None
-        The bar of a terminal; None writes log lines, one in ten seconds at most.
+    bar : Progress, NotebookBar or None
+        The bar of a terminal or a notebook; None writes log lines, one in ten seconds at most.
     """
 
-    def __init__(self, task: str, total: int | None, bar: Progress | None) -> None:
+    def __init__(self, task: str, total: int | None, bar: Progress | NotebookBar | None) -> None:
         self._task = task
         self._total = total
         self._done = 0
@@ -54,13 +56,16 @@ class Reporter:
         self._id = TaskID(0)
         self._lock = threading.Lock()
         self._started = self._spoke = time.monotonic()
-        if bar is not None:
+        if isinstance(bar, Progress):
             self._id = bar.add_task(task, total=total, note="")
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Count ``steps`` more as done; ``note`` replaces the text beside the bar."""
         with self._lock:
             self._done += steps
+            if isinstance(self._bar, NotebookBar):
+                self._bar.show(self._done, note)
+                return
             if self._bar is not None:
                 self._bar.advance(self._id, steps)
                 if note:
@@ -86,6 +91,10 @@ class Reporter:
 @contextmanager
 def report(task: str, total: int | None = None) -> Iterator[Reporter]:
     """Show the progress of one task until the block ends."""
+    if in_notebook():
+        with NotebookBar.of(task, total) as own:
+            yield Reporter(task, total, own)
+        return
     if not sys.stderr.isatty() or _logs_are_json():
         yield Reporter(task, total, None)
         return

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ncf.notebook import in_notebook
 from ncf.progress import report
 
 
@@ -146,3 +147,40 @@ def test_an_exception_inside_ends_the_bar_and_goes_on(monkeypatch: pytest.Monkey
         _ = 1 / 0
     shows_cursor, hides_cursor = "\x1b[?25h", "\x1b[?25l"
     assert terminal.getvalue().count(shows_cursor) == terminal.getvalue().count(hides_cursor)
+
+
+class Shown:
+    """Stands in for what a notebook displays."""
+
+    def __init__(self) -> None:
+        self.looks: list[dict[str, str]] = []
+
+    def display(self, look: dict[str, str], **_: object) -> "Shown":
+        self.looks.append(look)
+        return self
+
+    def update(self, look: dict[str, str], **_: object) -> None:
+        self.looks.append(look)
+
+
+def test_in_a_notebook_the_notebook_draws_the_bar(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    shown, clock = Shown(), Clock()
+    monkeypatch.setattr("ncf.progress.in_notebook", lambda: True)
+    monkeypatch.setattr("ncf.notebook.time.monotonic", clock)
+    monkeypatch.setattr("IPython.display.display", shown.display)
+    with report("train <b>", 400) as progress:
+        for _ in range(10):
+            clock.seconds += 0.1
+            progress.advance(10, note="loss 0.25")
+    assert len(shown.looks) < 8, "drawn some times a second"
+    assert shown.looks[-1]["text/plain"] == "train <b>: 100/400, 100/s, 1 s loss 0.25"
+    assert '<progress value="100" max="400"' in shown.looks[-1]["text/html"]
+    assert "train &lt;b&gt;" in shown.looks[-1]["text/html"]
+    assert not caplog.messages
+
+
+def test_a_terminal_is_no_notebook() -> None:
+    assert not in_notebook()

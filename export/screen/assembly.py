@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _TRIES = 3
 _AT_ONCE = 64  # users
-NOT_WANTED: Document = {"reason": "not asked for (--no-screen)"}
+NOT_WANTED: Document = {"reason": "not asked for"}
 
 
 @dataclass(frozen=True)

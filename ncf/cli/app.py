@@ -9,9 +9,27 @@ from types import FrameType
 
 import typer
 
-from ncf.cli import batch, compare, data, evaluate, model, serve, serving, tune
+from ncf.cli import (
+    batch,
+    check,
+    compare,
+    doctor,
+    evaluate,
+    export,
+    fetch,
+    prepare,
+    recommend,
+    serve,
+    show,
+    similar,
+    torchserve_config,
+    train,
+    tune,
+    verify,
+)
+from ncf.cli.flags import Command, Flags, Group
 from ncf.errors import NcfError, UsageError
-from ncf.extras import missing_extra
+from ncf.extras import needed_by
 from ncf.files import is_full
 
 logger = logging.getLogger(__name__)
@@ -30,17 +48,29 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"max_content_width": 120},
 )
-app.add_typer(data.app, name="data")
-app.add_typer(batch.app, name="batch")
-app.command("train")(model.train)
-app.command("tune")(tune.tune)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("export")(model.export)
-app.command("recommend")(serving.recommend)
-app.command("serve")(serve.serve)
-app.command("verify")(serving.verify)
-app.command("doctor")(serving.doctor)
+_data = typer.Typer(help="Fetch public data sets and prepare ratings files.")
+_data.command("fetch", cls=Command)(fetch.fetch)
+_data.command("prepare", cls=Command)(prepare.prepare)
+app.add_typer(_data, name="data")
+_batch = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
+_batch.callback()(batch.batch)
+_batch.command("show", cls=Command)(show.show)
+app.add_typer(_batch, name="batch")
+for _command in (
+    train.train,
+    tune.tune,
+    evaluate.evaluate,
+    compare.compare,
+    export.export,
+    recommend.recommend,
+    similar.similar,
+    serve.serve,
+    check.check,
+    torchserve_config.torchserve_config,
+    verify.verify,
+    doctor.doctor,
+):
+    app.command(_command.__name__.replace("_", "-"), cls=Command)(_command)
 
 
 class _CurrentStderr:
@@ -55,9 +85,7 @@ class _CurrentStderr:
 
 def main() -> None:
     """Run the command line; exits 0 done, 2 wrong usage or bad input, 1 a fault of ours."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_CurrentStderr())
-    for library in ("urllib3", "matplotlib"):
-        logging.getLogger(library).setLevel(logging.ERROR)  # our own lines say what failed
+    flags = _log_to_stderr()
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -66,7 +94,7 @@ def main() -> None:
         sys.argv.append("--help")
     try:
         # Typer turns Ctrl-C into this code, and says nothing.
-        if (code := _run()) == _INTERRUPTED:
+        if (code := _run(flags)) == _INTERRUPTED:
             _complain("interrupted", code)
     except NcfError as error:
         code = _complain(str(error), error.exit_code)
@@ -83,16 +111,22 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run() -> int:
+def _run(flags: Flags) -> int:
     """Run the command; a package that an extra would bring is named with the extra."""
-    try:
-        code: int = app(standalone_mode=False)
-    except ModuleNotFoundError as error:
-        missing = missing_extra(error, f"'ncf {sys.argv[1]}'")
-        if missing is None:
-            raise
-        raise missing from error
+    with needed_by(f"'ncf {sys.argv[1]}'"):
+        code: int = app(standalone_mode=False, prog_name="ncf", obj=flags)
     return code
+
+
+def _log_to_stderr() -> Flags:
+    """Show log lines on standard error, with options where they name parameters."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_CurrentStderr())
+    for library in ("urllib3", "matplotlib"):
+        logging.getLogger(library).setLevel(logging.ERROR)  # our own lines say what failed
+    flags = Flags()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(flags)
+    return flags
 
 
 def _complain(message: str, code: int) -> int:

@@ -1,32 +1,25 @@
-"""``ncf batch`` and ``ncf batch show``: every user's top-K as one published table."""
+"""``ncf batch``: every user's top-K as one published table."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+import ncf
 from batch.options import Layout, Mode, TableFormat
-from ncf.cli.output import AsJson, Length, LogFormat, print_json, say, set_log_format, show
+from ncf.cli.options import AsJson, Length, LogFormat, Runs, Where
+from ncf.cli.output import set_log_format, show
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.policies import Strangers
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
-Out = Annotated[str, typer.Option(help="Folder of all runs, or a URI such as s3://bucket/topk.")]
-
-
-@app.callback()
 def batch(
     context: typer.Context,
     bundle: Annotated[Path | None, typer.Option(help="Folder that 'ncf export' made.")] = None,
-    out: Out = "topk",
+    out: Runs = "topk",
     k: Length = 10,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
+    device: Where = Device.AUTO,
     mode: Annotated[
         Mode, typer.Option(help="Screen, rank exactly, or screen where that pays.")
     ] = Mode.AUTO,
@@ -49,9 +42,9 @@ def batch(
         Strangers | None,
         typer.Option(help="For users unknown to the model; if not given, as exported."),
     ] = None,
-    file_format: Annotated[
-        TableFormat, typer.Option("--format", help="File format of the parts.")
-    ] = TableFormat.PARQUET,
+    format: Annotated[TableFormat, typer.Option(help="File format of the parts.")] = (
+        TableFormat.PARQUET
+    ),
     layout: Annotated[
         Layout, typer.Option(help="A row for each item, or a row with lists for each user.")
     ] = Layout.LONG,
@@ -75,24 +68,29 @@ def batch(
         _refuse_options_before(context)
         return
     if bundle is None:
-        raise UsageError("--bundle is missing", remedy="give the folder that 'ncf export' made")
-    if not out:
-        raise UsageError("--out is empty", remedy="give a folder, or leave it out for 'topk'")
-    from batch.filters import Filters
-    from batch.job import Job
-    from batch.metrics import metrics_of
-    from batch.pipeline import run_batch
-    from batch.tables import Style
-
+        raise UsageError("`bundle` is missing", remedy="give the folder that 'ncf export' made")
     set_log_format(log_format)
-    filters = Filters(seen, users, exclude_items, candidates, cold_user)
-    with metrics_of(metrics_file) as record:
-        style = Style(file_format, layout)
-        machine = (device, shard_users, workers)
-        job = Job(bundle, out, k, *machine, filters, style, keep, work, mode, recall)
-        figures = run_batch(job, datetime.now(UTC))
-        record(figures)
-    show(figures, as_json=as_json)
+    run = ncf.batch(
+        bundle,
+        out=out,
+        k=k,
+        device=device,
+        mode=mode,
+        recall=recall,
+        seen=seen,
+        users=users,
+        exclude_items=exclude_items,
+        candidates=candidates,
+        cold_user=cold_user,
+        format=format,
+        layout=layout,
+        keep=keep,
+        shard_users=shard_users,
+        workers=workers,
+        work=work,
+        metrics_file=metrics_file,
+    )
+    show(run.figures, as_json=as_json)
 
 
 def _refuse_options_before(context: typer.Context) -> None:
@@ -100,40 +98,4 @@ def _refuse_options_before(context: typer.Context) -> None:
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise UsageError(
-                f"--{name.replace('_', '-')} stands before 'show'", remedy="put it after"
-            )
-
-
-@app.command("show")
-def show_user(
-    user: Annotated[str, typer.Option(help="Raw user id.")],
-    out: Out = "topk",
-    as_json: AsJson = False,
-) -> None:
-    """Print a user's rows of the newest table.
-
-    Example: ncf batch show --out topk --user 196
-    """
-    from pandas import isna
-
-    from batch.show import rows_of
-    from ncf.columns import Columns
-
-    run, rows = rows_of(out, user)
-    if rows.empty:
-        raise UsageError(
-            f"user {user!r} has no row in run {run}", where=out, remedy="check the id and the run"
-        )
-    policy = rows[Columns.POLICY].iloc[0]
-    scores = [None if isna(score) else float(score) for score in rows[Columns.SCORE]]
-    items = list(zip(rows[Columns.RANK].tolist(), rows[Columns.ITEM_ID], scores, strict=True))
-    if as_json:
-        named = [dict(zip(("rank", "item", "score"), each, strict=True)) for each in items]
-        print_json({"run": run, "user": user, "policy": policy, "items": named})
-        return
-    say(f"user {user} in run {run} ({policy})")
-    table = Table("rank", "item", "score")
-    for rank, item, score in items:
-        table.add_row(str(rank), Text(item), "" if score is None else f"{score:.4f}")
-    Console().print(table)
+            raise UsageError(f"`{name}` stands before 'show'", remedy="put it after")

@@ -2,48 +2,40 @@
 
 import json
 import logging
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
-Length = Annotated[int, typer.Option("-k", help="Items a user at most.")]
-LogFormat = Annotated[
-    Literal["text", "json"],
-    typer.Option(help="Log lines on standard error: text, or JSON objects."),
-]
+from ncf.api.figures import lines_of
 
 
 def show(figures: Mapping[str, Any], *, as_json: bool) -> None:
     """Print figures, one a line, or as one JSON object."""
     if as_json:
         print_json(figures)
-        return
-    width = max(map(len, figures), default=0)
-    for name, value in figures.items():
-        say(f"{name.replace('_', ' '):{width}}  {_readable(value)}")
+    elif figures:
+        say("\n".join(lines_of(figures)))
+
+
+def show_table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table; what is missing is an empty cell."""
+    table = Table(*names)
+    for row in rows:
+        table.add_row(*(each if isinstance(each, Text) else Text(_cell(each)) for each in row))
+    Console().print(table)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON object on one line."""
-    say(json.dumps(document, ensure_ascii=False))
+    say(json.dumps(dict(document), ensure_ascii=False))
 
 
 def say(text: str) -> None:
     """Print a line as it is, whatever the width of the terminal."""
     Console(soft_wrap=True, markup=False, highlight=False, emoji=False).print(text)
-
-
-def _readable(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_readable(each)}" for name, each in value.items())
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def set_log_format(log_format: str) -> None:
@@ -54,3 +46,9 @@ def set_log_format(log_format: str) -> None:
         names = "%(asctime)s %(levelname)s %(name)s %(message)s"
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonFormatter(names, rename_fields={"asctime": "time"}))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4f}"  # noqa: PLR0124 - not a number: none
+    return "" if value is None else str(value)

@@ -1,12 +1,13 @@
-"""``ncf tune``."""
+"""``ncf tune``: a search for a better recipe."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ncf.cli.model import Data, torch_device
-from ncf.cli.output import AsJson, show
+import ncf
+from ncf.cli.options import AsJson, Config, Data, Gmf, Mlp, Where
+from ncf.cli.output import show
 from ncf.devices import Device
 from ncf.models.kinds import Variant
 from ncf.training.names import Named
@@ -17,7 +18,7 @@ def tune(
     model: Annotated[Variant, typer.Option(help="What to tune.")],
     out: Annotated[Path, typer.Option(help="Recipe to write, in TOML, for 'ncf train --config'.")],
     recipe: Annotated[Named, typer.Option(help="Where to start from.")] = Named.DEFAULT,
-    config: Annotated[Path | None, typer.Option(help="Changes to the recipe, in TOML.")] = None,
+    config: Config = None,
     space: Annotated[
         Path | None, typer.Option(help="What to search, in TOML; the toolkit's own by default.")
     ] = None,
@@ -26,31 +27,27 @@ def tune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an earlier search's trials.")
     ] = False,
-    gmf: Annotated[Path | None, typer.Option(help="GMF parent of neumf-pre.")] = None,
-    mlp: Annotated[Path | None, typer.Option(help="MLP parent of neumf-pre.")] = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
+    gmf: Gmf = None,
+    mlp: Mlp = None,
+    device: Where = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Search for a better recipe within a time budget, on validation only, and write it.
 
     Example: ncf tune --data data/ml-100k --model gmf --minutes 10 --out gmf.toml
     """
-    from ncf.extras import require
-
-    require("optuna", "sqlalchemy", "tomli_w", user="'ncf tune'")
-
-    from ncf.data.prepared import open_data
-    from ncf.training.recipe import load_recipe, named_recipe
-    from ncf.training.stage import ParentFolders, Request
-    from ncf.training.tune import Search, load_space
-    from ncf.training.tune import tune as search_recipe
-
-    base = named_recipe(recipe, model)
-    if config:
-        base = load_recipe(config, base)
-    parents = ParentFolders(gmf, mlp)
-    request = Request(model, base, out, resume, torch_device(device), parents)
-    search = Search(request, load_space(space, model), minutes * 60, trials)
-    found = search_recipe(search, open_data(data))
-    figures = {"hr": "validation_HR@10", "ndcg": "validation_NDCG@10"}
-    show({figures.get(name, name): value for name, value in found.items()}, as_json=as_json)
+    found = ncf.tune(
+        data,
+        model,
+        out=out,
+        recipe=recipe,
+        config=config,
+        space=space,
+        minutes=minutes,
+        trials=trials,
+        resume=resume,
+        gmf=gmf,
+        mlp=mlp,
+        device=device,
+    )
+    show(found, as_json=as_json)

@@ -42,6 +42,15 @@ class Block:
     data: bytes
     first_line: int
 
+    @property
+    def noun(self) -> str:
+        """What messages call a row."""
+        return "line"
+
+    def at(self, number: int) -> str:
+        """``file:line`` of the line with a number."""
+        return f"{self.path}:{number}"
+
     def rows(self) -> list[tuple[int, bytes]]:
         """List number and text of each line that is not blank; slow, a Python object a line."""
         lines = enumerate(self.data.split(b"\n"), self.first_line)
@@ -61,7 +70,7 @@ class Block:
     def place(self, offset: int) -> str:
         """``file:line`` of a byte of the block."""
         line = self.first_line + self.data.count(b"\n", 0, offset)
-        return f"{self.path}:{line}"
+        return self.at(line)
 
     def without_first_row(self) -> "Block":
         """Drop the first line that is not blank (a header)."""
@@ -71,7 +80,7 @@ class Block:
 
     def error(self, row: int, problem: str, remedy: str | None = None) -> RatingsError:
         """Error that names the line of the ``row``-th line (from 0) that is not blank."""
-        return RatingsError(problem, where=f"{self.path}:{self.line(row)}", remedy=remedy)
+        return RatingsError(problem, where=self.at(self.line(row)), remedy=remedy)
 
 
 def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[Block]:

@@ -257,7 +257,7 @@ def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
         return
     raise SourceError(
         f"no source of {name!r} could be fetched (tried {'; '.join(failures)})",
-        remedy="pass a local file: ncf data prepare --ratings FILE --format movielens --out DIR",
+        remedy='prepare a local file: `ratings`, with `format="movielens"`',
     )
 
 

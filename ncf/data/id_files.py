@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ncf.columns import Columns
+from ncf.columns import Columns, columns_named
 from ncf.data.options import Format
 from ncf.data.readers import read_columns, read_ratings
 from ncf.data.values import NAME_IT, refuse_blank
@@ -93,15 +93,18 @@ def _is_parquet(path: Path) -> bool:
 def _parquet_columns(path: Path, names: Sequence[str]) -> list[pa.ChunkedArray]:
     try:
         with pq.ParquetFile(path) as file:
-            missing = [name for name in names if name not in file.schema_arrow.names]
-            table = None if missing else file.read(list(names))
+            found = {name: columns_named(name, file.schema_arrow.names) for name in names}
+            wrong = [name for name in names if len(found[name]) != 1]
+            table = None if wrong else file.read([found[name][0] for name in names])
             if table is not None:
                 table.validate(full=True)  # texts that are not UTF-8 are no error to the reader
     except Exception as error:  # a damaged schema is none of Arrow's own errors
         raise RatingsError(f"not readable as Parquet ({error})", where=path) from error
     if table is None:
-        raise RatingsError(f"no column {missing[0]!r}", where=path, remedy="rename the column")
-    return [_texts(table[name], name, path) for name in names]
+        several = " and ".join(map(repr, found[wrong[0]]))
+        problem = f"both {several} may be {wrong[0]}" if several else f"no column {wrong[0]!r}"
+        raise RatingsError(problem, where=path, remedy="rename the column")
+    return [_texts(table[found[name][0]], name, path) for name in names]
 
 
 def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:

@@ -3,17 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from ncf.columns import Columns
+from ncf.columns import Columns, usual_column
 from ncf.data.blocks import Block
 from ncf.data.options import Format
 from ncf.errors import RatingsError
 
-_ALIASES = {
-    Columns.USER_ID: {"user_id", "userid", "user"},
-    Columns.ITEM_ID: {"item_id", "itemid", "item", "movie_id", "movieid"},
-    Columns.RATING: {"rating"},
-    Columns.TIMESTAMP: {"timestamp", "time"},
-}
 _POSITIONAL = (Columns.USER_ID, Columns.ITEM_ID, Columns.RATING, Columns.TIMESTAMP)
 _FIELD = rb'(?:"(?:[^"\n]|"")*"|(?:[^",\n][^,\n]*)?)'
 _MISQUOTED = re.compile(rb"^(?!" + _FIELD + rb"(?:," + _FIELD + rb")*$).+$", re.MULTILINE)
@@ -118,7 +112,5 @@ def _names(block: Block, delimiter: bytes) -> list[str]:
 
 
 def _canonical(name: str) -> str | None:
-    for column, aliases in _ALIASES.items():
-        if name.lower() in aliases:
-            return column
-    return None
+    column = usual_column(name)
+    return None if column == Columns.TITLE else column  # titles come in a file of their own

@@ -61,10 +61,10 @@ class Options:
     def __post_init__(self) -> None:
         """Check ranges."""
         if not 0 < self.test_ratio < 1:
-            raise UsageError(f"--test-ratio {self.test_ratio} is not between 0 and 1")
+            raise UsageError(f"`test_ratio` {self.test_ratio} is not between 0 and 1")
         if self.min_rating is not None and not math.isfinite(self.min_rating):
-            raise UsageError(f"--min-rating {self.min_rating} is not a number")
+            raise UsageError(f"`min_rating` {self.min_rating} is not a number")
         if self.negatives < 1:
-            raise UsageError(f"--negatives {self.negatives} is less than 1")
+            raise UsageError(f"`negatives` {self.negatives} is less than 1")
         if self.seed < 0:
-            raise UsageError(f"--seed {self.seed} is negative")
+            raise UsageError(f"`seed` {self.seed} is negative")

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,20 +24,27 @@ from ncf.identifiers import IdMap
 from ncf.locks import writer_lock
 from ncf.progress import Reporter, report
 
+if TYPE_CHECKING:
+    from ncf.data.frames import Frame
+
 _CASES_AT_ONCE = 1 << 14
 
 
 def prepare(
-    ratings: Path, file_format: Format, out: Path, options: Options, titles: Titles | None = None
+    ratings: "Path | Frame",
+    file_format: Format,
+    out: Path,
+    options: Options,
+    titles: Titles | None = None,
 ) -> dict[str, Any]:
-    """Prepare a ratings file for training.
+    """Prepare ratings for training.
 
     Parameters
     ----------
-    ratings : Path
-        Ratings file, or the prefix of an NCF triple.
+    ratings : Path, DataFrame or pyarrow.Table
+        Ratings file, the prefix of an NCF triple, or a frame.
     file_format : Format
-        What it looks like.
+        What a file looks like; of no meaning for a frame.
     out : Path
         Folder to write; replaced as a whole.
     options : Options
@@ -53,7 +60,7 @@ def prepare(
     Raises
     ------
     RatingsError
-        The file cannot be read as it stands.
+        The ratings cannot be read as they stand.
     UsageError
         Options do not fit the format.
     """
@@ -75,8 +82,8 @@ def prepare(
         users, items = _id_maps(read.ratings, titles or {})
         counts |= {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
         document = {
-            "source": {path.name: sha256(path) for path in read.files},
-            "format": file_format.value,
+            "source": read.source,
+            "format": file_format.value if isinstance(ratings, Path) else "frame",
             "options": asdict(options),
             "counts": counts,
         }
@@ -85,24 +92,36 @@ def prepare(
 
 
 class _Read(NamedTuple):
-    """What was read from the files, and split."""
+    """What was read, and split."""
 
     ratings: Ratings
     split: Split
     counts: dict[str, Any]
-    files: tuple[Path, ...]
+    source: dict[str, str]  # SHA-256 of each file by its name
     negatives: npt.NDArray[np.int32] | None  # of the test part, where the files bring them
 
 
-def _read(ratings: Path, file_format: Format, options: Options, rng: np.random.Generator) -> _Read:
+def _read(
+    ratings: "Path | Frame", file_format: Format, options: Options, rng: np.random.Generator
+) -> _Read:
+    if not isinstance(ratings, Path):
+        from ncf.data.frames import read_frame  # noqa: PLC0415 - pandas, which files do without
+
+        found = read_frame(ratings, min_rating=options.min_rating)
+        return _Read(found, *_split(found, options, rng), {"frame": found.sha256()}, None)
     if file_format is not Format.NCF:
         found = read_ratings(ratings, file_format, min_rating=options.min_rating)
-        return _Read(found, *_split(found, options, rng), (ratings,), None)
+        return _Read(found, *_split(found, options, rng), _digests(ratings), None)
     if options.min_rating is not None:
-        raise UsageError("--min-rating does not apply to --format ncf", remedy="leave it out")
+        raise UsageError('`min_rating` does not apply to `format="ncf"`', remedy="leave it out")
     triple = read_triple(ratings)
     split, counts = _split_triple(triple, rng)
-    return _Read(triple.ratings, split, counts, triple_paths(ratings), triple.negatives)
+    source = _digests(*triple_paths(ratings))
+    return _Read(triple.ratings, split, counts, source, triple.negatives)
+
+
+def _digests(*paths: Path) -> dict[str, str]:
+    return {path.name: sha256(path) for path in paths}
 
 
 def _split(

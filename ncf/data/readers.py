@@ -1,5 +1,6 @@
 """Ratings files in: every row's width and every value checked, ids kept as the strings they are."""
 
+import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,18 +11,19 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import csv
 
-from ncf.columns import Columns
+from ncf.columns import Columns, usual_column
 from ncf.data.blocks import Block, read_blocks
 from ncf.data.layouts import Layout, check_quotes, detect_layout
 from ncf.data.options import Format
 from ncf.data.timestamps import Clock
 from ncf.data.values import numbers, refuse_blank
 from ncf.errors import RatingsError, UsageError
+from ncf.identifiers import Texts
 from ncf.progress import Reporter, report
 
 _SEPARATOR = b"\x1f"  # stands in for '::', as Arrow's reader takes delimiters of one byte
-_GIVE_SOME = "give at least one interaction"
-_RATE_IT = "give each row a finite number, or leave the column out"
+GIVE_SOME = "give at least one interaction"
+RATE_IT = "give each row a finite number, or leave the column out"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class Ratings:
     items: pa.DictionaryArray
     timestamps: npt.NDArray[np.int64] | None
     dropped: int
+
+    def sha256(self) -> str:
+        """Digest of the rows, 64 hex digits, for ratings that come from no file."""
+        digest = hashlib.sha256()
+        for ids in (self.users, self.items):
+            texts = Texts.pack(ids.dictionary.to_pylist())
+            for array in (texts.content, texts.ends, ids.indices.to_numpy()):
+                digest.update(array.tobytes())
+        digest.update(b"" if self.timestamps is None else self.timestamps.tobytes())
+        return digest.hexdigest()
 
 
 def read_ratings(
@@ -83,12 +95,14 @@ def read_ratings(
             if rows.data.strip(b"\n"):
                 columns.add(rows, layout, min_rating, progress)
     if layout is None:
-        raise RatingsError("the file is empty", where=path, remedy=_GIVE_SOME)
+        raise RatingsError("the file is empty", where=path, remedy=GIVE_SOME)
     return columns.ratings(path, may_be_empty=may_be_empty)
 
 
 def read_columns(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Block, pa.Table]]:
-    """Yield the rows of a CSV with exactly this header, block by block, as strings.
+    """Yield the rows of a CSV with these columns alone, block by block, as strings.
+
+    The header names them in this order, or by usual names (see :func:`usual_column`).
 
     Raises
     ------
@@ -100,7 +114,8 @@ def read_columns(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Block, 
     for whole in read_blocks(path):
         block = whole
         if first:
-            if block.first_row()[1].decode().replace('"', "") != expected:
+            names = block.first_row()[1].decode().replace('"', "").split(",")
+            if tuple(map(usual_column, names)) != columns:
                 raise block.error(0, "unexpected header", f"expected '{expected}'")
             block, first = block.without_first_row(), False
         if block.data.strip(b"\n"):
@@ -174,7 +189,7 @@ class _Collected:
         if Columns.TIMESTAMP in layout.columns:
             self._timestamps.append(self._clock.milliseconds(table[Columns.TIMESTAMP], block))
         if Columns.RATING in layout.columns:
-            ratings = numbers(table[Columns.RATING], block, Columns.RATING, _RATE_IT)
+            ratings = numbers(table[Columns.RATING], block, Columns.RATING, RATE_IT)
             if min_rating is not None:
                 keep = ratings >= min_rating
                 self._dropped += int(np.count_nonzero(~keep))
@@ -187,9 +202,9 @@ class _Collected:
     def ratings(self, path: Path, *, may_be_empty: bool) -> Ratings:
         users, items = _unify(self._users), _unify(self._items)
         if len(users) == 0 and not may_be_empty:
-            problem, remedy = "a header and no rows", _GIVE_SOME
+            problem, remedy = "a header and no rows", GIVE_SOME
             if self._dropped:
-                problem = f"none of the {self._dropped:,} rows reaches --min-rating"
+                problem = f"none of the {self._dropped:,} rows reaches `min_rating`"
                 remedy = "give a lower one"
             raise RatingsError(problem, where=path, remedy=remedy)
         timestamps = np.concatenate(self._timestamps) if self._timestamps else None
@@ -205,7 +220,7 @@ def _unify(parts: list[pa.Array]) -> pa.DictionaryArray:
 def _check_min_rating(layout: Layout, min_rating: float | None, path: Path) -> None:
     if min_rating is not None and Columns.RATING not in layout.columns:
         raise UsageError(
-            "--min-rating is given and the file has no rating column",
+            "`min_rating` is given and the file has no rating column",
             where=path,
-            remedy="leave --min-rating out, or add the column",
+            remedy="leave `min_rating` out, or add the column",
         )

@@ -6,8 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ncf.columns import Columns
-from ncf.data.blocks import Block
-from ncf.data.values import cast, first_failing, numbers, refuse_where
+from ncf.data.values import Rows, cast, first_failing, numbers, refuse_where
 from ncf.errors import RatingsError
 
 _MILLISECONDS_FROM = 10**11  # seconds reach this in the year 5138, milliseconds did in 1973
@@ -16,12 +15,12 @@ _TIMES = "give Unix seconds, or ISO 8601, throughout"
 
 
 class Clock:
-    """Reads timestamps of one file: Unix seconds, Unix milliseconds, or ISO 8601, not mixed."""
+    """Reads timestamps: Unix seconds, Unix milliseconds, or ISO 8601, in one unit throughout."""
 
     def __init__(self) -> None:
         self._first_lines: dict[str, int] = {}
 
-    def milliseconds(self, column: pa.ChunkedArray, block: Block) -> npt.NDArray[np.int64]:
+    def milliseconds(self, column: pa.ChunkedArray, rows: Rows) -> npt.NDArray[np.int64]:
         """Read the timestamps of a block, int64 of shape ``(rows,)``, in milliseconds.
 
         Raises
@@ -32,36 +31,36 @@ class Clock:
         try:
             cast(column.slice(0, 1))
         except pa.ArrowInvalid:
-            return self._iso(column, block)
-        found = numbers(column, block, Columns.TIMESTAMP, _TIMES)
+            return self._iso(column, rows)
+        found = numbers(column, rows, Columns.TIMESTAMP, _TIMES)
         bad = ~((found >= 0) & (found < _ABSURD_FROM))
-        refuse_where(pa.array(bad), block, "timestamp is not a plausible Unix time", _TIMES)
+        refuse_where(pa.array(bad), rows, "timestamp is not a plausible Unix time", _TIMES)
         in_milliseconds = found >= _MILLISECONDS_FROM
         # Zero is zero in both units.
-        self._note("seconds", ~in_milliseconds & (found > 0), block)
-        self._note("milliseconds", in_milliseconds, block)
+        self._note("seconds", ~in_milliseconds & (found > 0), rows)
+        self._note("milliseconds", in_milliseconds, rows)
         return np.rint(np.where(in_milliseconds, found, found * 1000)).astype(np.int64)
 
-    def _iso(self, column: pa.ChunkedArray, block: Block) -> npt.NDArray[np.int64]:
+    def _iso(self, column: pa.ChunkedArray, rows: Rows) -> npt.NDArray[np.int64]:
         try:
             times = _moments(column)
         except pa.ArrowInvalid as error:
             row = first_failing(column, _moments)
             text = column[row].as_py()
-            raise block.error(row, f"timestamp {text!r} is not understood", _TIMES) from error
-        refuse_where(pa.array(times < 0), block, "timestamp lies before 1970", _TIMES)
-        self._note("ISO 8601", np.ones(times.size, np.bool_), block)
+            raise rows.error(row, f"timestamp {text!r} is not understood", _TIMES) from error
+        refuse_where(pa.array(times < 0), rows, "timestamp lies before 1970", _TIMES)
+        self._note("ISO 8601", np.ones(times.size, np.bool_), rows)
         return times
 
-    def _note(self, unit: str, rows: npt.NDArray[np.bool_], block: Block) -> None:
-        if unit in self._first_lines or not rows.any():
+    def _note(self, unit: str, found: npt.NDArray[np.bool_], rows: Rows) -> None:
+        if unit in self._first_lines or not found.any():
             return
-        self._first_lines[unit] = block.line(int(np.argmax(rows)))
+        self._first_lines[unit] = rows.line(int(np.argmax(found)))
         if len(self._first_lines) > 1:
-            found = " and ".join(f"{unit} (line {n})" for unit, n in self._first_lines.items())
+            each = (f"{unit} ({rows.noun} {n})" for unit, n in self._first_lines.items())
             raise RatingsError(
-                f"timestamps in {found} are mixed",
-                where=f"{block.path}:{max(self._first_lines.values())}",
+                f"timestamps in {' and '.join(each)} are mixed",
+                where=rows.at(max(self._first_lines.values())),
                 remedy="give all in one unit",
             )
 

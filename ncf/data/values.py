@@ -1,19 +1,41 @@
 """Values of string columns: numbers out of them, and the line of the first that is wrong."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ncf.data.blocks import Block
+from ncf.errors import RatingsError
 
 NAME_IT = "give each row an id, or leave the row out"
 
 
+class Rows(Protocol):
+    """Rows of a file or a frame, as messages name them."""
+
+    @property
+    def noun(self) -> str:
+        """``"line"`` of a file, or ``"row"`` of a frame."""
+        ...
+
+    def error(self, row: int, problem: str, remedy: str | None = None) -> RatingsError:
+        """Make the error that names a row, counted from 0."""
+        ...
+
+    def line(self, row: int) -> int:
+        """Give the number of a row, counted from 0, in its file or frame."""
+        ...
+
+    def at(self, number: int) -> str:
+        """Name the place of a number that :meth:`line` gave."""
+        ...
+
+
 def numbers(
-    column: pa.ChunkedArray, block: Block, name: str, remedy: str | None = None
+    column: pa.ChunkedArray, rows: Rows, name: str, remedy: str | None = None
 ) -> npt.NDArray[np.float64]:
     """Read finite numbers.
 
@@ -26,8 +48,8 @@ def numbers(
         found = cast(column)
     except pa.ArrowInvalid as error:
         row = first_failing(column, cast)
-        raise block.error(row, f"{name} {column[row].as_py()!r} is not a number", remedy) from error
-    refuse_where(pa.array(~np.isfinite(found)), block, f"{name} is not finite", remedy)
+        raise rows.error(row, f"{name} {column[row].as_py()!r} is not a number", remedy) from error
+    refuse_where(pa.array(~np.isfinite(found)), rows, f"{name} is not finite", remedy)
     return found
 
 
@@ -53,7 +75,7 @@ def first_failing(column: pa.ChunkedArray, convert: Callable[[pa.ChunkedArray], 
 
 
 def refuse_where(
-    bad: pa.Array | pa.ChunkedArray, block: Block, problem: str, remedy: str | None = None
+    bad: pa.Array | pa.ChunkedArray, rows: Rows, problem: str, remedy: str | None = None
 ) -> None:
     """Refuse the first row that is bad, if any.
 
@@ -64,10 +86,10 @@ def refuse_where(
     """
     row = pc.index(bad, value=True).as_py()
     if row >= 0:
-        raise block.error(row, problem, remedy)
+        raise rows.error(row, problem, remedy)
 
 
-def refuse_blank(table: pa.Table, block: Block, name: str) -> None:
+def refuse_blank(table: pa.Table, rows: Rows, name: str) -> None:
     """Refuse a blank id.
 
     Raises
@@ -76,5 +98,5 @@ def refuse_blank(table: pa.Table, block: Block, name: str) -> None:
         The message names the line.
     """
     refuse_where(
-        pc.equal(pc.utf8_trim_whitespace(table[name]), ""), block, f"{name} is blank", NAME_IT
+        pc.equal(pc.utf8_trim_whitespace(table[name]), ""), rows, f"{name} is blank", NAME_IT
     )

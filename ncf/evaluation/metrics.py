@@ -136,4 +136,4 @@ def check_length(*lengths: int) -> None:
     """
     for k in lengths:
         if k < 1:
-            raise UsageError(f"-k {k} is less than 1")
+            raise UsageError(f"`k` {k} is less than 1")

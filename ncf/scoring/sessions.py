@@ -131,7 +131,7 @@ def open_cuda(
                 return session
     raise CapabilityError(
         f"ONNX Runtime cannot use CUDA: {reason}",
-        remedy="install a driver and 'onnxruntime-gpu[cuda,cudnn]', or use --device cpu",
+        remedy="install a driver and 'onnxruntime-gpu[cuda,cudnn]', or use `device=\"cpu\"`",
     )
 
 

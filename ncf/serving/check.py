@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from ncf.errors import ArtifactError, CapabilityError, UsageError
+from ncf.serving.settings import TOKEN_FILE, Settings
 
 _TIMEOUT = 10.0  # seconds
 _DIGEST_SHOWN = 12
@@ -64,7 +65,7 @@ class Client:
             raise CapabilityError(
                 f"status {answer.status_code}: {answer.text[:200]}",
                 where=self.url,
-                remedy="see --token-file (the server's key_file.json), --name and --user",
+                remedy="see `token_file` (the server's key_file.json), `name` and `user`",
             )
         return _list_in(answer, self.url)
 
@@ -81,9 +82,48 @@ def read_token(path: Path, kind: str) -> str:
         token: str = json.loads(path.read_bytes())[kind]["key"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            "not a token file of TorchServe", where=path, remedy="give --token-file"
+            "not a token file of TorchServe", where=path, remedy="give `token_file`"
         ) from error
     return token
+
+
+def check_server(
+    url: str,
+    settings: Settings,
+    token_file: Path | None = None,
+    user: str | None = None,
+    times: int = 20,
+) -> dict[str, Any]:
+    """Predict some times; see :func:`measure`.
+
+    Parameters
+    ----------
+    url : str
+        Such as ``http://127.0.0.1:8080``.
+    settings : Settings
+        Name the model; the archive, which names a user where none is given; and the folder of
+        state, which holds a token where no file is given.
+    token_file : Path, optional
+        TorchServe's ``key_file.json``.
+    user : str, optional
+        Raw id.
+    times : int
+        Predictions that are timed.
+
+    Raises
+    ------
+    UsageError
+        No user is given, and there is no archive to name one.
+    CapabilityError
+        Nothing answers, or not with a list.
+    """
+    own = settings.state / TOKEN_FILE
+    tokens = token_file or (own if own.exists() else None)
+    if user is None:
+        if not settings.archive.is_file():
+            raise UsageError("give `user`, or `model_store` and `name` of the archive")
+        user, _ = golden_user(settings.archive)
+    return measure(Client(url, settings.name, tokens), user, times)
 
 
 def measure(client: Client, user: str, times: int) -> dict[str, Any]:
@@ -149,4 +189,4 @@ def _list_in(answer: requests.Response, url: str) -> dict[str, Any]:
             return found
     except (ValueError, LookupError, TypeError):
         pass
-    raise CapabilityError("answers, but not with a list", where=url, remedy="see --name")
+    raise CapabilityError("answers, but not with a list", where=url, remedy="see `name`")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -177,6 +178,20 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
         "JAVA_HOME": str(Path(java).parent.parent),
         "NCF_WORKERS": str(workers),
     }
+
+
+def start_command(settings: Settings) -> str:
+    """Write the lines of a shell that start ``torchserve`` with these settings and one worker.
+
+    Raises
+    ------
+    CapabilityError
+        There is no Java.
+    """
+    assigned = [f"{name}={value}" for name, value in environment(settings, 1).items()]
+    program = [sys.executable, "-m", "ts.model_server", *settings.arguments()]
+    words = ["env", "-u", OTHER_CONFIG, *assigned, *program]
+    return f"cd {shlex.quote(str(settings.state))}\n{shlex.join(words)}"
 
 
 def _wait(server: Server, digest: str, within: float) -> None:

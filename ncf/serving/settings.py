@@ -35,7 +35,7 @@ class Ports:
         """
         taken: set[int] = set()
         for field in fields(self):
-            option, number = f"--{field.name.replace('_', '-')}", getattr(self, field.name)
+            option, number = f"`{field.name}`", getattr(self, field.name)
             if number in taken:
                 raise UsageError(f"{option} {number} is given twice", remedy="choose another")
             if number < 1:
@@ -118,7 +118,7 @@ class Settings:
             raise UsageError(
                 "path too long for Unix sockets",
                 where=self.state,
-                remedy="choose a shorter --state",
+                remedy="choose a shorter `state`",
             )
         with storage_errors(self.state):
             for folder in (self.state, self.logs, self.temporary):

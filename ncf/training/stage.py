@@ -141,7 +141,7 @@ class Stage:
             raise ConfigError(
                 "the interrupted training had another recipe, data, parents or processes",
                 where=self._request.out,
-                remedy=f"give the same ones, train without --resume, or remove {state.parent}",
+                remedy=f"give the same ones, train with `resume=False`, or remove {state.parent}",
             )
 
     def run(self, state: Path | None, watch: Callable[[], None] = lambda: None) -> None:

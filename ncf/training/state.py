@@ -14,7 +14,7 @@ from ncf.artifacts import Kind, canonical_json, open_sealed, seal, sealed_folder
 from ncf.models.weights import Weights
 from ncf.training.checkpoint import weights_of
 
-STATE = Kind("training state", "state.json", 3, "train again without --resume")
+STATE = Kind("training state", "state.json", 3, "train again with `resume=False`")
 _TENSORS = "state.safetensors"
 _PROGRESS = "progress.json"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_GO_ON = "go on with --resume"
+_GO_ON = "go on with `resume=True`"
 
 
 def train(request: Request, data: PreparedData) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     if request.out.resolve() in {
         path.resolve() for path in (request.parents.gmf, request.parents.mlp) if path
     }:
-        raise UsageError("--out is one of the parents, which it would replace", where=request.out)
+        raise UsageError("`out` is one of the parents, which it would replace", where=request.out)
     work = request.out.with_name(f".{request.out.name}.work")
     leads = request.ranks.leads
     with writer_lock(request.out) if leads else nullcontext(), storage_errors(request.out):

@@ -28,7 +28,7 @@ Choices = dict[str, list[Any] | dict[str, Any]]
 """By dotted key of a recipe: values to choose from, or ``low``, ``high`` and ``log``."""
 
 _CUT_OFF = "cut off"
-_GO_ON = "go on with --resume"
+_GO_ON = "go on with `resume=True`"
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Stu
         raise ConfigError(
             "the earlier search had another variant, recipe, space or data",
             where=search.request.out,
-            remedy="give the same ones, or search without --resume",
+            remedy="give the same ones, or search with `resume=False`",
         )
     study.set_user_attr("identity", identity)
     # Another seed each time it goes on: the first ones' draws would come again.
@@ -230,7 +230,7 @@ def _write_best(study: optuna.Study, search: Search) -> dict[str, Any]:
 def _check(search: Search) -> None:
     """Refuse a space that does not fit, before any trial."""
     if search.seconds <= 0 or (search.trials is not None and search.trials < 1):
-        raise UsageError("--minutes and --trials must be above 0")
+        raise UsageError("`minutes` and `trials` must be above 0")
     for end in (0, -1):
         drawn = {key: _end(choices, end) for key, choices in search.space.items()}
         _with(search.request.recipe, drawn, "search space")

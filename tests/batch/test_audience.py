@@ -231,7 +231,7 @@ def test_strangers_are_left_out_where_the_bundle_refuses_them(
         ("users", "user_id\nu1\n\nu2,3\n", r"file\.csv:4: 2 fields where 1 belong"),
         ("users", "user_id\n", "names no user"),
         ("users", 'user_id\n" "\n', r"file\.csv:2: user_id is blank"),
-        ("users", "uid\nu1\n", "expected 'user_id'"),
+        ("users", "who\nu1\n", "expected 'user_id'"),
         ("exclude_items", "item_id\nfilm 1\x00\n", r"file\.csv:2: NUL byte"),
         ("candidates", "item_id\nfilm 1234\n", "no item of the bundle is left"),
         ("candidates", "item_id\n", "no item of the bundle is left"),
@@ -249,7 +249,7 @@ def test_a_bad_file_is_named_and_nothing_is_published(
 @pytest.mark.parametrize(
     ("column", "words"),
     [
-        ({"user": ["u1"]}, "no column 'user_id'"),
+        ({"person": ["u1"]}, "no column 'user_id'"),
         ({"user_id": [1.5]}, "'user_id' is double"),
         ({"user_id": ["u1", None]}, "row 2: user_id is blank"),
     ],

@@ -150,7 +150,7 @@ def test_a_screen_asked_for_where_there_is_none_is_refused(
     k: int, bundle: Bundle, screened_bundle: Bundle, tmp_path: Path
 ) -> None:
     given = bundle if k == 10 else screened_bundle
-    with pytest.raises(UsageError, match=r"--mode screened: .*; use --mode exact, or auto"):
+    with pytest.raises(UsageError, match=r'`mode="screened"`: .*; use `mode="exact"`, or auto'):
         run_batch(Job(given.path, tmp_path, k, Device.CPU, mode=Mode.SCREENED), NOW)
     assert list(tmp_path.iterdir()) == []
 

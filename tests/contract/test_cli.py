@@ -47,6 +47,10 @@ COMMANDS = [
     "batch",
     "batch show",
     "recommend",
+    "similar",
+    "serve",
+    "check",
+    "torchserve-config",
     "verify",
     "doctor",
 ]
@@ -157,6 +161,19 @@ def test_recommend_prints_history_and_titles_and_agrees_with_the_table(home: Pat
     assert "Kolya, again" in everyone.stdout
 
 
+def test_similar_prints_items_with_titles_where_known(home: Path) -> None:
+    words = ["similar", "--bundle", "model_store/ncf", "--item"]
+    found = json.loads(ncf(*words, "film 2", "-k", 29, "--json", cwd=home).stdout)
+    assert found["item"] == "film 2"
+    similarities = [each["similarity"] for each in found["items"]]
+    assert similarities == sorted(similarities, reverse=True)
+    titles = {each["item"]: each.get("title") for each in found["items"]}
+    assert len(titles) == 29
+    assert [item for item, title in titles.items() if title] == ["film 1"]
+    assert "Kolya, again" in ncf(*words, "film 2", "-k", 29, cwd=home).stdout
+    assert "unknown item 'x'" in refused(*words, "x", cwd=home)
+
+
 def test_verify_reports_a_sound_bundle_and_names_a_damaged_file(home: Path, tmp_path: Path) -> None:
     report = json.loads(ncf("verify", "--bundle", "model_store/ncf", "--json", cwd=home).stdout)
     assert report["golden_requests"] == 9
@@ -192,7 +209,7 @@ def test_export_says_what_screen_there_is_and_leaves_it_out_where_told_to(home: 
     small = json.loads(ncf(*words.split(), cwd=home).stdout)["screen"]
     assert small == "none: exact ranking does too little work here for a screen to save any"
     told = json.loads(ncf(*words.split(), "--no-screen", cwd=home).stdout)["screen"]
-    assert told == "none: not asked for (--no-screen)"
+    assert told == "none: not asked for"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -228,6 +245,10 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         ("compare none --data none", "none: not a checkpoint"),
         ("compare --data none", "checkpoints"),
         ("compare none --data none -k 0", "-k 0 is less than 1"),
+        ("similar --bundle none --item 3", "none: not a bundle"),
+        ("check ftp://x --user 3", "is no URL"),
+        ("check http://x", "give --user, or --model-store and --name"),
+        ("torchserve-config d --model-store none", "none/ncf.mar: no such archive"),
         ("export --checkpoint none --data none --target x", "'x'"),
         ("batch --bundle none", "none: not a bundle"),
         ("batch --bundle none -k 0", "k = 0"),

@@ -169,7 +169,7 @@ def test_where_nothing_can_be_reached_one_line_names_every_source_and_the_way_ou
 ) -> None:
     triple = TripleSource(f"{server.url}missing", {".train.rating": GitBlob("0" * 40)})
     sources: tuple[Source, ...] = (nowhere("a.zip"), triple, nowhere("b.zip"))
-    with pytest.raises(SourceError, match="ncf data prepare --ratings") as caught:
+    with pytest.raises(SourceError, match="prepare a local file: `ratings`") as caught:
         fetch("ml", tmp_path / "cache", {"ml": sources})
     message = str(caught.value)
     for source in sources:

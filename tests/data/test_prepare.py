@@ -235,7 +235,7 @@ def test_a_triple_keeps_its_test_cases_and_negatives(tmp_path: Path) -> None:
 
 def test_a_minimum_rating_does_not_apply_to_a_triple(tmp_path: Path) -> None:
     options = Options(min_rating=4)
-    with pytest.raises(UsageError, match="--min-rating"):
+    with pytest.raises(UsageError, match="`min_rating`"):
         prepare(write_triple(tmp_path), Format.NCF, tmp_path / "out", options)
     assert not (tmp_path / "out").exists()
 
@@ -271,16 +271,16 @@ def test_a_bad_file_makes_no_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, -0.1, 1.5, float("nan"), float("inf")])
 def test_a_test_ratio_that_is_no_share_is_refused(ratio: float) -> None:
-    with pytest.raises(UsageError, match="--test-ratio"):
+    with pytest.raises(UsageError, match="`test_ratio`"):
         Options(test_ratio=ratio)
 
 
 @pytest.mark.parametrize("negatives", [0, -1])
 def test_fewer_than_one_negative_is_refused(negatives: int) -> None:
-    with pytest.raises(UsageError, match="--negatives"):
+    with pytest.raises(UsageError, match="`negatives`"):
         Options(negatives=negatives)
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(UsageError, match="--seed"):
+    with pytest.raises(UsageError, match="`seed`"):
         Options(seed=-1)

@@ -143,7 +143,7 @@ BAD_MOVIELENS = {
     "an extra field everywhere": (b"1::2::5::9::7\n" * 3, ":1", "user::item::rating::timestamp"),
     "a short row": (b"1::2::5::9\n1::2::5\n", ":2", "3 fields where 4"),
     "semicolons": (b"1;2;5;9\n", ":1", "user::item::rating::timestamp"),
-    "another header": (b"uid,movieId,rating,timestamp\n1,2,5,9\n", ":1", "expected"),
+    "another header": (b"who,movieId,rating,timestamp\n1,2,5,9\n", ":1", "expected"),
     "a blank id": (b"1\t2\t5\t9\n1\t\t5\t9\n", ":2", "item_id is blank"),
 }
 
@@ -199,7 +199,7 @@ def test_milliseconds_and_dates_are_mixed_units_wherever_blocks_end(
 
 def test_a_minimum_rating_needs_a_rating_column(tmp_path: Path) -> None:
     path = write(tmp_path, b"user_id,item_id\nu1,i1\n")
-    with pytest.raises(UsageError, match="--min-rating is given and the file has no rating column"):
+    with pytest.raises(UsageError, match="`min_rating` is given and the file has no rating column"):
         read_ratings(path, Format.CSV, min_rating=4)
 
 
@@ -207,7 +207,7 @@ def test_a_minimum_rating_that_leaves_nothing_is_refused(tmp_path: Path) -> None
     path = write(tmp_path, HEAD + GOOD * 3)
     assert (
         refusal(path, min_rating=5.5)
-        == f"{path}: none of the 3 rows reaches --min-rating; give a lower one"
+        == f"{path}: none of the 3 rows reaches `min_rating`; give a lower one"
     )
 
 

@@ -44,7 +44,9 @@ class. Besides these there are two kinds of line: a command or option that is mi
 2; the line says which, and to see `--help`), and an error of the operating system about a file
 (exit code 2; the line names the file, and says to check the path, its disk and its permissions,
 or to free some space). Anything else is a fault of ours: exit code 1 and a traceback, which
-please report. Control characters in names and ids are printed escaped.
+please report. What a message has in back quotes is a parameter, as a call in Python gives it; a
+command shows its option there: `test_ratio` is `--test-ratio`, `mode="exact"` is `--mode exact`.
+Control characters in names and ids are printed escaped.
 
 Of a served model a request gets the same errors as JSON, with the status of its class.
 """

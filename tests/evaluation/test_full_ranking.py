@@ -207,7 +207,7 @@ def test_nobody_to_ask_is_an_error() -> None:
 
 def test_a_length_under_one_is_refused() -> None:
     data = data_of({(0, 0)}, {(0, 1)}, 1, 3)
-    with pytest.raises(UsageError, match="-k 0"):
+    with pytest.raises(UsageError, match="`k` 0"):
         full(table_ranker(np.zeros((1, 3), np.float32), set()), data, Panel.of(data), [5, 0])
 
 

@@ -38,12 +38,12 @@ def test_no_screen_is_made_where_none_is_wanted(
 ) -> None:
     publish(Source(wide_checkpoint, wide_data, screen=False), tmp_path, "ncf")
     plain = open_bundle(tmp_path / "ncf")
-    assert plain.manifest["screen"] == {"reason": "not asked for (--no-screen)"}
+    assert plain.manifest["screen"] == {"reason": "not asked for"}
     assert not plain.has_screen
     assert not (plain.path / "screen.onnx").exists()
     verify_bundle(plain.path)
     card = (plain.path / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "None: not asked for (--no-screen)." in card
+    assert "None: not asked for." in card
 
 
 @pytest.fixture

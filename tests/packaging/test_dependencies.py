@@ -29,9 +29,9 @@ from tests.packaging.requirements import (
 OURS = ("ncf", "export", "handlers", "batch")
 EXTRAS = ("train", "torchserve", "tune", "plot")
 # Other recommenders that benchmarks compare with, installed by hand; and what type checkers know.
-PEERS = {"implicit", "recbole", "_typeshed"}
+PEERS = {"IPython", "implicit", "recbole", "_typeshed"}
 # Run and not imported: TorchServe's programs, the linters and test runners.
-RUN = {"import-linter", "mypy", "pytest-xdist", "ruff"}
+RUN = {"import-linter", "ipykernel", "mypy", "pytest-xdist", "ruff"}
 # Imported by another package, which does not declare it.
 INDIRECT = {"pyyaml"}
 

@@ -213,7 +213,7 @@ def _cuda_loads(bundle: Bundle) -> bool:
 def test_cuda_is_refused_with_the_remedy_where_it_is_missing(bundle: Bundle) -> None:
     if _cuda_loads(bundle):
         pytest.skip("CUDA loads here")
-    with pytest.raises(CapabilityError, match="--device cpu"):
+    with pytest.raises(CapabilityError, match='device="cpu"'):
         ExactRanker.open(bundle, Device.CUDA)
 
 

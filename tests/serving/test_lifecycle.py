@@ -81,15 +81,15 @@ def test_only_archives_of_the_store_are_registered(live: Live, bundle: Bundle) -
 
 def test_check_reports_latency_and_the_model(live: Live, store: Path, bundle: Bundle) -> None:
     given = ["--state", str(live.state), "--model-store", str(store), "--times", "5"]
-    checked = command("serve", "--check", live.url, *given)
+    checked = command("check", live.url, *given)
     assert checked.returncode == 0, checked.stderr
     assert bundle.digest[:12] in checked.stdout
     assert re.search(r"median ms +\d", checked.stdout)
     assert re.search(r"policy +model", checked.stdout)
-    without = command("serve", "--check", live.url, "--user", "u3", "--token-file", "/nowhere")
+    without = command("check", live.url, "--user", "u3", "--token-file", "/nowhere")
     assert without.returncode == 2
     assert "token" in without.stderr
-    nobody = command("serve", "--check", "http://127.0.0.1:1", "--user", "u3")
+    nobody = command("check", "http://127.0.0.1:1", "--user", "u3")
     assert nobody.returncode == 2
     assert "no answer" in nobody.stderr
 
@@ -231,7 +231,9 @@ def test_a_missing_or_foreign_archive_is_named(state: Path, tmp_path: Path) -> N
 
 def test_the_printed_configuration_starts_torchserve(store: Path, state: Path) -> None:
     ports = some_ports()
-    printed = command(*arguments(store, state, ports), "--print-config", str(state))
+    words = arguments(store, state, ports)[1:]
+    del words[(at := words.index("--state")) : at + 2]
+    printed = command("torchserve-config", str(state), *words)
     assert printed.returncode == 0, printed.stderr
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with subprocess.Popen(

@@ -111,7 +111,7 @@ def test_ctrl_c_leaves_the_best_checkpoint_so_far(
     data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _interrupt_after(monkeypatch, 2)
-    with pytest.raises(InterruptedWorkError, match=r"best epoch .* of 2; go on with --resume"):
+    with pytest.raises(InterruptedWorkError, match=r"best epoch .* of 2; go on with `resume=True`"):
         train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
     history = load_history(tmp_path / "c")
     assert len(history) == 2

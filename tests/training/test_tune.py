@@ -55,7 +55,7 @@ def test_a_search_goes_on_where_it_was(data: PreparedData, tmp_path: Path) -> No
     rates = {params["schedule.learning_rate"] for params in drawn}
     assert len(rates) == 5, "going on draws anew, not the first trials again"
     assert tune(_search(tmp_path / "r.toml", 5, resume=True), data) == more
-    assert tune(_search(tmp_path / "r.toml", 1), data)["trials"] == 1, "anew without --resume"
+    assert tune(_search(tmp_path / "r.toml", 1), data)["trials"] == 1, "anew without `resume`"
 
 
 def test_going_on_with_another_space_is_refused(data: PreparedData, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_ctrl_c_leaves_the_best_of_what_was_tried(
         return objective(self, trial)
 
     monkeypatch.setattr(tuning._Objective, "__call__", interrupted)
-    with pytest.raises(InterruptedWorkError, match=r"after 2 trials.*--resume"):
+    with pytest.raises(InterruptedWorkError, match=r"after 2 trials.*`resume=True`"):
         tune(_search(tmp_path / "r.toml", 9), data)
     assert tomllib.loads((tmp_path / "r.toml").read_text())["factors"] in {2, 4}
 
@@ -172,7 +172,7 @@ def test_a_space_outside_a_recipe_is_refused_before_any_trial(
     for space, named in cases:
         with pytest.raises(ConfigError, match=named):
             tune(Search(request, space, 600, 1), data)
-    with pytest.raises(UsageError, match="--minutes"):
+    with pytest.raises(UsageError, match="`minutes`"):
         tune(Search(request, SPACE, 0, 1), data)
     assert not list(tmp_path.glob("*study*"))
 

@@ -1,0 +1,1 @@
+"""What the names of ``import ncf`` do: the top layer, over all the rest."""

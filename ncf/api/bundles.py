@@ -1,0 +1,252 @@
+"""What an exported model answers, in frames."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from ncf.api.figures import Figures
+from ncf.api.lists import lists_frame
+from ncf.api.options import Place, folder
+from ncf.api.pair_scores import scores_frame
+from ncf.api.similar import Vectors, item_vectors, similar_frame
+from ncf.columns import Columns
+from ncf.data.frames import Frame
+from ncf.data.raw_ids import raw_ids
+from ncf.scoring.bundle import Bundle as Opened
+from ncf.scoring.bundle import open_bundle as open_folder
+from ncf.scoring.exact import ExactRanker
+from ncf.scoring.queries import Recommendation, Wishes
+from ncf.scoring.recommend import Recommender
+from ncf.scoring.sessions import open_cpu
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+
+Ids: TypeAlias = str | int | Iterable[object]
+"""One raw id, or any sequence or column of them."""
+
+
+class Bundle:
+    """An exported model, open: recommends, scores, finds similar items; needs no PyTorch.
+
+    Parameters
+    ----------
+    opened : Bundle
+        The folder, every digest checked.
+    exported : Figures, optional
+        What :func:`ncf.export` found: differences from PyTorch by graph, the screen; empty
+        where the bundle was made before.
+
+    Examples
+    --------
+    >>> bundle
+    Bundle('model_store/mine': gmf, 40 users, 30 items)
+    >>> bundle.recommend(["u0", "u1"], k=2).columns.tolist()
+    ['user_id', 'rank', 'item_id', 'title', 'score', 'policy']
+    """
+
+    def __init__(self, opened: Opened, exported: Figures | None = None) -> None:
+        self._opened = opened
+        self.exported = exported or Figures({})
+
+    def __repr__(self) -> str:
+        kind, sizes = self._opened.manifest["model"]["kind"], self._opened
+        counts = f"{sizes.n_users:,} users, {sizes.n_items:,} items"
+        return f"Bundle({str(self.path)!r}: {kind}, {counts})"
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self._opened.path
+
+    @property
+    def digest(self) -> str:
+        """Digest that stands for the whole bundle, 64 hex digits."""
+        return self._opened.digest
+
+    def frame(self) -> pd.DataFrame:
+        """Give the catalogue: ``item_id``, ``title`` and ``interactions``, most popular first.
+
+        Examples
+        --------
+        >>> bundle.frame().columns.tolist()
+        ['item_id', 'title', 'interactions']
+        """
+        items, popular = self._opened.items, self._opened.popular
+        counts = np.bincount(self._opened.seen.items, minlength=len(items))
+        return pd.DataFrame(
+            {
+                Columns.ITEM_ID: [items.raw[item] for item in popular.tolist()],
+                Columns.TITLE: [items.title(item) for item in popular.tolist()],
+                "interactions": counts[popular],
+            }
+        )
+
+    def recommend(
+        self,
+        users: Ids,
+        *,
+        k: int = 10,
+        exclude: Ids = (),
+        candidates: Ids | None = None,
+        include_seen: bool = False,
+    ) -> pd.DataFrame:
+        """Recommend items: every item is scored exactly, and the best that a user may get given.
+
+        For every user of a large model, :func:`ncf.batch` is faster.
+
+        Parameters
+        ----------
+        users : str, int, or sequence or column of these
+            Raw ids. Users whom the model does not know get the popular items (``policy``), or are
+            an error where the bundle was exported so.
+        k : int
+            Items a user at most.
+        exclude : ids
+            Items that nobody gets; unknown ones have no effect.
+        candidates : ids, optional
+            Items that alone may be listed.
+        include_seen : bool
+            Whether items that users have interacted with may be listed.
+
+        Returns
+        -------
+        DataFrame
+            ``user_id``, ``rank`` from 1, ``item_id``, ``title`` (where known), ``score`` (logit;
+            missing in the popular list), ``policy`` (``"model"`` or ``"popular"``).
+
+        Raises
+        ------
+        UsageError
+            ``k`` is less than 1.
+        RequestError
+            A candidate is unknown, or a user is and the bundle was exported to refuse that.
+
+        Examples
+        --------
+        >>> bundle.recommend("u0", k=2, exclude=["film 0"])  # doctest: +ELLIPSIS
+          user_id  rank  item_id ... policy
+        0      u0     1  film ... model
+        1      u0     2  film ... model
+        >>> bundle.recommend(["stranger"], k=1).policy.tolist()
+        ['popular']
+        """
+        only = None if candidates is None else tuple(raw_ids(candidates, "candidates"))
+        wishes = Wishes(k, tuple(raw_ids(exclude, "exclude")), only, include_seen, exact=True)
+        return lists_frame(self._recommender, raw_ids(users, "users"), wishes)
+
+    def recommendation(self, user: str | int, *, k: int = 10) -> Recommendation:
+        """Recommend to one user: the list and its policy, also where the list is empty.
+
+        Examples
+        --------
+        >>> found = bundle.recommendation("u0", k=2)
+        >>> found.policy.value, len(found.items)
+        ('model', 2)
+        """
+        (raw,) = raw_ids(user, "user")
+        return self._recommender.recommend(raw, Wishes(k, exact=True))
+
+    def history(self, user: str | int) -> pd.DataFrame:
+        """Give a user's interactions: ``item_id`` and ``title``; none for an unknown user.
+
+        Examples
+        --------
+        >>> len(bundle.history("u0"))
+        8
+        """
+        (raw,) = raw_ids(user, "user")
+        found = self._recommender.history(raw)
+        names = {Columns.ITEM_ID: [each.item for each in found]}
+        return pd.DataFrame({**names, Columns.TITLE: [each.title for each in found]}, dtype=object)
+
+    def score(self, pairs: Frame | Iterable[tuple[str | int, str | int]]) -> pd.DataFrame:
+        """Score pairs of users and items.
+
+        Parameters
+        ----------
+        pairs : DataFrame, pyarrow.Table, or iterable of (user, item)
+            A frame has columns of users and items under usual names.
+
+        Returns
+        -------
+        DataFrame
+            ``user_id``, ``item_id`` and ``score`` (logit), in the order given; the score is
+            missing where the model does not know the user or the item.
+
+        Examples
+        --------
+        >>> bundle.score([("u0", "film 2"), ("u0", "no such film")]).score.isna().tolist()
+        [False, True]
+        """
+        return scores_frame(self._opened, self._pair_session, pairs)
+
+    def similar_items(self, item: str | int, *, k: int = 10) -> pd.DataFrame:
+        """Find items that the model holds for alike: those whose vectors point the same way.
+
+        An item's vector is its embedding; that of a NeuMF is the embeddings of its GMF and of its
+        MLP, side by side.
+
+        Parameters
+        ----------
+        item : str or int
+            Raw id.
+        k : int
+            Items at most.
+
+        Returns
+        -------
+        DataFrame
+            ``rank`` from 1, ``item_id``, ``title`` (where known), ``similarity`` (cosine, in
+            [-1, 1]).
+
+        Raises
+        ------
+        UsageError, RequestError
+            ``k`` is less than 1; the model does not know the item.
+
+        Examples
+        --------
+        >>> bundle.similar_items("film 0", k=3).columns.tolist()
+        ['rank', 'item_id', 'title', 'similarity']
+        """
+        (raw,) = raw_ids(item, "item")
+        return similar_frame(self._opened, self._vectors, raw, k)
+
+    @cached_property
+    def _recommender(self) -> Recommender:
+        return Recommender(self._opened, ExactRanker.open(self._opened))
+
+    @cached_property
+    def _pair_session(self) -> "ort.InferenceSession":
+        return open_cpu(self._opened.score_graph)
+
+    @cached_property
+    def _vectors(self) -> Vectors:
+        return item_vectors(self._opened)
+
+
+def open_bundle(path: Place) -> Bundle:
+    """Open a bundle; every digest is checked before anything is read.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder that :func:`ncf.export` made.
+
+    Raises
+    ------
+    ArtifactError
+        A file is missing, extra or damaged, or the schema is of another version.
+
+    Examples
+    --------
+    >>> ncf.open_bundle("model_store/mine")
+    Bundle('model_store/mine': gmf, 40 users, 30 items)
+    """
+    return Bundle(open_folder(folder(path, "bundle")))

@@ -1,0 +1,204 @@
+"""Trained models side by side on the test part."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from ncf.api.data import Data, as_data
+from ncf.api.devices import torch_device
+from ncf.api.models import Model, as_model
+from ncf.api.options import Place, chosen
+from ncf.data.prepared import PreparedData
+from ncf.devices import Device, usable_cores
+from ncf.errors import UsageError
+from ncf.evaluation import lists
+from ncf.evaluation.comparison import CONFIDENCE, RESAMPLES, Compared, OfUsers
+from ncf.evaluation.comparison import compare as compare_users
+from ncf.evaluation.exact_lists import exact_lists
+from ncf.evaluation.full_ranking import Panel
+from ncf.evaluation.metrics import check_length, gains, hits
+from ncf.evaluation.names import Protocol
+from ncf.evaluation.overlap import Overlap
+from ncf.evaluation.protocols import sampled_ranks
+from ncf.models.scorer import group_scorer
+from ncf.training.checkpoint import Checkpoint, load_history
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPARED = ("hr", "ndcg")
+
+
+class Comparison:
+    """Models side by side: figures with intervals, differences to the first, overlap of lists.
+
+    Parameters
+    ----------
+    document : mapping
+        Protocol, K, counts; what is known of each of the ``models``; the ``overlap``.
+
+    Examples
+    --------
+    >>> comparison = ncf.compare([model, model], data, k=5)
+    >>> comparison.frame().hr_difference.tolist()
+    [nan, 0.0]
+    >>> comparison.overlap()
+         0    1
+    0  1.0  1.0
+    1  1.0  1.0
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = dict(document)
+
+    def __repr__(self) -> str:
+        found = self.document
+        title = f"{found['cases']:,} cases of {found['users']:,} users, {found['protocol']}"
+        columns = ["checkpoint", "variant", *(f"{name}{end}" for name in COMPARED for end in _ENDS)]
+        return f"{title}, K = {found['k']}\n{self.frame()[columns].to_string()}"
+
+    def frame(self) -> "pd.DataFrame":
+        """Give a row a model: ``hr``, its 95 % interval and its difference to the first, ..."""
+        import pandas as pd  # only who wants a frame waits for pandas
+
+        rows = []
+        for model in self.document["models"]:
+            row = {name: value for name, value in model.items() if name not in COMPARED}
+            for name in COMPARED:
+                figure = model[name]
+                low, high = figure["interval"] or (None, None)
+                row |= dict(
+                    zip(
+                        (f"{name}{end}" for end in _ENDS),
+                        (figure["mean"], low, high, figure["difference"]),
+                        strict=True,
+                    )
+                )
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def overlap(self) -> "pd.DataFrame":
+        """Give the mean share of common items of the models' lists, models by models."""
+        import pandas as pd  # only who wants a frame waits for pandas
+
+        return pd.DataFrame(self.document["overlap"]["common"])
+
+
+_ENDS = ("", "_low", "_high", "_difference")
+
+
+def compare(
+    models: Sequence[Model | Place],
+    data: Data | Place,
+    *,
+    k: int = 10,
+    protocol: str = "sampled",
+    device: str = "auto",
+) -> Comparison:
+    """Compare models on the test part: HR and NDCG at K, differences, overlap of lists.
+
+    Intervals are of 95 %, by paired bootstrap over users; differences are to the first model.
+    The overlap is that of the top K of all but the training and validation items.
+
+    Parameters
+    ----------
+    models : sequence of Model, str or Path
+        What :func:`ncf.train` made; the first is the reference.
+    data : Data, str or Path
+        What they were trained on.
+    k : int
+        Length of the list.
+    protocol : {"sampled", "full"}
+        Rank against sampled items, or the whole catalogue.
+    device : {"auto", "cpu", "cuda"}
+        Where to compute.
+
+    Raises
+    ------
+    UsageError
+        ``k`` is less than 1, or no case can be ranked.
+    ArtifactError
+        A model was trained on other data.
+
+    Examples
+    --------
+    >>> ncf.compare([model], data, k=5, protocol="full")  # doctest: +ELLIPSIS
+    40 cases of 40 users, full, K = 5
+             checkpoint variant ...
+    """
+    check_length(k)
+    wanted, where = chosen(Protocol, protocol, "protocol"), chosen(Device, device, "device")
+    if isinstance(models, Model | Place) or not models:
+        raise UsageError("`models` is no list of models", remedy="give one model or several")
+    opened = [as_model(each, "models").checkpoint for each in models]
+    given = as_data(data).prepared
+    for each in opened:
+        each.require_data(given)
+    panel = Panel.of(given)
+    figures, overlap = _full(opened, panel, k, where)
+    if wanted is Protocol.SAMPLED:
+        figures = [_sampled(each, given, k, where) for each in opened]
+    compared = compare_users(figures)
+    return Comparison(
+        {
+            "protocol": wanted.value,
+            "k": k,
+            "data": given.digest,
+            "users": figures[0].cases.size,
+            "cases": int(figures[0].cases.sum()),
+            "confidence": CONFIDENCE,
+            "resamples": RESAMPLES,
+            "models": [_described(*each) for each in zip(opened, compared, strict=True)],
+            "overlap": {"users": panel.users.size, **overlap},
+        }
+    )
+
+
+def _full(
+    models: Sequence[Checkpoint], panel: Panel, k: int, device: Device
+) -> tuple[list[OfUsers], dict[str, Any]]:
+    """Each model's figures by the full protocol, and the overlap, in one pass over the users."""
+    n_users, n_items = panel.users.size, panel.seen.shape[1]
+    overlap = Overlap(len(models))
+    sums = [{name: np.zeros(n_users) for name in COMPARED} for _ in models]
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        ranks = tuple(
+            exact_lists(model.weights, panel.seen, device, pool, model.path) for model in models
+        )
+        for block in lists.stream(ranks, panel.users, min(k, n_items)):
+            relevant = sparse.csr_array(panel.relevant[block.part])
+            overlap.add(block.lists)
+            for of_model, listed in zip(sums, block.lists, strict=True):
+                hit = lists.hits(listed, relevant)
+                found = lists.worth(hit, panel.wanted(block.part), k)
+                for name, values in of_model.items():
+                    values[block.part] = found[name]
+    ones = np.ones(n_users, np.int64)
+    matrices = {"common": overlap.common(), "average": overlap.average()}
+    return [OfUsers(of_model, ones) for of_model in sums], matrices
+
+
+def _sampled(model: Checkpoint, data: PreparedData, k: int, device: Device) -> OfUsers:
+    score = group_scorer(model.model().to(torch_device(device)))
+    found = sampled_ranks(score, data.test)
+    values = {"hr": hits(found.ranks, k), "ndcg": gains(found.ranks, k)}
+    return OfUsers.of_cases(values, found.users)
+
+
+def _described(model: Checkpoint, compared: Mapping[str, Compared]) -> dict[str, Any]:
+    return {
+        "checkpoint": str(model.path),
+        "digest": model.digest,
+        "variant": model.manifest["variant"],
+        "factors": model.architecture.factors,
+        "gmf_factors": model.architecture.gmf_width,
+        "layers": model.architecture.layers,
+        "parameters": sum(array.size for array in model.weights.values()),
+        "epochs": len(load_history(model.path)),
+        "best_epoch": model.manifest["validation"].get("best_epoch"),
+        **{name: asdict(figure) for name, figure in compared.items()},
+    }

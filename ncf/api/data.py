@@ -1,0 +1,249 @@
+"""Ratings in, prepared data out: split, with sampled negatives, ids mapped."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+from ncf.api.figures import Figures
+from ncf.api.options import Place, chosen, folder
+from ncf.artifacts import DATA, read_manifest
+from ncf.columns import Columns
+from ncf.data import datasets
+from ncf.data import prepare as preparing
+from ncf.data.datasets import FetchedDataset
+from ncf.data.options import Exclude, Format, Options, SplitKind
+from ncf.data.prepared import PreparedData
+from ncf.data.prepared import open_data as open_prepared
+from ncf.data.titles import read_titles
+from ncf.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Ratings: TypeAlias = Union[Place, FetchedDataset, "pd.DataFrame", "pa.Table"]
+"""Ratings: a file, a fetched data set, or a frame of pandas or Arrow."""
+
+_PARTS = ("train", "validation", "test")
+
+
+class Data:
+    """Prepared data: what :func:`ncf.prepare` made, in a folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    figures : Figures
+        Counts of what was read, left out and split, and the data's digest.
+
+    Examples
+    --------
+    >>> data
+    Data('data/mine': 40 users, 30 items, 320 train, 40 validation, 40 test)
+    >>> data.frame().head(2)
+      user_id  item_id   part
+    0      u0   film 6  train
+    1      u0  film 20  train
+    """
+
+    def __init__(self, path: Path, figures: Mapping[str, Any]) -> None:
+        self.path = path
+        self.figures = Figures(figures)
+
+    def __repr__(self) -> str:
+        counts = [f"{self.figures[name]:,} {name}" for name in ("users", "items", *_PARTS)]
+        return f"Data({str(self.path)!r}: {', '.join(counts)})"
+
+    @property
+    def digest(self) -> str:
+        """Digest that stands for all the data, 64 hex digits."""
+        return str(self.figures["digest"])
+
+    @cached_property
+    def prepared(self) -> PreparedData:
+        """The data by index, as training and evaluation take it; every digest is checked."""
+        return open_prepared(self.path)
+
+    def frame(self) -> "pd.DataFrame":
+        """Give all interactions: ``user_id``, ``item_id`` and ``part``.
+
+        Examples
+        --------
+        >>> data.frame().part.value_counts().to_dict()
+        {'train': 320, 'validation': 40, 'test': 40}
+        """
+        import numpy as np  # only who wants a frame waits for pandas
+        import pandas as pd
+
+        found = self.prepared
+        users, items = np.array(list(found.users.raw)), np.array(list(found.items.raw))
+        pairs = [found.train, found.validation.positives, found.test.positives]
+        frames = [
+            pd.DataFrame(
+                {
+                    Columns.USER_ID: users[each.users],
+                    Columns.ITEM_ID: items[each.items],
+                    "part": part,
+                }
+            )
+            for part, each in zip(_PARTS, pairs, strict=True)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+
+def prepare(
+    ratings: Ratings,
+    *,
+    out: Place,
+    format: str = "csv",
+    titles: "Place | pd.DataFrame | pa.Table | Mapping[Any, str] | None" = None,
+    split: str | None = None,
+    test_ratio: float = 0.2,
+    min_rating: float | None = None,
+    negatives: int = 99,
+    negatives_exclude: str = "all",
+    seed: int = 0,
+) -> Data:
+    """Split ratings and draw negatives; the same input gives the same bytes.
+
+    Parameters
+    ----------
+    ratings : str, Path, DataFrame, pyarrow.Table or FetchedDataset
+        A file, a frame, or what :func:`ncf.fetch` found. Columns of a frame have usual names
+        (``userId``, ``user``, ``movieId``, ``item``, ``asin``, ...); others are left aside.
+    out : str or Path
+        Folder to write; replaced as a whole.
+    format : {"csv", "movielens", "ncf", "recbole"}
+        What a file looks like.
+    titles : str, Path, DataFrame, pyarrow.Table or mapping, optional
+        Names of items for people: a CSV or a frame with a column of items and one of titles, or
+        titles by item.
+    split : {"leave-one-out", "random"}, optional
+        How the test part is chosen; leave-one-out if not given. An NCF triple brings its own.
+    test_ratio : float
+        Share of a random split's test part, in (0, 1).
+    min_rating : float, optional
+        Lower ratings are left out.
+    negatives : int
+        Sampled for each test case.
+    negatives_exclude : {"all", "train"}
+        Which interactions of a user are never drawn: all, or those of the training part.
+    seed : int
+        All choices follow from it.
+
+    Raises
+    ------
+    RatingsError
+        The ratings cannot be read as they stand; the message names the line or the row.
+    UsageError
+        Options are out of range or do not go together.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ratings = pd.DataFrame({
+    ...     "userId": [1, 1, 1, 2, 2, 2, 3, 3, 3],
+    ...     "movieId": [10, 20, 30, 20, 30, 40, 10, 30, 40],
+    ...     "timestamp": [100, 101, 102, 100, 101, 102, 100, 101, 102],
+    ... })
+    >>> ncf.prepare(ratings, out="data/tiny", negatives=1)
+    Data('data/tiny': 3 users, 4 items, 3 train, 3 validation, 3 test)
+    """
+    file_format = chosen(Format, format, "format")
+    if isinstance(ratings, FetchedDataset):
+        file_format, titles = ratings.file_format, titles or ratings.titles
+        ratings = ratings.ratings
+    if file_format is Format.NCF and split is not None:
+        raise UsageError("`split` does not apply to an NCF triple", remedy="leave it out")
+    options = Options(
+        split=chosen(SplitKind, split or SplitKind.LEAVE_ONE_OUT, "split"),
+        test_ratio=test_ratio,
+        min_rating=min_rating,
+        negatives=negatives,
+        negatives_exclude=chosen(Exclude, negatives_exclude, "negatives_exclude"),
+        seed=seed,
+    )
+    target, named = folder(out, "out"), _titles(titles)
+    rows = ratings if _is_frame(ratings) else folder(ratings, "ratings")
+    return Data(target, preparing.prepare(rows, file_format, target, options, named))
+
+
+def open_data(path: Place) -> Data:
+    """Open data that was prepared before; every digest is checked.
+
+    Raises
+    ------
+    ArtifactError
+        Something is missing or damaged.
+
+    Examples
+    --------
+    >>> ncf.open_data("data/mine").figures["train"]
+    320
+    """
+    data = as_data(path)
+    _ = data.prepared
+    return data
+
+
+def as_data(data: Data | Place) -> Data:
+    """Take data, or the folder that holds it."""
+    if isinstance(data, Data):
+        return data
+    path = folder(data, "data")
+    manifest = read_manifest(path, DATA)
+    sizes = {"users": manifest["n_users"], "items": manifest["n_items"]}
+    return Data(path, {**sizes, **manifest["counts"], "digest": manifest["digest"]})
+
+
+def fetch(dataset: str, *, cache: Place = "data/raw") -> FetchedDataset:
+    """Fetch a public data set, unless it is here; every byte is checked against a pinned checksum.
+
+    Parameters
+    ----------
+    dataset : {"ml-100k", "ml-1m", "pinterest-20"}
+        Which.
+    cache : str or Path
+        Folder of fetched data sets.
+
+    Raises
+    ------
+    UsageError, SourceError
+        The name is unknown; no source of it can be reached.
+
+    Examples
+    --------
+    >>> ncf.fetch("ml-25m")
+    Traceback (most recent call last):
+    ncf.errors.UsageError: unknown data set 'ml-25m'; known are ml-100k, ml-1m, pinterest-20
+    >>> ncf.prepare(ncf.fetch("ml-100k"), out="data/ml-100k")  # doctest: +SKIP
+    Data('data/ml-100k': 943 users, 1,682 items, 98,114 train, 943 validation, 943 test)
+    """
+    return datasets.open_dataset(datasets.fetch(dataset, folder(cache, "cache")))
+
+
+def _titles(titles: Any) -> dict[str, str] | None:  # noqa: ANN401 - as prepare declares it
+    if titles is None:
+        return None
+    if isinstance(titles, str | Path):
+        return read_titles(Path(titles))
+    from ncf.data.frames import read_titles_of  # pandas, which files do without
+
+    return read_titles_of(titles)
+
+
+def _is_frame(ratings: Any) -> bool:  # noqa: ANN401 - as prepare declares it
+    """Whether ratings are a frame, found out without importing pandas for a path."""
+    if isinstance(ratings, str | Path):
+        return False
+    import pandas as pd
+    import pyarrow as pa
+
+    if not isinstance(ratings, pd.DataFrame | pa.Table):
+        raise UsageError(
+            f"`ratings` is of type {type(ratings).__name__}",
+            remedy="give a path, a DataFrame of pandas or a Table of Arrow",
+        )
+    return True

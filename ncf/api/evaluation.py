@@ -1,0 +1,161 @@
+"""What a trained model is worth on the test part."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ncf.api.data import Data, as_data
+from ncf.api.devices import torch_device
+from ncf.api.figures import lines_of
+from ncf.api.models import Model, as_model
+from ncf.api.options import Place, chosen
+from ncf.data.prepared import PreparedData
+from ncf.devices import Device, usable_cores
+from ncf.evaluation.exact_lists import exact_lists
+from ncf.evaluation.full_ranking import Panel, full
+from ncf.evaluation.metrics import check_length, summarise
+from ncf.evaluation.names import Protocol
+from ncf.evaluation.protocols import sampled_ranks
+from ncf.models.scorer import group_scorer
+from ncf.training.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLES = {
+    "hr": "HR",
+    "ndcg": "NDCG",
+    "recall": "recall",
+    "mrr": "MRR",
+    "precision": "precision",
+    "coverage": "coverage",
+    "novelty": "novelty, bits",
+}
+
+
+class Evaluation:
+    """Figures of a model on the test part, by one protocol, for one or several K.
+
+    Parameters
+    ----------
+    document : mapping
+        The protocol, counts of cases and users, and a row of ``metrics`` for each K.
+
+    Examples
+    --------
+    >>> ncf.evaluate(model, data, k=[1, 5]).frame()[["protocol", "k"]]
+      protocol  k
+    0  sampled  1
+    1  sampled  5
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = dict(document)
+
+    def __repr__(self) -> str:
+        return "\n".join(lines_of(self.readable()))
+
+    def readable(self) -> dict[str, Any]:
+        """Name the figures ``NAME@K (protocol)``, each with its standard error."""
+        protocol, rows = self.document["protocol"], self.document["metrics"]
+        lines = {name: value for name, value in self.document.items() if name != "metrics"}
+        for row in rows:
+            for name, title in TITLES.items():
+                if name in row:
+                    error = f" ± {row[f'{name}_se']:.4f}" if f"{name}_se" in row else ""
+                    lines[at_k(title, row["k"], protocol)] = f"{row[name]:.4f}{error}"
+            if row.get("short_lists"):
+                lines[f"lists shorter than {row['k']}"] = row["short_lists"]
+        return lines
+
+    def frame(self) -> "pd.DataFrame":
+        """Give a row for each K: the figures, and their standard errors as ``NAME_se``."""
+        import pandas as pd  # only who wants a frame waits for pandas
+
+        frame = pd.DataFrame(self.document["metrics"])
+        frame.insert(0, "protocol", self.document["protocol"])
+        return frame
+
+
+def evaluate(
+    model: Model | Place,
+    data: Data | Place,
+    *,
+    protocol: str = "sampled",
+    k: int | Sequence[int] = 10,
+    device: str = "auto",
+) -> Evaluation:
+    """Measure a model on the test part, with standard errors.
+
+    Sampled: HR, NDCG and MRR among a few sampled negatives. Full: also recall, precision, coverage
+    and novelty, of lists of all but the training and validation items. The two do not compare.
+
+    Parameters
+    ----------
+    model : Model, str or Path
+        What :func:`ncf.train` made, or its folder.
+    data : Data, str or Path
+        What it was trained on.
+    protocol : {"sampled", "full"}
+        Rank against sampled items, or the whole catalogue.
+    k : int or sequence of int
+        Length of the list, one or several.
+    device : {"auto", "cpu", "cuda"}
+        Where to compute.
+
+    Raises
+    ------
+    UsageError
+        A length is less than 1, or there is no case to evaluate.
+    ArtifactError
+        The model was trained on other data.
+
+    Examples
+    --------
+    >>> report = ncf.evaluate(model, data, protocol="full", k=5)
+    >>> report  # doctest: +ELLIPSIS
+    protocol               full
+    users                  40
+    ...
+    HR@5 (full)            0...
+    """
+    wanted, where = chosen(Protocol, protocol, "protocol"), chosen(Device, device, "device")
+    lengths = sorted({k} if isinstance(k, int) else set(k))
+    trained, given = as_model(model).checkpoint, as_data(data).prepared
+    trained.require_data(given)
+    check_length(*lengths)
+    found = _sampled if wanted is Protocol.SAMPLED else _full
+    return Evaluation(found(trained, given, lengths, where))
+
+
+def at_k(title: str, k: int, protocol: str) -> str:
+    """Name a figure.
+
+    Examples
+    --------
+    >>> at_k("HR", 10, "sampled")
+    'HR@10 (sampled)'
+    """
+    name, comma, unit = title.partition(",")
+    return f"{name}@{k} ({protocol}){comma}{unit}"
+
+
+def _sampled(
+    trained: Checkpoint, data: PreparedData, lengths: Sequence[int], device: Device
+) -> dict[str, Any]:
+    score = group_scorer(trained.model().to(torch_device(device)))
+    found = sampled_ranks(score, data.test)
+    rows = [asdict(summarise(found, k)) for k in lengths]
+    shared = {name: rows[0][name] for name in ("protocol", "cases", "users", "unranked")}
+    metrics = [{name: row[name] for name in row if name not in shared} for row in rows]
+    return {**shared, "metrics": metrics}
+
+
+def _full(
+    trained: Checkpoint, data: PreparedData, lengths: Sequence[int], device: Device
+) -> dict[str, Any]:
+    panel = Panel.of(data)
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        rank = exact_lists(trained.weights, panel.seen, device, pool, trained.path)
+        return asdict(full(rank, data, panel, lengths))

@@ -1,0 +1,69 @@
+"""Figures that a call gives back: to read, to look up by name, and as a frame."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Figures(Mapping[str, Any]):
+    """Figures by name, shown one a line.
+
+    Parameters
+    ----------
+    values : mapping
+        Numbers, texts, and mappings of these.
+
+    Examples
+    --------
+    >>> figures = Figures({"users": 943, "peak_memory": 0.25, "by_policy": {"model": 943}})
+    >>> figures["users"]
+    943
+    >>> figures
+    users        943
+    peak memory  0.25
+    by policy    model 943
+    >>> figures.frame()
+       users  peak_memory  by_policy.model
+    0    943         0.25              943
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - figures are of many types
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return "\n".join(lines_of(self._values))
+
+    def frame(self) -> "pd.DataFrame":
+        """Give the figures as a frame of one row; names within names are joined by a point."""
+        import pandas as pd  # only who wants a frame waits for pandas
+
+        return pd.json_normalize(dict(self._values))
+
+
+def lines_of(figures: Mapping[str, object]) -> list[str]:
+    """Write figures one a line, names in a column."""
+    width = max(map(len, figures), default=0)
+    return [
+        f"{name.replace('_', ' '):{width}}  {_readable(value)}" for name, value in figures.items()
+    ]
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_readable(each)}" for name, each in value.items())
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,70 @@
+"""Who gets a list, and of what: files as they are, frames and ids as files written aside."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batch.filters import Filters
+from ncf.api.options import Place
+from ncf.columns import Columns
+from ncf.policies import Strangers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Given: TypeAlias = Union[Place, "pd.DataFrame", "pa.Table", Iterable[object], None]
+"""A file of ids, a frame with a column of them, or ids themselves."""
+
+_BOTH = (Columns.USER_ID, Columns.ITEM_ID)
+
+
+@contextmanager
+def filters_of(
+    seen: Given,
+    users: Given,
+    exclude_items: Given,
+    candidates: Given,
+    strangers: Strangers | None = None,
+) -> Iterator[Filters]:
+    """Give filters as files, which are there until the block ends.
+
+    The same ids give the same bytes, so that a batch that died goes on when it is called again.
+
+    Raises
+    ------
+    RatingsError
+        A column is missing, or an id cannot be used.
+    """
+    given = (seen, users, exclude_items, candidates)
+    in_memory = any(not isinstance(each, str | Path | None) for each in given)
+    # Files need no room aside: a batch must not fail because the temporary folder is full.
+    with tempfile.TemporaryDirectory(prefix="ncf-") if in_memory else nullcontext("") as scratch:
+        folder = Path(scratch)
+        yield Filters(
+            _file(seen, _BOTH, folder / "seen"),
+            _file(users, (Columns.USER_ID,), folder / "users"),
+            _file(exclude_items, (Columns.ITEM_ID,), folder / "exclude_items"),
+            _file(candidates, (Columns.ITEM_ID,), folder / "candidates"),
+            strangers,
+        )
+
+
+def _file(given: Any, columns: tuple[str, ...], aside: Path) -> Path | None:  # noqa: ANN401 - as above
+    if given is None:
+        return None
+    if isinstance(given, str | Path):
+        return Path(given)
+    from ncf.data.frames import Frame, read_ids_of  # pandas, which files do without
+    from ncf.data.raw_ids import raw_ids
+
+    if isinstance(given, Frame):
+        table = pa.table({name: read_ids_of(given, name) for name in columns})
+    else:
+        table = pa.table({columns[0]: pa.array(raw_ids(given, aside.name), pa.string())})
+    pq.write_table(table, aside)
+    return aside

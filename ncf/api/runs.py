@@ -1,0 +1,192 @@
+"""Every user's top-K as one published table, and reading it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batch.job import Job
+from batch.metrics import metrics_of
+from batch.options import Layout, Mode, TableFormat
+from batch.pipeline import run_batch
+from batch.runs import local_copy, read_run
+from batch.runs import read_latest as read_newest
+from batch.tables import Style
+from ncf.api.figures import Figures
+from ncf.api.filters import Given, filters_of
+from ncf.api.options import Place, chosen, folder
+from ncf.devices import Device
+from ncf.errors import UsageError
+from ncf.policies import Strangers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ncf.api.bundles import Bundle
+
+
+class Run:
+    """A published table.
+
+    Parameters
+    ----------
+    figures : mapping
+        What :func:`ncf.batch` found: ``run`` and ``table`` (name and place), counts, seconds.
+
+    Examples
+    --------
+    >>> run.figures["users"], run.figures["rows"]
+    (40, 80)
+    >>> run.frame().columns.tolist()
+    ['user_id', 'rank', 'item_id', 'score', 'policy']
+    """
+
+    def __init__(self, figures: Mapping[str, Any]) -> None:
+        self.figures = Figures(figures)
+
+    def __repr__(self) -> str:
+        found = self.figures
+        return f"Run({self.table!r}: {found['users']:,} users, {found['rows']:,} rows)"
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.figures["run"])
+
+    @property
+    def table(self) -> str:
+        """Where it lies: a folder, or an object store's prefix."""
+        return str(self.figures["table"])
+
+    def frame(self) -> "pd.DataFrame":
+        """Read it: ``user_id``, ``rank``, ``item_id``, ``score`` (logit), ``policy``."""
+        with local_copy(self.table) as copy:
+            return read_run(copy).reset_index(drop=True)
+
+
+def batch(
+    bundle: "Bundle | Place",
+    *,
+    out: Place = "topk",
+    k: int = 10,
+    device: str = "auto",
+    mode: str = "auto",
+    recall: float = 0.999,
+    seen: Given = None,
+    users: Given = None,
+    exclude_items: Given = None,
+    candidates: Given = None,
+    cold_user: str | None = None,
+    format: str = "parquet",
+    layout: str = "long",
+    keep: int = 0,
+    shard_users: int = 10_000,
+    workers: int = 0,
+    work: Place | None = None,
+    metrics_file: Place | None = None,
+) -> Run:
+    """Score every user against every item they may get, and publish one table.
+
+    Parameters
+    ----------
+    bundle : Bundle, str or Path
+        What :func:`ncf.export` made, or its folder.
+    out : str or Path
+        Folder of all runs, or a URI such as ``s3://bucket/topk``.
+    k : int
+        Items a user at most.
+    device : {"auto", "cpu", "cuda"}
+        Where to compute.
+    mode : {"auto", "exact", "screened"}
+        Screen, rank exactly, or screen where that pays.
+    recall : float
+        Least recall, in (0, 1), that a screened table must prove.
+    seen : file or frame, optional
+        Interactions since the export.
+    users : file, frame or ids, optional
+        Only these get a list.
+    exclude_items : file, frame or ids, optional
+        Nobody gets these.
+    candidates : file, frame or ids, optional
+        Only these may be listed.
+    cold_user : {"popular", "skip"}, optional
+        For users unknown to the model; as exported if not given.
+    format : {"parquet", "csv"}
+        File format of the parts.
+    layout : {"long", "list"}
+        A row for each item, or a row with lists for each user.
+    keep : int
+        Runs kept, the new one included; 0 keeps all.
+    shard_users : int
+        Users a part.
+    workers : int
+        Threads that score; 0 takes all cores.
+    work : str or Path, optional
+        Folder for unfinished parts of an object store's run.
+    metrics_file : str or Path, optional
+        Write figures here in Prometheus' text format.
+
+    Raises
+    ------
+    ArtifactError
+        The bundle is damaged, or an input changed while it was read.
+    RatingsError
+        A file, frame or id cannot be read.
+    UsageError
+        An option is out of range, or nobody and nothing is left.
+    LockedError
+        Another batch writes here.
+    StorageError
+        The output cannot be written.
+    InterruptedWorkError
+        Ctrl-C; finished parts are kept, and the same call goes on from them.
+
+    Examples
+    --------
+    >>> run = ncf.batch(bundle, out="few", k=3, users=["u1", "u2"])
+    >>> run.frame().groupby("user_id").size().to_dict()
+    {'u1': 3, 'u2': 3}
+    """
+    if not str(out):
+        raise UsageError("`out` is empty", remedy="give a folder, or leave it out for 'topk'")
+    style = Style(chosen(TableFormat, format, "format"), chosen(Layout, layout, "layout"))
+    strangers = None if cold_user is None else chosen(Strangers, cold_user, "cold_user")
+    machine = (chosen(Device, device, "device"), shard_users, workers)
+    way = (chosen(Mode, mode, "mode"), recall)
+    aside = None if work is None else folder(work, "work")
+    metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
+    with (
+        filters_of(seen, users, exclude_items, candidates, strangers) as filters,
+        metrics_of(metrics) as record,
+    ):
+        job = Job(bundle_folder(bundle), out, k, *machine, filters, style, keep, aside, *way)
+        figures = run_batch(job, datetime.now(UTC))
+        record(figures)
+    return Run(figures)
+
+
+def read_latest(out: Place = "topk") -> "pd.DataFrame":
+    """Read the newest complete run: ``user_id``, ``rank``, ``item_id``, ``score``, ``policy``.
+
+    Parameters
+    ----------
+    out : str or Path
+        What :func:`ncf.batch` was given.
+
+    Raises
+    ------
+    ArtifactError
+        Nothing was published here, or a part is damaged.
+
+    Examples
+    --------
+    >>> table = ncf.read_latest("topk")
+    >>> int(table["rank"].max())
+    2
+    """
+    return read_newest(out)
+
+
+def bundle_folder(bundle: "Bundle | Place") -> Path:
+    """Tell the folder of a bundle that is open, or take it as it is."""
+    return folder(getattr(bundle, "path", bundle), "bundle")

@@ -1,0 +1,89 @@
+"""A search for a better recipe."""
+
+from typing import TYPE_CHECKING
+
+from ncf.api.data import Data, as_data
+from ncf.api.figures import Figures
+from ncf.api.options import Place, chosen, folder
+from ncf.devices import Device
+from ncf.extras import require
+from ncf.models.kinds import Variant
+
+if TYPE_CHECKING:
+    from ncf.api.models import Changes, Model
+
+
+def tune(
+    data: "Data | Place",
+    model: str,
+    *,
+    out: Place,
+    recipe: str = "default",
+    config: "Changes" = None,
+    space: Place | None = None,
+    minutes: float = 30.0,
+    trials: int | None = None,
+    resume: bool = False,
+    gmf: "Model | Place | None" = None,
+    mlp: "Model | Place | None" = None,
+    device: str = "auto",
+) -> Figures:
+    """Search for a better recipe within a time budget, on validation only, and write it.
+
+    Parameters
+    ----------
+    data : Data, str or Path
+        What :func:`ncf.prepare` made, or its folder.
+    model : {"gmf", "mlp", "neumf-end", "neumf-pre"}
+        What to tune.
+    out : str or Path
+        Recipe to write, in TOML, for ``config`` of :func:`ncf.train`.
+    recipe, config
+        Where to start from, as for :func:`ncf.train`.
+    space : str or Path, optional
+        What to search, in TOML; the toolkit's own if not given.
+    minutes : float
+        Stop after so long.
+    trials : int, optional
+        Stop after so many trials.
+    resume : bool
+        Go on with the trials of an earlier search.
+    gmf, mlp : Model, str or Path, optional
+        Parents of ``neumf-pre``.
+    device : {"auto", "cpu", "cuda"}
+        Where to compute.
+
+    Returns
+    -------
+    Figures
+        Trials done, validation figures of the best one, and its values.
+
+    Raises
+    ------
+    ConfigError
+        The space does not fit a recipe, or no trial came to an end.
+
+    Examples
+    --------
+    >>> quick = {"factors": 4, "schedule": {"epochs": 1, "batch_size": 64}}
+    >>> found = ncf.tune(data, "gmf", out="gmf.toml", config=quick, trials=1)
+    >>> found["trials"], found["recipe"]
+    (1, 'gmf.toml')
+    """
+    require("optuna", "sqlalchemy", "tomli_w", user="ncf.tune")
+    from ncf.api.devices import torch_device
+    from ncf.api.models import path_of, recipe_of
+    from ncf.training.stage import ParentFolders, Request
+    from ncf.training.tune import Search, load_space
+    from ncf.training.tune import tune as search_recipe
+
+    variant = chosen(Variant, model, "model")
+    wanted = recipe_of(recipe, config, variant)
+    place = torch_device(chosen(Device, device, "device"))
+    parents = ParentFolders(path_of(gmf, "gmf"), path_of(mlp, "mlp"))
+    request = Request(variant, wanted, folder(out, "out"), resume, place, parents)
+    choices = load_space(path_of(space, "space"), variant)
+    search = Search(request, choices, minutes * 60, trials)
+    found = search_recipe(search, as_data(data).prepared)
+    names = {"hr": "validation_HR@10", "ndcg": "validation_NDCG@10"}
+    return Figures({names.get(name, name): value for name, value in found.items()})

@@ -1,0 +1,60 @@
+"""``ncf data prepare``: ratings, split, with sampled negatives."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import ncf
+from ncf.cli.options import AsJson, Cache
+from ncf.cli.output import say, show
+from ncf.data.options import Exclude, Format, SplitKind
+from ncf.errors import UsageError
+
+
+def prepare(
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="A public data set, fetched if need be.")
+    ] = None,
+    ratings: Annotated[
+        Path | None, typer.Option(help="Ratings file; prefix of an NCF triple.")
+    ] = None,
+    format: Annotated[Format | None, typer.Option(help="Of --ratings.")] = None,
+    titles: Annotated[Path | None, typer.Option(help="CSV with item_id,title.")] = None,
+    split: Annotated[
+        SplitKind | None, typer.Option(help="leave-one-out unless given; a triple has its own.")
+    ] = None,
+    test_ratio: Annotated[float, typer.Option(help="Test share of a random split.")] = 0.2,
+    min_rating: Annotated[float | None, typer.Option(help="Leave lower ratings out.")] = None,
+    negatives: Annotated[int, typer.Option(help="Sampled for each test case.")] = 99,
+    negatives_exclude: Annotated[
+        Exclude, typer.Option(help="Known items never drawn: all, or of the training part only.")
+    ] = Exclude.ALL,
+    seed: Annotated[int, typer.Option(help="All choices follow from it.")] = 0,
+    cache: Cache = Path("data/raw"),
+    as_json: AsJson = False,
+) -> None:
+    """Split a ratings file and draw negatives; the same input gives the same bytes.
+
+    Example: ncf data prepare --ratings ratings.csv --format csv --min-rating 4 --out data/mine
+    """
+    if (dataset is None) == (ratings is None):
+        raise UsageError("give either `dataset` or `ratings`")
+    if ratings is not None and format is None:
+        raise UsageError("`ratings` needs `format`", remedy=f"one of {', '.join(Format)}")
+    found = ncf.prepare(
+        ncf.fetch(str(dataset), cache=cache) if ratings is None else ratings,
+        out=out,
+        format=format or Format.CSV,
+        titles=titles,
+        split=split,
+        test_ratio=test_ratio,
+        min_rating=min_rating,
+        negatives=negatives,
+        negatives_exclude=negatives_exclude,
+        seed=seed,
+    ).figures
+    show(found, as_json=as_json)
+    if found["order"] == "file" and split in {None, SplitKind.LEAVE_ONE_OUT} and not as_json:
+        say("no timestamps: the last interaction of a user is the last in the file")

@@ -1,0 +1,42 @@
+"""``ncf recommend``: a user's history and top-K."""
+
+from dataclasses import asdict, astuple
+from typing import Annotated
+
+import typer
+
+import ncf
+from ncf.cli.options import AsJson, BundleFolder, Length
+from ncf.cli.output import print_json, say, show_table
+
+
+def recommend(
+    bundle: BundleFolder,
+    user: Annotated[str, typer.Option(help="Raw user id.")],
+    k: Length = 10,
+    history: Annotated[int, typer.Option(min=0, help="Known items shown at most.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Print a user's history and top-K; the popular items for an unknown user.
+
+    Example: ncf recommend --bundle model_store/ncf --user 196 -k 10
+    """
+    opened = ncf.open_bundle(bundle)
+    found = opened.recommendation(user, k=k)
+    if as_json:
+        items = [
+            {name: value for name, value in asdict(item).items() if value is not None}
+            for item in found.items
+        ]
+        print_json({"user": user, "policy": found.policy.value, "items": items})
+        return
+    seen = opened.history(user)
+    if seen.empty:
+        say(f"user {user!r} is unknown to the model: the most popular items")
+    else:
+        shown = f", {history} of them" if len(seen) > history else ""
+        say(f"{len(seen)} known interactions of user {user}{shown}")
+        show_table(("item", "title"), seen.head(history).itertuples(index=False))
+    say(f"top {len(found.items)} ({found.policy.value})")
+    rows = ((rank, *astuple(item)) for rank, item in enumerate(found.items, 1))
+    show_table(("rank", "item", "title", "score"), rows)

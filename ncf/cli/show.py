@@ -1,0 +1,39 @@
+"""``ncf batch show``: a user's rows of the newest table."""
+
+from typing import Annotated
+
+import typer
+
+from ncf.cli.options import AsJson, Runs
+from ncf.cli.output import print_json, say, show_table
+from ncf.errors import UsageError
+
+
+def show(
+    user: Annotated[str, typer.Option(help="Raw user id.")],
+    out: Runs = "topk",
+    as_json: AsJson = False,
+) -> None:
+    """Print a user's rows of the newest table.
+
+    Example: ncf batch show --out topk --user 196
+    """
+    from pandas import isna
+
+    from batch.show import rows_of
+    from ncf.columns import Columns
+
+    run, rows = rows_of(out, user)
+    if rows.empty:
+        raise UsageError(
+            f"user {user!r} has no row in run {run}", where=out, remedy="check the id and the run"
+        )
+    policy = rows[Columns.POLICY].iloc[0]
+    scores = [None if isna(score) else float(score) for score in rows[Columns.SCORE]]
+    items = list(zip(rows[Columns.RANK].tolist(), rows[Columns.ITEM_ID], scores, strict=True))
+    if as_json:
+        named = [dict(zip(("rank", "item", "score"), each, strict=True)) for each in items]
+        print_json({"run": run, "user": user, "policy": policy, "items": named})
+        return
+    say(f"user {user} in run {run} ({policy})")
+    show_table(("rank", "item", "score"), items)

@@ -1,0 +1,30 @@
+"""``ncf similar``: items that a model holds for alike."""
+
+from typing import Annotated
+
+import typer
+
+import ncf
+from ncf.cli.options import AsJson, BundleFolder
+from ncf.cli.output import print_json, show_table
+
+
+def similar(
+    bundle: BundleFolder,
+    item: Annotated[str, typer.Option(help="Raw item id.")],
+    k: Annotated[int, typer.Option("-k", help="Items at most.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Print the items that the model holds for most alike an item, by the cosine of their vectors.
+
+    Example: ncf similar --bundle model_store/ncf --item 50 -k 10
+    """
+    found = ncf.open_bundle(bundle).similar_items(item, k=k)
+    given = found.astype(object).where(found.notna(), None)  # a title that is not known
+    rows = list(given.itertuples(index=False, name=None))
+    if not as_json:
+        show_table(("rank", "item", "title", "similarity"), rows)
+        return
+    named = ({"item": raw, "title": title, "similarity": cosine} for _, raw, title, cosine in rows)
+    items = [{name: value for name, value in each.items() if value is not None} for each in named]
+    print_json({"item": item, "items": items})
