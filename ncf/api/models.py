@@ -1,6 +1,7 @@
 """Prepared data in, a trained model out."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,15 +10,16 @@ from ncf.api.data import Data, as_data
 from ncf.api.devices import torch_device
 from ncf.api.figures import Figures
 from ncf.api.options import Place, chosen, folder
-from ncf.artifacts import CHECKPOINT, Document, read_manifest
+from ncf.artifacts import read_manifest
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.models.kinds import Variant
 from ncf.training.checkpoint import Checkpoint, load_history, open_checkpoint
+from ncf.training.manifest import CHECKPOINT, CheckpointManifest
 from ncf.training.names import Named
 from ncf.training.ranks import joined
 from ncf.training.recipe import Recipe, load_recipe, merge, named_recipe, parse_recipe
-from ncf.training.stage import ParentFolders, Request
+from ncf.training.request import ParentFolders, Request
 from ncf.training.train import train as train_variant
 
 if TYPE_CHECKING:
@@ -58,19 +60,17 @@ class Model:
     @property
     def variant(self) -> str:
         """``gmf``, ``mlp``, ``neumf-end`` or ``neumf-pre``."""
-        return str(self._manifest["variant"])
+        return self._manifest.variant
 
     @property
     def digest(self) -> str:
         """Digest that stands for the whole checkpoint, 64 hex digits."""
-        return str(self._manifest["digest"])
+        return self._manifest.digest
 
     @property
     def figures(self) -> Figures:
         """Validation figures of the best epoch, and the digest."""
-        found = self._manifest["validation"]
-        names = ("hr", "ndcg", "protocol", "k", "best_epoch")
-        return Figures({name: found.get(name) for name in names} | {"digest": self.digest})
+        return Figures({**asdict(self._manifest.validation), "digest": self.digest})
 
     def validation(self) -> list[tuple[str, str]]:
         """Name the validation figures with K and protocol, and write them."""
@@ -84,10 +84,12 @@ class Model:
         """Give the training's history: loss and validation figures (sampled), a row an epoch."""
         import pandas as pd  # only who wants a frame waits for pandas
 
-        return pd.DataFrame(load_history(self.path), columns=["epoch", "loss", "hr", "ndcg"])
+        return pd.DataFrame(
+            map(asdict, load_history(self.path)), columns=["epoch", "loss", "hr", "ndcg"]
+        )
 
     @cached_property
-    def _manifest(self) -> Document:
+    def _manifest(self) -> CheckpointManifest:
         return read_manifest(self.path, CHECKPOINT)
 
 
