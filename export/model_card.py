@@ -1,7 +1,8 @@
 """A short model card, written from what the bundle's manifest knows."""
 
 from ncf.policies import ColdUser
-from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model, NoScreen, Screen
+from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model
+from ncf.scoring.screen_manifest import NoScreen, Screen
 
 _CARD = """\
 # Model card: {name}

@@ -24,7 +24,7 @@ from ncf.errors import UsageError
 from ncf.proof.audit import PairAudit
 from ncf.proof.recall import PairSample
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.manifest import Screen
+from ncf.scoring.screen_manifest import Screen
 from ncf.scoring.screened import Rescorer, ScreenedRanker
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
