@@ -1,4 +1,4 @@
-"""Write a bundle: everything a consumer needs, and nothing that runs code."""
+"""Write a bundle: everything that its users need, and nothing that runs code."""
 
 import json
 import os
@@ -45,18 +45,18 @@ _STRANGER = "\N{BULLET} a user whom no data holds"
 
 @dataclass(frozen=True)
 class Source:
-    """What a bundle is made from.
+    """The inputs of a bundle.
 
     Parameters
     ----------
     checkpoint : Checkpoint
         The trained model.
     data : PreparedData
-        What it was trained on: gives the seen items and their popularity.
+        Data of the training, which gives seen items and their popularity.
     cold_user : ColdUser
-        What users get whom the model does not know.
+        What strangers get.
     screen : bool
-        Whether to look for a screened graph.
+        Whether to try to make a screen.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Source:
     screen: bool = True
 
     def __post_init__(self) -> None:
-        """Check that the data is what the model was trained on."""
+        """Check that the model was trained on the data."""
         self.checkpoint.require_data(self.data)
 
 
@@ -82,15 +82,15 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     source : Source
         Model and data.
     folder : Path
-        Exists and is empty.
+        An empty folder.
     name : str
-        For the model card.
+        Name of the model, for the model card.
 
     Returns
     -------
     dict
-        Largest difference from PyTorch by graph, what ``screen`` there is or why there is none, and
-        the bundle's ``digest``.
+        Largest difference from PyTorch by graph, the ``screen`` or why there is none, and the
+        bundle's ``digest``.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     write_id_table(folder / files.ITEMS_FILE, checkpoint.items, Columns.ITEM_ID)
     write_id_maps(folder / files.IDS_FILE, {"users": checkpoint.users, "items": checkpoint.items})
     known = data.known()
-    # Not compressed: the bytes of zlib differ between its versions.
+    # Not compressed: zlib's versions give different bytes.
     sparse.save_npz(folder / files.SEEN_FILE, known.csr(), compressed=False)
     np.save(folder / files.POPULAR_FILE, by_popularity(known))
     document = {**_document(source, len(known)), "screen": _write_screen(source, known, folder)}
@@ -127,12 +127,12 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
 
 
 def topk_graphs(weights: Weights) -> dict[str, bytes]:
-    """Build both forms of the top-K graph, by the name that each has in a bundle."""
+    """Build both forms of the top-K graph, by their file names in a bundle."""
     return {name: topk_graph(weights, FORMS[device]) for device, name in files.TOPK_GRAPHS.items()}
 
 
 def by_popularity(known: Interactions) -> npt.NDArray[np.int32]:
-    """Order item indices from the most to the least interacted with; ties by ascending index."""
+    """Order item indices by descending count of interactions; ties by ascending index."""
     counts = np.bincount(known.items, minlength=known.n_items)
     return np.argsort(-counts, kind="stable").astype(np.int32)
 
@@ -189,7 +189,7 @@ def _document(source: Source, interactions: int) -> Document:
 
 
 def _test_metrics(source: Source) -> Document | None:
-    """Figures of up to 10,000 test cases, by the sampled protocol; None where there is none."""
+    """Evaluate up to 10,000 test cases by the sampled protocol; None if there is no case."""
     test = source.data.test
     rows = np.random.default_rng(0).permutation(len(test.positives))[:_TEST_CASES]
     if not rows.size:
@@ -213,7 +213,7 @@ def _versions() -> dict[str, str]:
 
 
 def _created() -> str | None:
-    """Time of SOURCE_DATE_EPOCH where it is set; no other time, so that bytes repeat."""
+    """Take the time from SOURCE_DATE_EPOCH, or none, so that equal inputs give equal bytes."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if given is None:
         return None

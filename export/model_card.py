@@ -1,4 +1,4 @@
-"""A short model card, written from what the bundle's manifest knows."""
+"""Write a short model card from the bundle's manifest."""
 
 from ncf.artifacts import Document
 
@@ -54,7 +54,7 @@ def model_card(name: str, document: Document, recipe: str) -> str:
     Parameters
     ----------
     name : str
-        Of the bundle.
+        Name of the bundle.
     document : dict
         The bundle's manifest, not sealed yet.
     recipe : str

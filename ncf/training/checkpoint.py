@@ -1,4 +1,4 @@
-"""Checkpoints: a sealed folder of weights, architecture, recipe, id maps and history; no code."""
+"""Read and write checkpoints: sealed folders of weights, recipe, id maps and history, no code."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -28,14 +28,14 @@ PICTURE_FILE = "training.png"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network on disk, opened and checked.
+    """A trained network in an opened and checked folder.
 
     Parameters
     ----------
     path : Path
-        Its folder.
+        Folder of the checkpoint.
     architecture : Architecture
-        Shape of the network.
+        Kind and sizes of the network.
     weights : dict
         Float32 arrays by parameter name, all finite.
     users, items : IdMap
@@ -53,7 +53,7 @@ class Checkpoint:
 
     @property
     def digest(self) -> str:
-        """Digest that stands for the whole checkpoint, 64 hex digits."""
+        """Digest of the whole checkpoint, 64 hex digits."""
         digest: str = self.manifest["digest"]
         return digest
 
@@ -64,7 +64,7 @@ class Checkpoint:
         return model.eval()
 
     def require_data(self, data: PreparedData) -> None:
-        """Refuse data other than what this checkpoint was trained on.
+        """Refuse data that differs from what this checkpoint was trained on.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class Checkpoint:
         trained = self.manifest["data"]["digest"]
         if trained != data.digest:
             raise ArtifactError(
-                f"trained on data {trained[:12]}, given is data {data.digest[:12]}",
+                f"trained on data {trained[:12]}, but given data {data.digest[:12]}",
                 where=self.path,
                 remedy="give the data it was trained on, or train again",
             )
@@ -82,22 +82,21 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves.
+    """The result of a training.
 
     Parameters
     ----------
     architecture : Architecture
-        Shape of the network.
+        Kind and sizes of the network.
     weights : dict
         Float32 arrays by parameter name.
     history : list of dict
-        A row an epoch.
+        One row for each epoch.
     document : dict
         Variant, recipe, validation metrics, parents; JSON values.
     picture : bytes or None
-        PNG of the history. It is sealed as every file is, so that the checkpoint's digest covers
-        it: a sealed folder holds nothing that its digest does not vouch for, and the same history
-        is drawn to the same bytes.
+        PNG of the history. The checkpoint's digest covers it, as it covers every file of the
+        folder; the same history is drawn to the same bytes.
     """
 
     architecture: Architecture
@@ -108,16 +107,16 @@ class Trained:
 
 
 def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
-    """Write a checkpoint, whole or not at all; returns its digest.
+    """Write a checkpoint, whole or not at all, and return its digest.
 
     Parameters
     ----------
     target : Path
         Folder to write.
     trained : Trained
-        Weights and what is known about them.
+        Result of the training.
     data : PreparedData
-        What they were trained on: gives the id maps and the digest.
+        Data of the training, which gives the id maps and the digest.
 
     Raises
     ------
@@ -149,7 +148,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     ArtifactError
-        Anything is missing, damaged, pickled, of another shape, NaN or infinite.
+        A file is missing, damaged or pickled, or a weight has another shape, or is NaN or
+        infinite.
     """
     if path.is_file():
         raise ArtifactError(
@@ -165,7 +165,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
         users = read_id_table(path / USERS_FILE, Columns.USER_ID)
         items = read_id_table(path / ITEMS_FILE, Columns.ITEM_ID)
         _require_fields(manifest)
-    except Exception as error:  # what the readers raise over strange bytes is a long list
+    except Exception as error:  # the readers raise many classes on damaged bytes
         raise ArtifactError(
             f"cannot be understood ({error})", where=path, remedy=CHECKPOINT.remedy
         ) from error
@@ -189,7 +189,7 @@ def load_history(path: Path) -> list[dict[str, Any]]:
 
 
 def _require_fields(manifest: Document) -> None:
-    """Refuse a manifest without what its readers take from it."""
+    """Refuse a manifest without the fields that its readers need."""
     tables = [manifest[name] for name in ("data", "recipe", "validation", "parents")]
     if not all(isinstance(each, dict) for each in tables):
         raise TypeError("recipe, data, validation and parents must be tables")
