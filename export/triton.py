@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto
+from scipy import sparse
 
 from export.bundle import Source
 from export.publish import check_name
@@ -154,10 +155,6 @@ def triton_graph(source: Source, k: int) -> bytes:
     graph = GraphBuilder()
     seen = source.data.known().csr()
     graph.constant("user_rows", np.concatenate(list(user_rows(weights))))
-    graph.constant("starts", seen.indptr.astype(np.int64))
-    graph.constant("seen_items", seen.indices.astype(np.int64))
-    most = int(np.diff(seen.indptr).max())
-    graph.constant("offsets", np.arange(most, dtype=np.int64)[None])
     # An index out of range must not answer for another user, nor fail its neighbours.
     n_users = graph.constant("n_users", np.array(seen.shape[0], np.int64))
     zero = graph.constant("zero", np.array(0, np.int64))
@@ -165,16 +162,7 @@ def triton_graph(source: Source, k: int) -> bytes:
     not_negative = graph.node("GreaterOrEqual", asked, zero)
     known = graph.node("And", not_negative, graph.node("Less", asked, n_users))
     users = graph.node("Where", known, asked, zero)
-    start = graph.node("Gather", "starts", users)
-    stop = graph.node("Gather", "starts", graph.node("Add", users, graph.integers(1)))
-    count = graph.node("Unsqueeze", graph.node("Sub", stop, start), graph.integers(1))
-    pairs = graph.node("NonZero", graph.node("Less", "offsets", count))
-    position = graph.node("Gather", pairs, zero)
-    offset = graph.node("Gather", pairs, graph.constant("one", np.array(1, np.int64)))
-    place = graph.node("Add", graph.node("Gather", start, position), offset)
-    item = graph.node("Gather", "seen_items", place)
-    columns = [graph.node("Unsqueeze", each, graph.integers(1)) for each in (position, item)]
-    seen_pairs = graph.node("Concat", *columns, axis=1)
+    seen_pairs = _seen_pairs(graph, seen, users)
     rows = graph.node("Gather", "user_rows", users)
     length = graph.constant("k", np.array([k], np.int64))
     mask = graph.constant("mask", np.zeros(seen.shape[1], np.float32))
@@ -187,3 +175,21 @@ def triton_graph(source: Source, k: int) -> bytes:
         {"user": (TensorProto.INT64, ["n", 1])},
         {"item": (TensorProto.INT64, ["n", k]), "logit": (TensorProto.FLOAT, ["n", k])},
     )
+
+
+def _seen_pairs(graph: GraphBuilder, seen: sparse.csr_array, users: str) -> str:
+    """Position among ``users`` and item of what they have seen: ``(m, 2)``."""
+    graph.constant("starts", seen.indptr.astype(np.int64))
+    graph.constant("seen_items", seen.indices.astype(np.int64))
+    most = int(np.diff(seen.indptr).max())
+    graph.constant("offsets", np.arange(most, dtype=np.int64)[None])
+    start = graph.node("Gather", "starts", users)
+    stop = graph.node("Gather", "starts", graph.node("Add", users, graph.integers(1)))
+    count = graph.node("Unsqueeze", graph.node("Sub", stop, start), graph.integers(1))
+    pairs = graph.node("NonZero", graph.node("Less", "offsets", count))
+    position = graph.node("Gather", pairs, "zero")
+    offset = graph.node("Gather", pairs, graph.constant("one", np.array(1, np.int64)))
+    place = graph.node("Add", graph.node("Gather", start, position), offset)
+    item = graph.node("Gather", "seen_items", place)
+    columns = [graph.node("Unsqueeze", each, graph.integers(1)) for each in (position, item)]
+    return graph.node("Concat", *columns, axis=1)

@@ -9,7 +9,7 @@ from typing import Any
 
 from handlers.requests import compact
 from ncf.errors import RequestError
-from ncf.scoring.recommend import Recommendation
+from ncf.scoring.queries import Recommendation
 
 _SINGLE = ("user", "k", "include_seen", "exact")
 _EXAMPLE = 'send "inputs": [{"name": "user", "shape": [1], "datatype": "BYTES", "data": ["196"]}]'

@@ -6,7 +6,7 @@ from typing import Any
 
 from handlers.limits import MAX_K, MAX_USER
 from ncf.errors import RequestError
-from ncf.scoring.recommend import Recommendation, Request, Wishes
+from ncf.scoring.queries import Recommendation, Request, Wishes
 
 JSON_TYPE = "application/json"
 _FIELDS = ("user", "k", "exclude", "candidates", "include_seen", "exact")

@@ -15,7 +15,8 @@ from ncf.errors import RequestError
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import replay
-from ncf.scoring.recommend import Recommendation, Recommender, Request
+from ncf.scoring.queries import Recommendation, Request
+from ncf.scoring.recommend import Recommender
 from ncf.scoring.screened import ScreenedRanker
 
 logger = logging.getLogger(__name__)

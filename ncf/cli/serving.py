@@ -29,7 +29,8 @@ def recommend(
     """
     from ncf.scoring.bundle import open_bundle
     from ncf.scoring.exact import ExactRanker
-    from ncf.scoring.recommend import Recommender, Wishes
+    from ncf.scoring.queries import Wishes
+    from ncf.scoring.recommend import Recommender
 
     opened = open_bundle(bundle)
     recommender = Recommender(opened, ExactRanker.open(opened))

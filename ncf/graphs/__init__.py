@@ -1,1 +1,1 @@
-"""Ranking and scoring graphs: from weights to ONNX."""
+"""From weights to ONNX: the graphs that score pairs and rank the catalogue."""

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from ncf.errors import ConfigError
+from ncf.models.branches import Branch, MLPBranch
 from ncf.models.kinds import Kind
-from ncf.models.networks import GMF, MLP, Branch, MLPBranch, Network, NeuMF
+from ncf.models.networks import GMF, MLP, Network, NeuMF
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from ncf.artifacts import Document
 from ncf.errors import ArtifactError
 from ncf.policies import Policy
 from ncf.scoring.bundle import GOLDEN_FILE, Bundle
-from ncf.scoring.recommend import Recommendation, Recommender, Wishes
+from ncf.scoring.queries import Recommendation, Wishes
+from ncf.scoring.recommend import Recommender
 
 # Of a logit, or of 1 where it is smaller: machines differ in the last bits of a float32 sum.
 _TOLERANCE = 1e-4

@@ -12,81 +12,12 @@ import numpy.typing as npt
 from ncf.errors import NcfError, RequestError
 from ncf.policies import ColdUser, Policy
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.ranker import Ranker, check_k
+from ncf.scoring.queries import Recommendation, Request, Scored, Wishes
+from ncf.scoring.ranker import Ranker
 from ncf.scoring.screened import Calibration
 
 _NAMED = 1 << 16  # items whose id and title are kept at hand
 _SHOWN = 80  # characters of an id in a message: one of megabytes would not fit in an answer
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What a list may hold.
-
-    Parameters
-    ----------
-    k : int
-        Items at most, at least 1.
-    exclude : tuple of str
-        Raw ids left out; unknown ones have no effect.
-    candidates : tuple of str, or None
-        Raw ids that alone may be listed; an unknown one is an error.
-    include_seen : bool
-        Whether seen items may be listed.
-    exact : bool
-        Whether every item must be scored, although a screen is there.
-
-    Raises
-    ------
-    UsageError
-        ``k`` is less than 1.
-    """
-
-    k: int = 10
-    exclude: tuple[str, ...] = ()
-    candidates: tuple[str, ...] | None = None
-    include_seen: bool = False
-    exact: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the length, once for whoever ranks."""
-        check_k(self.k)
-
-
-@dataclass(frozen=True)
-class Request:
-    """A raw user id, and what the user's list may hold."""
-
-    user: str
-    wishes: Wishes
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One recommended item.
-
-    Parameters
-    ----------
-    item : str
-        Raw id.
-    title : str or None
-        Name for people, where known.
-    score : float or None
-        Logit; None in the popular list.
-    """
-
-    item: str
-    title: str | None
-    score: float | None = None
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """A user's list, best first."""
-
-    user: str
-    policy: Policy
-    items: tuple[Scored, ...]
 
 
 class Recommender:

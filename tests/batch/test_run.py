@@ -28,7 +28,8 @@ from ncf.errors import ArtifactError, LockedError, UsageError
 from ncf.locks import writer_lock
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
-from ncf.scoring.recommend import Recommender, Wishes
+from ncf.scoring.queries import Wishes
+from ncf.scoring.recommend import Recommender
 from ncf.training.checkpoint import Checkpoint
 from tests.oracles import best_unseen, numpy_logit
 

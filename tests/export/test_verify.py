@@ -223,7 +223,8 @@ def test_the_ten_lines_of_the_documentation_answer_as_we_do(bundle: Bundle) -> N
     golden = json.loads((bundle.path / "golden.json").read_bytes())
     assert golden["k"] == 10
     from ncf.scoring.exact import ExactRanker  # noqa: PLC0415 - beside what it is compared with
-    from ncf.scoring.recommend import Recommender, Wishes  # noqa: PLC0415
+    from ncf.scoring.queries import Wishes  # noqa: PLC0415
+    from ncf.scoring.recommend import Recommender  # noqa: PLC0415
 
     found = Recommender(bundle, ExactRanker.open(bundle)).recommend("u3", Wishes(10))
     listed = [line.split("\t")[0] for line in ended.stdout.strip().splitlines()]

@@ -21,8 +21,9 @@ from ncf.files import sha256_bytes
 from ncf.identifiers import IdMap, write_id_maps
 from ncf.scoring import bundle as files
 from ncf.scoring.golden import replay
+from ncf.scoring.queries import Wishes
 from ncf.scoring.ranker import TopK
-from ncf.scoring.recommend import Recommender, Wishes
+from ncf.scoring.recommend import Recommender
 
 if TYPE_CHECKING:
     from ncf.scoring.exact import ExactRanker

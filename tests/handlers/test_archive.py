@@ -11,7 +11,8 @@ import requests
 from export.handler_code import handler_code
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.exact import ExactRanker
-from ncf.scoring.recommend import Recommender, Wishes
+from ncf.scoring.queries import Wishes
+from ncf.scoring.recommend import Recommender
 from tests.handlers.environment import make_environment, torchserve, wait_until_it_answers
 
 pytestmark = pytest.mark.xdist_group("torchserve")

@@ -14,7 +14,7 @@ from ncf.errors import ArtifactError, RequestError
 from ncf.identifiers import IdMap
 from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.recommend import Recommendation, Request, Scored, Wishes
+from ncf.scoring.queries import Recommendation, Request, Scored, Wishes
 
 BAD = [
     ({}, "no body"),

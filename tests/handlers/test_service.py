@@ -19,8 +19,9 @@ from ncf.models.kinds import Kind
 from ncf.policies import ColdUser
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
+from ncf.scoring.queries import Request, Wishes
 from ncf.scoring.ranker import TopK
-from ncf.scoring.recommend import Recommender, Request, Wishes
+from ncf.scoring.recommend import Recommender
 from ncf.training.checkpoint import Checkpoint
 from tests.conftest import random_checkpoint
 

@@ -10,8 +10,9 @@ from torch import nn
 from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError
 from ncf.models.architecture import Architecture, build
+from ncf.models.branches import Branch, MLPBranch
 from ncf.models.kinds import Kind
-from ncf.models.networks import GMF, MLP, Branch, MLPBranch, NeuMF
+from ncf.models.networks import GMF, MLP, NeuMF
 from ncf.models.scorer import group_scorer, scorer
 from ncf.training.checkpoint import WEIGHTS_FILE
 from tests.conftest import random_checkpoint

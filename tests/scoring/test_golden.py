@@ -7,7 +7,8 @@ from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import _agree, record, replay
-from ncf.scoring.recommend import Recommendation, Recommender, Scored, Wishes
+from ncf.scoring.queries import Recommendation, Scored, Wishes
+from ncf.scoring.recommend import Recommender
 
 
 def test_golden_requests_tell_other_items_scores_lengths_and_policies() -> None:

@@ -6,8 +6,9 @@ from ncf.errors import UsageError
 from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.exact import ExactRanker
+from ncf.scoring.queries import Recommendation, Request, Wishes
 from ncf.scoring.ranker import TopK
-from ncf.scoring.recommend import Recommendation, Recommender, Request, Wishes
+from ncf.scoring.recommend import Recommender
 from ncf.scoring.screened import ScreenedRanker
 
 
