@@ -1,4 +1,4 @@
-"""Parity of the top-K graphs with a way to score pairs: logits, ranking up to ties, masking."""
+"""Compare top-K graphs with a way to score pairs: logits, ranking up to ties, masking."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,21 +13,21 @@ from ncf.proof.reference import Reference
 from ncf.proof.tolerance import tolerance
 from ncf.scoring.ranker import Ranker, TopK
 
-_RESCORED = 64  # items a user
+_RESCORED = 64  # items for each user
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far two ways to compute logits are apart.
+    """The differences between two ways to compute logits.
 
     Parameters
     ----------
     compared : int
-        Logits compared.
+        Count of logits compared.
     max_difference, mean_difference : float
-        Absolute, in logits.
+        Absolute differences of logits.
     tolerance : float
-        Largest difference that is let through.
+        Largest difference allowed.
     """
 
     compared: int
@@ -36,7 +36,7 @@ class Parity:
     tolerance: float
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Turn the figures into JSON values."""
         return asdict(self)
 
 

@@ -1,4 +1,4 @@
-"""Golden requests: answers recorded at export, replayed wherever the bundle is used."""
+"""Record golden requests with their answers at export, and replay them where a bundle is used."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ from ncf.scoring.bundle import GOLDEN_FILE, Bundle
 from ncf.scoring.queries import Recommendation, Wishes
 from ncf.scoring.recommend import Recommender
 
-# Of a logit, or of 1 where it is smaller: machines differ in the last bits of a float32 sum.
+# Relative to the logit, or to 1 where it is smaller: machines round float32 sums differently.
 _TOLERANCE = 1e-4
 
 
 def record(recommender: Recommender, users: list[str], k: int) -> Document:
-    """Answer for some users, as JSON values."""
+    """Answer some users' requests, and describe the answers as JSON values."""
     return {
         "k": k,
         "answers": [_described(recommender.recommend(user, Wishes(k))) for user in users],
@@ -23,7 +23,7 @@ def record(recommender: Recommender, users: list[str], k: int) -> Document:
 
 
 def replay(bundle: Bundle, recommender: Recommender) -> int:
-    """Ask the golden requests again; returns how many there were.
+    """Replay the golden requests, and return how many there were.
 
     Raises
     ------
@@ -35,15 +35,15 @@ def replay(bundle: Bundle, recommender: Recommender) -> int:
         found = _described(recommender.recommend(expected["user"], Wishes(k)))
         if not _agree(expected, found):
             raise ArtifactError(
-                f"does not answer user {expected['user']!r} as it did when it was exported",
+                f"the answer for user {expected['user']!r} differs from the one at export",
                 where=bundle.path,
-                remedy="compare versions of ONNX Runtime with 'ncf doctor', or export it again",
+                remedy="compare versions of ONNX Runtime with 'ncf doctor', or export again",
             )
     return len(answers)
 
 
 def _read(path: Path) -> tuple[int, list[Document]]:
-    """Length of the lists and the answers expected, each field of the type that it must have."""
+    """Read the length of the lists and the expected answers, and check the type of each field."""
     try:
         golden = json.loads(path.read_bytes())
         k, answers = golden["k"], golden["answers"]
@@ -53,7 +53,7 @@ def _read(path: Path) -> tuple[int, list[Document]]:
     if not sound:
         raise ArtifactError("not readable", where=path)
     if not answers:
-        raise ArtifactError("holds no request", where=path)
+        raise ArtifactError("there is no golden request in it", where=path)
     return k, answers
 
 
@@ -84,7 +84,7 @@ def _agree(expected: Document, found: Document) -> bool:
         return bool(expected["items"] == found["items"])
     if not all(map(_close, expected["scores"], found["scores"])):
         return False
-    # Items may change places, or leave at the end, only where their scores are that close.
+    # Items may swap places, or drop off the end, only where their scores are this close.
     before = dict(zip(expected["items"], expected["scores"], strict=True))
     last = expected["scores"][-1] if expected["scores"] else 0.0
     return all(
