@@ -1,4 +1,4 @@
-"""Write a bundle: everything a consumer needs, and nothing that runs code."""
+"""Write a bundle: everything that its users need, and nothing that runs code."""
 
 import json
 import os
@@ -55,18 +55,18 @@ _STRANGER = "\N{BULLET} a user whom no data holds"
 
 @dataclass(frozen=True)
 class Source:
-    """What a bundle is made from.
+    """The inputs of a bundle.
 
     Parameters
     ----------
     checkpoint : Checkpoint
         The trained model.
     data : PreparedData
-        What it was trained on: gives the seen items and their popularity.
+        Data of the training, which gives seen items and their popularity.
     cold_user : ColdUser
-        What users get whom the model does not know.
+        What strangers get.
     screen : bool
-        Whether to look for a screened graph.
+        Whether to try to make a screen.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class Source:
     screen: bool = True
 
     def __post_init__(self) -> None:
-        """Check that the data is what the model was trained on."""
+        """Check that the model was trained on the data."""
         self.checkpoint.require_data(self.data)
 
 
@@ -92,15 +92,15 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     source : Source
         Model and data.
     folder : Path
-        Exists and is empty.
+        An empty folder.
     name : str
-        For the model card.
+        Name of the model, for the model card.
 
     Returns
     -------
     dict
-        Largest difference from PyTorch by graph, what ``screen`` there is or why there is none, and
-        the bundle's ``digest``.
+        Largest difference from PyTorch by graph, the ``screen`` or why there is none, and the
+        bundle's ``digest``.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
 
 
 def topk_graphs(weights: Weights) -> dict[str, bytes]:
-    """Build both forms of the top-K graph, by the name that each has in a bundle."""
+    """Build both forms of the top-K graph, by their file names in a bundle."""
     return {name: topk_graph(weights, FORMS[device]) for device, name in files.TOPK_GRAPHS.items()}
 
 
@@ -223,7 +223,7 @@ def _versions() -> dict[str, str]:
 
 
 def _created() -> str | None:
-    """Time of SOURCE_DATE_EPOCH where it is set; no other time, so that bytes repeat."""
+    """Take the time from SOURCE_DATE_EPOCH, or none, so that equal inputs give equal bytes."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if given is None:
         return None

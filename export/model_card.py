@@ -1,4 +1,4 @@
-"""A short model card, written from what the bundle's manifest knows."""
+"""Write a short model card from the bundle's manifest."""
 
 from ncf.policies import ColdUser
 from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model

@@ -1,7 +1,7 @@
-"""A Triton model repository: the top-K graph with user rows and seen items inside.
+"""Write a Triton model repository: the top-K graph with user rows and seen items inside.
 
-Triton batches requests along the first axis of every input, so that the graph takes one user
-index a row, and looks up what the bundle keeps outside: the rows and the seen items.
+Triton batches requests along the first axis of every input. So the graph takes one user index for
+each row, and holds the user rows and seen items, which a bundle stores outside the graph.
 """
 
 from dataclasses import dataclass
@@ -95,22 +95,22 @@ parameters {{
 
 
 def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, Any]:
-    """Write ``out/NAME`` as Triton wants it: ``config.pbtxt`` and ``1/model.onnx``.
+    """Write ``out/NAME`` in Triton's layout: ``config.pbtxt`` and ``1/model.onnx``.
 
-    ``users.parquet`` and ``items.parquet`` beside them give raw ids by index, for clients. A
-    logit of minus infinity marks a place with no further unseen item, and all places of an index
-    out of range.
+    For clients, ``users.parquet`` and ``items.parquet`` beside them give raw ids by index. A logit
+    of minus infinity marks an entry without an item: the user has no further unseen item, or the
+    index is out of range.
 
     Parameters
     ----------
     source : Source
         Model and data.
     out : Path
-        The model repository.
+        Folder of the repository.
     name : str
-        Of the model.
+        Name of the model.
     k : int
-        Length of every answer; clients take what they need of it.
+        Length of every answer; clients take as many items as they need.
 
     Raises
     ------
@@ -138,12 +138,12 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
 
 
 def require_triton_parity(graph: bytes, source: Source) -> Parity:
-    """Compare the graph with PyTorch for sampled users, and ask for users who do not exist.
+    """Compare the graph with PyTorch for sampled users, and try users who do not exist.
 
     Raises
     ------
     ParityError
-        A logit, a rank or a mask differs, or an index out of range is answered.
+        A logit, a rank or a mask differs, or an index out of range gets an answer.
     """
     architecture = source.checkpoint.architecture
     last = architecture.n_users - 1
@@ -165,7 +165,7 @@ def triton_graph(source: Source, k: int) -> bytes:
     Raises
     ------
     ArtifactError
-        It would not fit into one ONNX file.
+        The graph would not fit into one ONNX file.
     """
     weights = source.checkpoint.weights
     size = sum(array.nbytes for array in weights.values()) + 8 * len(source.data.interactions())
@@ -178,7 +178,7 @@ def triton_graph(source: Source, k: int) -> bytes:
     graph = GraphBuilder()
     seen = source.data.interactions().csr()
     graph.constant("user_rows", np.concatenate(list(user_rows(weights))))
-    # An index out of range must not answer for another user, nor fail its neighbours.
+    # An index out of range must not get another user's answer, nor fail the rest of its batch.
     n_users = graph.constant("n_users", np.array(seen.shape[0], np.int64))
     zero = graph.constant("zero", np.array(0, np.int64))
     asked = graph.node("Squeeze", "user", graph.integers(1))
@@ -201,7 +201,7 @@ def triton_graph(source: Source, k: int) -> bytes:
 
 
 def _seen_pairs(graph: GraphBuilder, seen: sparse.csr_array, users: str) -> str:
-    """Position among ``users`` and item of what they have seen: ``(m, 2)``."""
+    """Find position among ``users`` and item of their seen items: ``(m, 2)``."""
     graph.constant("starts", seen.indptr.astype(np.int64))
     graph.constant("seen_items", seen.indices.astype(np.int64))
     most = int(np.diff(seen.indptr).max())

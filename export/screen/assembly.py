@@ -1,4 +1,4 @@
-"""Make a bundle's screen: calibrated, built, measured on users who chose nothing, or left out."""
+"""Make a bundle's screen: calibrate, build, measure on held-out users, or leave it out."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -51,17 +51,17 @@ def make_screen(
     Parameters
     ----------
     weights : dict
-        Of any model.
+        Weights of any model.
     rows : float32 array of shape (users, d)
-        What the top-K graphs take; may be a memory map.
+        User rows of the top-K graphs; may be a memory map.
     seen : scipy.sparse.csr_array
-        Known interactions, users by items.
+        Seen items, users by items.
     options : Options, optional
         Target and seed.
     """
     options = options or Options()
     try:
-        # Products on several threads add up in another order: other bytes on other machines.
+        # Several threads add products in another order, which gives other bytes.
         with threadpool_limits(limits=1, user_api="blas"):
             return _calibrated(weights, rows, seen, options)
     except UselessError as useless:
@@ -118,7 +118,7 @@ def _calibrated(
 def _widened(
     choice: Choice, cost: Cost, trial: "_Trial", groups: Groups, options: Options
 ) -> tuple[Choice, dict[int, npt.NDArray[np.float64]]]:
-    """Widen what misses the target on held-out users, until it meets it or does not pay."""
+    """Widen lists that miss the target on held-out users, until they meet it or gain no time."""
     for _ in range(_TRIES):
         choice = choice.worthwhile(cost)
         measured = trial.recalls(choice, groups.held_out)
@@ -135,7 +135,7 @@ def _widened(
 
 
 class _Trial:
-    """The finished graph, run for users whose exact lists are known."""
+    """Runs the finished graph for users whose exact lists are known."""
 
     def __init__(
         self, graph: bytes, exact: ExactLogits, rows: Floats, seen: sparse.csr_array
@@ -146,7 +146,7 @@ class _Trial:
     def recalls(
         self, choice: Choice, users: npt.NDArray[np.int64]
     ) -> dict[int, npt.NDArray[np.float64]]:
-        """Each user's recall, by length of list."""
+        """Compute each user's recall, by length of list."""
         found: dict[int, list[npt.NDArray[np.float64]]] = {k: [] for k in choice.candidates}
         for at in range(0, users.size, _AT_ONCE):
             some = users[at : at + _AT_ONCE]
@@ -171,7 +171,7 @@ class _Trial:
 
 
 def _recalls_of(listed: npt.NDArray[np.int64], logits: Floats, k: int) -> npt.NDArray[np.float64]:
-    """Each user's recall of listed items, by the user's exact logits over the catalogue."""
+    """Compute each user's recall of listed items, by the exact logits over the catalogue."""
     best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
     scores = np.take_along_axis(logits, best, axis=1)
     order = np.argsort(-scores, axis=1, kind="stable")

@@ -1,4 +1,4 @@
-"""Prepared data: a sealed folder with id maps, splits and sampled negatives, all by index."""
+"""Read and write prepared data: a sealed folder of id maps, splits and sampled negatives."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ ITEMS_FILE = "items.parquet"
 
 @dataclass(frozen=True)
 class PreparedData:
-    """What training and evaluation read.
+    """Prepared data, as training and evaluation read it.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def write_interactions(folder: Path, part: str, interactions: Interactions) -> N
 
 
 def negatives_path(folder: Path, part: str) -> Path:
-    """Where the negatives of a part lie."""
+    """Path of the file with the negatives of a part."""
     return folder / f"{part}_negatives.npy"
 
 
@@ -78,7 +78,7 @@ def figures_of(manifest: DataManifest, digest: str) -> dict[str, object]:
 
 
 def open_data(folder: Path) -> PreparedData:
-    """Open prepared data; every digest is checked, negatives are mapped, not read.
+    """Open prepared data. Every digest is checked; negatives are memory-mapped, not read.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def open_data(folder: Path) -> PreparedData:
     manifest = open_sealed(folder, DATA)
     try:
         return _read(folder, manifest)
-    except Exception as error:  # what Arrow and NumPy raise over strange bytes is a long list
+    except Exception as error:  # Arrow and NumPy raise many classes on damaged bytes
         raise ArtifactError(
             f"cannot be understood ({error})", where=folder, remedy=DATA.remedy
         ) from error
@@ -108,7 +108,7 @@ def _read(folder: Path, manifest: DataManifest) -> PreparedData:
         # An empty array cannot be mapped.
         negatives = np.load(path, mmap_mode="r" if len(positives) else None, allow_pickle=False)
         if negatives.dtype != np.int32 or negatives.shape[:-1] != (len(positives),):
-            raise ValueError(f"{path.name} is not one row of int32 a case")
+            raise ValueError(f"{path.name} does not hold one row of int32 for each case")
         if not (negatives.min(initial=0) >= -1 and negatives.max(initial=-1) < len(items)):
             raise ValueError(f"{path.name} holds an item out of range")
         return Cases(positives, negatives)

@@ -1,4 +1,4 @@
-"""Parity of every graph of a bundle with one way to score pairs: PyTorch, or ``score.onnx``."""
+"""Compare every graph of a bundle with another way to score pairs: PyTorch, or ``score.onnx``."""
 
 from pathlib import Path
 
@@ -24,8 +24,8 @@ _RARE = 1e-4
 def require_pair_parity(graph: Path | bytes, sizes: tuple[int, int], score: PairScorer) -> Parity:
     """Compare the pair graph with another way to score, on independent random pairs.
 
-    Users and items are drawn apart from each other: a graph that reads one of its inputs twice
-    would pass on equal ones. The first and the last user and item are always among them.
+    Users and items are drawn independently: with equal indices, a graph that reads one of its
+    inputs twice would pass. The first and the last user and item are always among them.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def require_pair_parity(graph: Path | bytes, sizes: tuple[int, int], score: Pair
     sizes : (int, int)
         Counts of users and items.
     score : callable
-        Logits of pairs, such as by the PyTorch model.
+        Gives the logits of pairs, such as the PyTorch model's.
 
     Raises
     ------
@@ -57,14 +57,14 @@ def require_topk_parity(bundle: Bundle, score: PairScorer) -> dict[str, Parity]:
     Parameters
     ----------
     bundle : Bundle
-        Has the graphs; it may be unsealed.
+        Holds the graphs; it need not be sealed yet.
     score : callable
-        Logits of pairs, such as by the PyTorch model or by ``score.onnx``.
+        Gives the logits of pairs, such as the PyTorch model's or those of ``score.onnx``.
 
     Returns
     -------
     dict
-        What was found, by name of the graph.
+        Parity by name of the graph.
 
     Raises
     ------
@@ -81,10 +81,10 @@ def require_topk_parity(bundle: Bundle, score: PairScorer) -> dict[str, Parity]:
 
 
 def _compare_screens(bundle: Bundle, expected: Reference) -> dict[str, Parity]:
-    """Compare the graphs of a bundle's screen with a reference; nothing where there is none.
+    """Compare the graphs of a bundle's screen with a reference; without a screen, do nothing.
 
-    Scores must be exact, and recall what the bundle says. Of misses, those of one user are let
-    through, and as many more as would be exceeded once in ten thousand times at the target.
+    Scores must be exact, and recall must be what the bundle says. Allowed are the misses of one
+    user, and as many more as chance would exceed once in ten thousand times at the target.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Parity of the top-K graphs with a way to score pairs: logits, ranking up to ties, masking."""
+"""Compare top-K graphs with a way to score pairs: logits, ranking up to ties, masking."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from ncf.proof.tolerance import tolerance
 from ncf.scoring.manifest import Parity
 from ncf.scoring.ranker import Ranker, TopK
 
-_RESCORED = 64  # items a user
+_RESCORED = 64  # items for each user
 
 
 def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> Parity:

@@ -1,4 +1,4 @@
-"""Golden requests: answers recorded at export, replayed wherever the bundle is used."""
+"""Record golden requests with their answers at export, and replay them where a bundle is used."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ncf.scoring.bundle import GOLDEN_FILE, Bundle
 from ncf.scoring.queries import Recommendation, Wishes
 from ncf.scoring.recommend import Recommender
 
-# Of a logit, or of 1 where it is smaller: machines differ in the last bits of a float32 sum.
+# Relative to the logit, or to 1 where it is smaller: machines round float32 sums differently.
 _TOLERANCE = 1e-4
 
 
@@ -61,7 +61,7 @@ def record(recommender: Recommender, users: list[str], k: int) -> bytes:
 
 
 def replay(bundle: Bundle, recommender: Recommender) -> int:
-    """Ask the golden requests again; returns how many there were.
+    """Replay the golden requests, and return how many there were.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def replay(bundle: Bundle, recommender: Recommender) -> int:
             raise ArtifactError(
                 f"does not answer user {expected.user!r} as it did when it was exported",
                 where=bundle.path,
-                remedy="compare versions of ONNX Runtime with 'ncf doctor', or export it again",
+                remedy="compare versions of ONNX Runtime with 'ncf doctor', or export again",
             )
     return len(golden.answers)
 

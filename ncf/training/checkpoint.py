@@ -1,4 +1,4 @@
-"""Checkpoints: a sealed folder of weights, architecture, recipe, id maps and history; no code."""
+"""Read and write checkpoints: sealed folders of weights, recipe, id maps and history, no code."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,14 @@ PICTURE_FILE = "training.png"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network on disk, opened and checked.
+    """A trained network in an opened and checked folder.
 
     Parameters
     ----------
     path : Path
-        Its folder.
+        Folder of the checkpoint.
     architecture : Architecture
-        Shape of the network.
+        Kind and sizes of the network.
     weights : dict
         Float32 arrays by parameter name, all finite.
     users, items : IdMap
@@ -65,7 +65,7 @@ class Checkpoint:
         return model.eval()
 
     def require_data(self, data: PreparedData) -> None:
-        """Refuse data other than what this checkpoint was trained on.
+        """Refuse data that differs from what this checkpoint was trained on.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class Checkpoint:
         trained = self.manifest.data.digest
         if trained != data.digest:
             raise ArtifactError(
-                f"trained on data {trained[:12]}, given is data {data.digest[:12]}",
+                f"trained on data {trained[:12]}, but given data {data.digest[:12]}",
                 where=self.path,
                 remedy="give the data it was trained on, or train again",
             )
@@ -127,12 +127,12 @@ class History:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves.
+    """The result of a training.
 
     Parameters
     ----------
     architecture : Architecture
-        Shape of the network.
+        Kind and sizes of the network.
     weights : dict
         Float32 arrays by parameter name.
     history : sequence of Epoch
@@ -140,9 +140,8 @@ class Trained:
     outcome : Outcome
         What else is known.
     picture : bytes or None
-        PNG of the history. It is sealed as every file is, so that the checkpoint's digest covers
-        it: a sealed folder holds nothing that its digest does not vouch for, and the same history
-        is drawn to the same bytes.
+        PNG of the history. The checkpoint's digest covers it, as it covers every file of the
+        folder; the same history is drawn to the same bytes.
     """
 
     architecture: Architecture
@@ -153,16 +152,16 @@ class Trained:
 
 
 def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
-    """Write a checkpoint, whole or not at all; returns its digest.
+    """Write a checkpoint, whole or not at all, and return its digest.
 
     Parameters
     ----------
     target : Path
         Folder to write.
     trained : Trained
-        Weights and what is known about them.
+        Result of the training.
     data : PreparedData
-        What they were trained on: gives the id maps and the digest.
+        Data of the training, which gives the id maps and the digest.
 
     Raises
     ------
@@ -200,7 +199,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     ArtifactError
-        Anything is missing, damaged, pickled, of another shape, NaN or infinite.
+        A file is missing, damaged or pickled, or a weight has another shape, or is NaN or
+        infinite.
     """
     if path.is_file():
         raise ArtifactError(

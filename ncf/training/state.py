@@ -1,4 +1,4 @@
-"""What an interrupted training needs to go on: a sealed folder, rewritten after each epoch."""
+"""Save the state of a training after each epoch in a sealed folder, so that it can continue."""
 
 import json
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ STATE = Kind("training state", "state.json", 3, "train again with `resume=False`
 
 @dataclass
 class Progress:
-    """How far a training has come.
+    """The progress of a training.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Progress:
 
     @property
     def epoch(self) -> int:
-        """Whole epochs behind us."""
+        """Number of finished epochs."""
         return len(self.history)
 
     @property
@@ -90,7 +90,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Learning:
-    """What changes while a network learns: its weights, their average, its optimizers."""
+    """The parts that change in training: weights, their average, optimizers."""
 
     model: nn.Module
     average: nn.Module
@@ -98,7 +98,7 @@ class Learning:
 
 
 def save_state(folder: Path, progress: Progress, learning: Learning, identity: str) -> None:
-    """Write the state after a whole epoch; ``identity`` names the recipe and data it is for."""
+    """Write the state after a whole epoch; ``identity`` stands for its recipe and data."""
     tensors = {f"model.{name}": tensor for name, tensor in learning.model.state_dict().items()}
     average = learning.average.state_dict().items()
     tensors |= {f"average.{name}": tensor for name, tensor in average}
@@ -116,7 +116,7 @@ def save_state(folder: Path, progress: Progress, learning: Learning, identity: s
 
 
 def load_state(folder: Path, learning: Learning, identity: str) -> Progress | None:
-    """Put everything back to the last whole epoch; None where there is no such state.
+    """Restore the last whole epoch; return None if there is no state of this identity.
 
     Raises
     ------
