@@ -16,8 +16,9 @@ from batch.filters import Filters
 from batch.job import Job
 from batch.options import Mode
 from batch.pipeline import run_batch
+from batch.published import read_latest
 from batch.recall_contract import TRIES, attempts
-from batch.runs import open_runs, read_latest
+from batch.runs import open_runs
 from batch.verify import verify_run
 from ncf.devices import Device
 from ncf.errors import UsageError
