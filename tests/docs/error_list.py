@@ -61,6 +61,7 @@ class Site(NamedTuple):
     name: str
     problem: str
     remedy: str
+    module: str
 
 
 def sites() -> list[Site]:
@@ -81,13 +82,13 @@ def page() -> str:
     lines = [_INTRO]
     found = sites()
     for name, each in _CLASSES.items():
-        own = [site for site in found if site.name == name]
+        own = dict.fromkeys((s.problem, s.remedy) for s in found if s.name == name)
         if not own:
             continue
         first = (each.__doc__ or "").strip().splitlines()[0]
         lines += [f"## {name}", "", f"{first} Exit code {each.exit_code}, HTTP {each.http_status}."]
         lines += ["", "| problem | remedy |", "| --- | --- |"]
-        lines += [f"| {_cell(s.problem)} | {_cell(s.remedy)} |" for s in own]
+        lines += [f"| {_cell(problem)} | {_cell(remedy)} |" for problem, remedy in own]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -121,7 +122,7 @@ def _sites_of(tree: ast.Module, module: ModuleType) -> Iterator[Site]:
         text = _CLASSES[name].remedy if remedy is None else readable(remedy, texts, module)
         if called == "_damaged":
             text = "the KIND is damaged: make it with the command that made it"
-        yield Site(name, problem, text)
+        yield Site(name, problem, text, module.__name__)
 
 
 def _made_by(call: ast.Call) -> tuple[str, str, int, int | None] | None:
