@@ -7,10 +7,11 @@ from typing import Any
 
 from export.archive import write_archive
 from export.bundle import Source, write_bundle
-from ncf.artifacts import BUNDLE, sealed_folder
+from ncf.artifacts import sealed_folder
 from ncf.errors import ParityError, StorageError, UsageError
 from ncf.files import scratch_folder
 from ncf.locks import writer_lock
+from ncf.scoring.manifest import BUNDLE
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}")

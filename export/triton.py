@@ -4,6 +4,7 @@ Triton batches requests along the first axis of every input. So the graph takes 
 each row, and holds the user rows and seen items, which a bundle stores outside the graph.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from scipy import sparse
 
 from export.bundle import Source
 from export.publish import check_name
-from ncf.artifacts import Kind, seal, sealed_folder
+from ncf.artifacts import Kind, Manifest, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError, ParityError, UsageError
@@ -22,12 +23,34 @@ from ncf.graphs.topk import Ends, rank_users, user_rows
 from ncf.graphs.tower import Form
 from ncf.locks import writer_lock
 from ncf.models.scorer import scorer
-from ncf.proof.parity import Parity, compare_lists
+from ncf.proof.parity import compare_lists
 from ncf.proof.reference import reference_for
+from ncf.records import json_values
+from ncf.scoring.manifest import Parity
 from ncf.scoring.ranker import TopK
 from ncf.scoring.sessions import open_cpu
 
-TRITON = Kind("Triton model", "triton.json", 1, "make it with 'ncf export --target triton'")
+
+@dataclass(frozen=True, kw_only=True)
+class TritonManifest(Manifest):
+    """What ``triton.json`` says.
+
+    Parameters
+    ----------
+    checkpoint : str
+        Digest of the checkpoint.
+    """
+
+    checkpoint: str
+
+
+TRITON = Kind(
+    "Triton model",
+    "triton.json",
+    1,
+    "make it with 'ncf export --target triton'",
+    TritonManifest,
+)
 
 _SAMPLE = 32  # users
 
@@ -109,7 +132,7 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
         (folder / "config.pbtxt").write_text(config)
         write_id_table(folder / "users.parquet", checkpoint.users, Columns.USER_ID)
         write_id_table(folder / "items.parquet", checkpoint.items, Columns.ITEM_ID)
-        digest = seal(folder, TRITON, {"checkpoint": checkpoint.digest})
+        digest = seal(folder, TRITON, json_values(TritonManifest(checkpoint=checkpoint.digest)))
     report = {"repository": str(out / name), "k": k}
     return {**report, "model.onnx": parity.max_difference, "digest": digest}
 
@@ -125,7 +148,7 @@ def require_triton_parity(graph: bytes, source: Source) -> Parity:
     architecture = source.checkpoint.architecture
     last = architecture.n_users - 1
     users = np.unique(np.linspace(0, last, _SAMPLE).astype(np.int64))
-    seen = np.stack(source.data.known().csr()[users].nonzero(), axis=1)
+    seen = np.stack(source.data.interactions().csr()[users].nonzero(), axis=1)
     score = scorer(source.checkpoint.model())
     expected = reference_for(users, seen, architecture.n_items, score)
     asked = np.concatenate([users, [-1, last + 1]])[:, None]
@@ -145,7 +168,7 @@ def triton_graph(source: Source, k: int) -> bytes:
         The graph would not fit into one ONNX file.
     """
     weights = source.checkpoint.weights
-    size = sum(array.nbytes for array in weights.values()) + 8 * len(source.data.known())
+    size = sum(array.nbytes for array in weights.values()) + 8 * len(source.data.interactions())
     if size > LARGEST_MODEL:
         raise ArtifactError(
             f"about {size:,} bytes do not fit into one ONNX file",
@@ -153,7 +176,7 @@ def triton_graph(source: Source, k: int) -> bytes:
             remedy="use the bundle, which keeps user rows outside the graph",
         )
     graph = GraphBuilder()
-    seen = source.data.known().csr()
+    seen = source.data.interactions().csr()
     graph.constant("user_rows", np.concatenate(list(user_rows(weights))))
     # An index out of range must not get another user's answer, nor fail the rest of its batch.
     n_users = graph.constant("n_users", np.array(seen.shape[0], np.int64))

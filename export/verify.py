@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from export.archive import archived_digest
-from ncf.artifacts import BUNDLE
 from ncf.columns import Columns
 from ncf.data.tables import read_id_table
 from ncf.errors import ArtifactError, ParityError
@@ -14,6 +13,7 @@ from ncf.proof.reference import graph_scorer
 from ncf.scoring.bundle import IDS_FILE, ITEMS_FILE, USERS_FILE, Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import replay
+from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.recommend import Recommender
 from ncf.scoring.sessions import open_cpu
 
@@ -38,7 +38,7 @@ def verify_bundle(path: Path) -> dict[str, Any]:
     bundle = open_bundle(path)
     _require_same_ids(bundle.users, path / USERS_FILE, Columns.USER_ID)
     _require_same_ids(bundle.items, path / ITEMS_FILE, Columns.ITEM_ID)
-    report: dict[str, Any] = {"files": len(bundle.manifest["files"]) + 1}
+    report: dict[str, Any] = {"files": len(bundle.manifest.files) + 1}
     report["golden_requests"] = replay(bundle, Recommender(bundle, ExactRanker.open(bundle)))
     report |= _compare_graphs(bundle)
     archive = path.parent / f"{path.name}.mar"

@@ -12,6 +12,7 @@ from handlers.limits import longest_list
 from handlers.requests import body_of, check, compact, encode, encode_error
 from ncf.devices import Device
 from ncf.errors import RequestError
+from ncf.records import json_values
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import replay
@@ -91,16 +92,17 @@ class Service:
         self.model = bundle.digest[:_SHORT]
         self._name = name
         self._longest = longest_list(bundle.items)
+        manifest = bundle.manifest
         self._facts = {
             "digest": bundle.digest,
-            "model": bundle.manifest["model"],
-            "metrics": bundle.manifest["metrics"],
-            "provenance": bundle.manifest["provenance"],
-            "cold_user": bundle.manifest["cold_user"],
+            "model": json_values(manifest.model),
+            "metrics": json_values(manifest.metrics),
+            "provenance": json_values(manifest.provenance),
+            "cold_user": manifest.cold_user.value,
             "golden_requests": replayed,
             "longest_list": self._longest,
             "lanes": lanes,
-            "screen": bundle.manifest["screen"] if screen else None,
+            "screen": json_values(manifest.screen) if screen else None,
         }
 
     def __enter__(self) -> Self:

@@ -11,12 +11,12 @@ from threadpoolctl import threadpool_limits
 from export.screen.calibration import Choice, Options, UselessError, choose, require_promise
 from export.screen.cost import Cost
 from export.screen.sampling import FEWEST, ExactLogits, Groups, sample_groups
-from ncf.artifacts import Document
 from ncf.graphs.screen import rescore_graph, screen_graph
 from ncf.graphs.tower import Floats, catalogue_size
 from ncf.models.weights import Weights
 from ncf.proof.recall import mean_lower_bound, recalls
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
+from ncf.scoring.manifest import Calibrated, NoScreen, SampledUsers, Screen
 from ncf.scoring.ranker import TopK
 from ncf.scoring.sessions import open_cpu
 
@@ -24,28 +24,28 @@ logger = logging.getLogger(__name__)
 
 _TRIES = 3
 _AT_ONCE = 64  # users
-NOT_WANTED: Document = {"reason": "not asked for"}
+NOT_WANTED = NoScreen("not asked for")
 
 
 @dataclass(frozen=True)
-class Screen:
-    """The screen's part of a bundle.
+class ScreenGraphs:
+    """What goes into a bundle.
 
     Parameters
     ----------
     graphs : dict
-        ONNX models by file name; empty if there is no screen.
-    document : dict
-        Entry of ``bundle.json``: the calibration, or the reason why there is no screen.
+        ONNX models by file name; none where no screen pays.
+    facts : Screen or NoScreen
+        For ``bundle.json``: the calibration, or the reason why there is no screen.
     """
 
     graphs: dict[str, bytes]
-    document: Document
+    facts: Screen | NoScreen
 
 
 def make_screen(
     weights: Weights, rows: Floats, seen: sparse.csr_array, options: Options | None = None
-) -> Screen:
+) -> ScreenGraphs:
     """Calibrate and build the screened graph of a model.
 
     Parameters
@@ -66,20 +66,22 @@ def make_screen(
             return _calibrated(weights, rows, seen, options)
     except UselessError as useless:
         logger.info("no screened graph: %s", useless)
-        return Screen({}, {"reason": str(useless)})
+        return ScreenGraphs({}, NoScreen(str(useless)))
 
 
-def summary(document: Document) -> str:
-    """Describe a bundle's screen in one line, or say why there is none."""
-    if "by_k" not in document:
-        return f"none: {document['reason']}"
-    least = min(each["recall"] for each in document["by_k"])
-    lengths = ", ".join(str(each["k"]) for each in document["by_k"])
-    users = document["users"]["held_out"]
+def summary(screen: Screen | NoScreen) -> str:
+    """Say in one line what screen a bundle has, or why it has none."""
+    if isinstance(screen, NoScreen):
+        return f"none: {screen.reason}"
+    least = min(each.recall for each in screen.by_k)
+    lengths = ", ".join(str(each.k) for each in screen.by_k)
+    users = screen.users.held_out
     return f"lists of {lengths}: recall {least:.4f} or more on {users} held-out users"
 
 
-def _calibrated(weights: Weights, rows: Floats, seen: sparse.csr_array, options: Options) -> Screen:
+def _calibrated(
+    weights: Weights, rows: Floats, seen: sparse.csr_array, options: Options
+) -> ScreenGraphs:
     if "mlp.user.weight" not in weights:
         raise UselessError("a GMF has no tower: its exact graph is one matrix product already")
     cost = Cost.of(weights)
@@ -93,28 +95,24 @@ def _calibrated(weights: Weights, rows: Floats, seen: sparse.csr_array, options:
     trial = _Trial(graph, exact, rows, seen)
     choice, measured = _widened(choice, cost, trial, groups, options)
     gains = choice.gains(cost)
-    document = {
-        "target": options.recall,
-        "seed": options.seed,
-        "rank": choice.stand_in.rank,
-        "landmarks": choice.stand_in.landmarks.size,
-        "users": {
-            "fit": groups.fit.size,
-            "choose": groups.choose.size,
-            "held_out": groups.held_out.size,
-        },
-        "by_k": [
-            {
-                "k": k,
-                "candidates": candidates,
-                "recall": round(float(measured[k].mean()), 6),
-                "recall_bound": round(mean_lower_bound(measured[k]), 6),
-                "estimated_gain": round(gains[k], 1),
-            }
+    facts = Screen(
+        target=options.recall,
+        seed=options.seed,
+        rank=choice.stand_in.rank,
+        landmarks=choice.stand_in.landmarks.size,
+        users=SampledUsers(groups.fit.size, groups.choose.size, groups.held_out.size),
+        by_k=tuple(
+            Calibrated(
+                k=k,
+                candidates=candidates,
+                recall=round(float(measured[k].mean()), 6),
+                recall_bound=round(mean_lower_bound(measured[k]), 6),
+                estimated_gain=round(gains[k], 1),
+            )
             for k, candidates in choice.candidates.items()
-        ],
-    }
-    return Screen({SCREEN_GRAPH: graph, RESCORE_GRAPH: rescore_graph(weights)}, document)
+        ),
+    )
+    return ScreenGraphs({SCREEN_GRAPH: graph, RESCORE_GRAPH: rescore_graph(weights)}, facts)
 
 
 def _widened(

@@ -55,7 +55,7 @@ class Bundle:
         self.exported = exported or Figures({})
 
     def __repr__(self) -> str:
-        kind, sizes = self._opened.manifest["model"]["kind"], self._opened
+        kind, sizes = self._opened.manifest.model.kind, self._opened
         counts = f"{sizes.n_users:,} users, {sizes.n_items:,} items"
         return f"Bundle({str(self.path)!r}: {kind}, {counts})"
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from ncf.api.figures import Figures
 from ncf.api.options import Place, chosen, folder
-from ncf.artifacts import DATA, read_manifest
+from ncf.artifacts import read_manifest
 from ncf.columns import Columns
 from ncf.data import datasets
 from ncf.data import prepare as preparing
 from ncf.data.datasets import FetchedDataset
+from ncf.data.manifests import DATA
 from ncf.data.options import Exclude, Format, Options, SplitKind
-from ncf.data.prepared import PreparedData
+from ncf.data.prepared import PreparedData, figures_of
 from ncf.data.prepared import open_data as open_prepared
 from ncf.data.titles import read_titles
 from ncf.errors import UsageError
@@ -194,8 +195,7 @@ def as_data(data: Data | Place) -> Data:
         return data
     path = folder(data, "data")
     manifest = read_manifest(path, DATA)
-    sizes = {"users": manifest["n_users"], "items": manifest["n_items"]}
-    return Data(path, {**sizes, **manifest["counts"], "digest": manifest["digest"]})
+    return Data(path, figures_of(manifest, manifest.digest))
 
 
 def fetch(dataset: str, *, cache: Place = "data/raw") -> FetchedDataset:

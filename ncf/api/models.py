@@ -1,6 +1,7 @@
 """Train a model on prepared data, and open trained models."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,15 +10,16 @@ from ncf.api.data import Data, as_data
 from ncf.api.devices import torch_device
 from ncf.api.figures import Figures
 from ncf.api.options import Place, chosen, folder
-from ncf.artifacts import CHECKPOINT, Document, read_manifest
+from ncf.artifacts import read_manifest
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.models.kinds import Variant
 from ncf.training.checkpoint import Checkpoint, load_history, open_checkpoint
+from ncf.training.manifest import CHECKPOINT, CheckpointManifest
 from ncf.training.names import Named
 from ncf.training.ranks import joined
 from ncf.training.recipe import Recipe, load_recipe, merge, named_recipe, parse_recipe
-from ncf.training.stage import ParentFolders, Request
+from ncf.training.request import ParentFolders, Request
 from ncf.training.train import train as train_variant
 
 if TYPE_CHECKING:
@@ -57,20 +59,18 @@ class Model:
 
     @property
     def variant(self) -> str:
-        """Name of the variant: ``gmf``, ``mlp``, ``neumf-end`` or ``neumf-pre``."""
-        return str(self._manifest["variant"])
+        """``gmf``, ``mlp``, ``neumf-end`` or ``neumf-pre``."""
+        return self._manifest.variant
 
     @property
     def digest(self) -> str:
-        """Digest of the whole checkpoint, 64 hex digits."""
-        return str(self._manifest["digest"])
+        """Digest that stands for the whole checkpoint, 64 hex digits."""
+        return self._manifest.digest
 
     @property
     def figures(self) -> Figures:
         """Validation figures of the best epoch, and the digest."""
-        found = self._manifest["validation"]
-        names = ("hr", "ndcg", "protocol", "k", "best_epoch")
-        return Figures({name: found.get(name) for name in names} | {"digest": self.digest})
+        return Figures({**asdict(self._manifest.validation), "digest": self.digest})
 
     def validation(self) -> list[tuple[str, str]]:
         """List the validation figures, named with K and protocol, as texts."""
@@ -84,10 +84,12 @@ class Model:
         """Make a frame of the history: loss and (sampled) validation figures of each epoch."""
         import pandas as pd  # loaded only for a frame
 
-        return pd.DataFrame(load_history(self.path), columns=["epoch", "loss", "hr", "ndcg"])
+        return pd.DataFrame(
+            map(asdict, load_history(self.path)), columns=["epoch", "loss", "hr", "ndcg"]
+        )
 
     @cached_property
-    def _manifest(self) -> Document:
+    def _manifest(self) -> CheckpointManifest:
         return read_manifest(self.path, CHECKPOINT)
 
 

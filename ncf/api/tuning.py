@@ -73,8 +73,9 @@ def tune(
     require("optuna", "sqlalchemy", "tomli_w", user="ncf.tune")
     from ncf.api.devices import torch_device
     from ncf.api.models import path_of, recipe_of
-    from ncf.training.stage import ParentFolders, Request
-    from ncf.training.tune import Search, load_space
+    from ncf.training.request import ParentFolders, Request
+    from ncf.training.space import load_space
+    from ncf.training.tune import Search
     from ncf.training.tune import tune as search_recipe
 
     variant = chosen(Variant, model, "model")

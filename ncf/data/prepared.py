@@ -1,20 +1,20 @@
 """Read and write prepared data: a sealed folder of id maps, splits and sampled negatives."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ncf.artifacts import DATA, Document, open_sealed, seal
+from ncf.artifacts import open_sealed, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Cases, Interactions
+from ncf.data.manifests import DATA, DataManifest
 from ncf.data.tables import read_id_table, write_id_table
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap
+from ncf.records import json_values
 
 USERS_FILE = "users.parquet"
 ITEMS_FILE = "items.parquet"
@@ -32,7 +32,7 @@ class PreparedData:
         Training pairs.
     validation, test : Cases
         Cases with sampled negatives.
-    manifest : dict
+    manifest : DataManifest
         Options, counts, digests.
     """
 
@@ -41,16 +41,15 @@ class PreparedData:
     train: Interactions
     validation: Cases
     test: Cases
-    manifest: Document
+    manifest: DataManifest
 
     @property
     def digest(self) -> str:
-        """Digest of all the data, 64 hex digits."""
-        digest: str = self.manifest["digest"]
-        return digest
+        """Digest that stands for all the data, 64 hex digits."""
+        return self.manifest.digest
 
-    def known(self) -> Interactions:
-        """Join the pairs of the training, validation and test parts."""
+    def interactions(self) -> Interactions:
+        """All interactions: training, validation and test."""
         return self.train.join(self.validation.positives, self.test.positives)
 
 
@@ -65,11 +64,17 @@ def negatives_path(folder: Path, part: str) -> Path:
     return folder / f"{part}_negatives.npy"
 
 
-def seal_data(folder: Path, users: IdMap, items: IdMap, document: Mapping[str, Any]) -> str:
-    """Write the id maps and the manifest, and return the data's digest."""
+def seal_data(folder: Path, users: IdMap, items: IdMap, manifest: DataManifest) -> str:
+    """Write the id maps and the manifest; returns the data's digest."""
     write_id_table(folder / USERS_FILE, users, Columns.USER_ID)
     write_id_table(folder / ITEMS_FILE, items, Columns.ITEM_ID)
-    return seal(folder, DATA, {**document, "n_users": len(users), "n_items": len(items)})
+    return seal(folder, DATA, json_values(manifest))
+
+
+def figures_of(manifest: DataManifest, digest: str) -> dict[str, object]:
+    """Figures for people: sizes, what was read, left out and split, and the data's ``digest``."""
+    sizes = {"users": manifest.n_users, "items": manifest.n_items}
+    return {**sizes, **json_values(manifest.counts), "digest": digest}
 
 
 def open_data(folder: Path) -> PreparedData:
@@ -89,7 +94,7 @@ def open_data(folder: Path) -> PreparedData:
         ) from error
 
 
-def _read(folder: Path, manifest: Document) -> PreparedData:
+def _read(folder: Path, manifest: DataManifest) -> PreparedData:
     users = read_id_table(folder / USERS_FILE, Columns.USER_ID)
     items = read_id_table(folder / ITEMS_FILE, Columns.ITEM_ID)
 
@@ -108,6 +113,4 @@ def _read(folder: Path, manifest: Document) -> PreparedData:
             raise ValueError(f"{path.name} holds an item out of range")
         return Cases(positives, negatives)
 
-    if not isinstance(manifest["source"], dict):
-        raise TypeError("source is no table")
     return PreparedData(users, items, pairs("train"), cases("validation"), cases("test"), manifest)

@@ -6,11 +6,12 @@ import numpy as np
 from scipy.stats import poisson
 
 from ncf.errors import ParityError
-from ncf.proof.parity import Parity, compare, compare_rescored, compare_screen, compare_topk
+from ncf.proof.parity import compare, compare_rescored, compare_screen, compare_topk
 from ncf.proof.recall import recalls
 from ncf.proof.reference import PairScorer, Reference, graph_scorer, reference
 from ncf.scoring.bundle import RESCORE_GRAPH, SCORE_GRAPH, SCREEN_GRAPH, TOPK_GRAPHS, Bundle
 from ncf.scoring.exact import ExactRanker
+from ncf.scoring.manifest import NoScreen, Parity
 from ncf.scoring.ranker import TopK
 from ncf.scoring.screened import Rescorer, ScreenedRanker
 from ncf.scoring.sessions import open_cpu
@@ -89,19 +90,19 @@ def _compare_screens(bundle: Bundle, expected: Reference) -> dict[str, Parity]:
     ParityError
         A logit, an order or a mask differs, or recall is under the target.
     """
-    if not bundle.has_screen:
+    screen = bundle.manifest.screen
+    if isinstance(screen, NoScreen):
         return {}
     report = {RESCORE_GRAPH: compare_rescored(RESCORE_GRAPH, Rescorer.open(bundle).score, expected)}
     ranker = ScreenedRanker.open(bundle)
-    target: float = bundle.manifest["screen"]["target"]
-    for each in bundle.manifest["screen"]["by_k"]:
-        top = ranker.rank(expected.users, each["k"])
+    for each in screen.by_k:
+        top = ranker.rank(expected.users, each.k)
         report[SCREEN_GRAPH] = compare_screen(SCREEN_GRAPH, top, expected)
-        exact = TopK(top.items, -np.sort(-expected.logits, axis=1)[:, : each["k"]])
+        exact = TopK(top.items, -np.sort(-expected.logits, axis=1)[:, : each.k])
         listed = exact.valid().sum(axis=1)
         missed = round(float(((1 - recalls(top, exact)) * listed).sum()))
-        if missed > each["k"] + poisson.ppf(1 - _RARE, (1 - target) * listed.sum()):
+        if missed > each.k + poisson.ppf(1 - _RARE, (1 - screen.target) * listed.sum()):
             raise ParityError(
-                f"{SCREEN_GRAPH} misses {missed} of {listed.sum()} best items, lists of {each['k']}"
+                f"{SCREEN_GRAPH} misses {missed} of {listed.sum()} best items, lists of {each.k}"
             )
     return report

@@ -1,8 +1,6 @@
 """Compare top-K graphs with a way to score pairs: logits, ranking up to ties, masking."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,33 +9,10 @@ from ncf.errors import ParityError
 from ncf.pairs import pair_keys
 from ncf.proof.reference import Reference
 from ncf.proof.tolerance import tolerance
+from ncf.scoring.manifest import Parity
 from ncf.scoring.ranker import Ranker, TopK
 
 _RESCORED = 64  # items for each user
-
-
-@dataclass(frozen=True)
-class Parity:
-    """The differences between two ways to compute logits.
-
-    Parameters
-    ----------
-    compared : int
-        Count of logits compared.
-    max_difference, mean_difference : float
-        Absolute differences of logits.
-    tolerance : float
-        Largest difference allowed.
-    """
-
-    compared: int
-    max_difference: float
-    mean_difference: float
-    tolerance: float
-
-    def document(self) -> dict[str, Any]:
-        """Turn the figures into JSON values."""
-        return asdict(self)
 
 
 def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> Parity:

@@ -52,7 +52,7 @@ class Recommender:
         items = bundle.items
         # A few items are in most lists.
         self._named = lru_cache(_NAMED)(lambda item: (items.raw[item], items.title(item)))
-        self._cold_user = ColdUser(bundle.manifest["cold_user"])
+        self._cold_user = bundle.manifest.cold_user
 
     def __enter__(self) -> Self:
         return self

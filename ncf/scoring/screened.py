@@ -12,31 +12,13 @@ from ncf.errors import ArtifactError, UsageError
 from ncf.scoring.blocks import BlockRanker, Feeds
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH, Bundle
 from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.manifest import Calibrated, NoScreen, Screen
 from ncf.scoring.ranker import Pairs, Users
 from ncf.scoring.sessions import EXACT, CudaOptions, device_of, failed_on_cuda, open_session
 
 # Users of one call: their guesses take at most 16 MiB, and the candidates' first layer 4 MiB.
 _USERS, _LOGITS, _VALUES = 128, 1 << 22, 1 << 20
 _RESCORED_VALUES = 1 << 18  # in a call: as many as stay in a core's cache
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """The number of candidates that export found to be enough for lists up to a length.
-
-    Parameters
-    ----------
-    k : int
-        Length of the lists.
-    candidates : int
-        Items scored exactly for each user.
-    recall : float
-        Recall that it reaches, measured on held-out users' exact lists.
-    """
-
-    k: int
-    candidates: int
-    recall: float
 
 
 @dataclass(frozen=True)
@@ -64,11 +46,9 @@ class Calibration:
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Calibration":
-        """Read the calibration of a bundle; it has no entry where there is no screen."""
-        by_k = bundle.manifest["screen"]["by_k"] if bundle.has_screen else ()
-        return cls(
-            tuple(Calibrated(each["k"], each["candidates"], each["recall"]) for each in by_k)
-        )
+        """Read what export found; no list is calibrated where the bundle has no screen."""
+        screen = bundle.manifest.screen
+        return cls(screen.by_k if isinstance(screen, Screen) else ())
 
     def find(self, k: int) -> Calibrated | None:
         """Find the entry for the shortest calibrated lists of K or more items; None if none is."""
@@ -246,8 +226,8 @@ class Rescorer:
 
 
 def _require_screen(bundle: Bundle) -> None:
-    if not bundle.has_screen:
-        reason = bundle.manifest["screen"]["reason"]
+    screen = bundle.manifest.screen
+    if isinstance(screen, NoScreen):
         raise ArtifactError(
-            f"the bundle has no screened graph ({reason})", where=bundle.path, remedy="rank exactly"
+            f"has no screened graph ({screen.reason})", where=bundle.path, remedy="rank exactly"
         )

@@ -2,10 +2,11 @@
 
 import io
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ncf.extras import missing_extra
+from ncf.validation import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ _INCHES = (8.0, 5.2)
 _DPI = 100
 _MARKED_UP_TO = 40  # epochs; more markers would hide the line
 
-History = Sequence[dict[str, Any]]
+History = Sequence[Epoch]
 
 
 def try_to_draw(history: History, variant: str, best_epoch: int, k: int) -> bytes | None:
@@ -43,9 +44,8 @@ def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
 
     Parameters
     ----------
-    history : sequence of dict
-        One row for each epoch: ``epoch`` (from 1), ``loss`` (mean binary cross-entropy, nats; None
-        where nothing was trained), and validation ``hr`` and ``ndcg`` by the sampled protocol.
+    history : sequence of Epoch
+        Figures by epoch.
     variant : str
         Variant, for the title.
     best_epoch : int
@@ -70,11 +70,11 @@ def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
         figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         loss, validation = figure.subplots(2, 1, sharex=True)
-        loss.set_title(f"{variant}: best epoch {best_epoch} of {history[-1]['epoch']}")
-        _line(loss, history, "loss", "training loss")
+        loss.set_title(f"{variant}: best epoch {best_epoch} of {history[-1].epoch}")
+        _line(loss, [(row.epoch, row.loss) for row in history], "training loss")
         loss.set_ylabel("cross-entropy, nats")
-        _line(validation, history, "hr", f"HR@{k} (sampled)")
-        _line(validation, history, "ndcg", f"NDCG@{k} (sampled)")
+        _line(validation, [(row.epoch, row.hr) for row in history], f"HR@{k} (sampled)")
+        _line(validation, [(row.epoch, row.ndcg) for row in history], f"NDCG@{k} (sampled)")
         validation.set(xlabel="epoch", ylabel="validation")
         validation.xaxis.get_major_locator().set_params(integer=True)
         for axes in (loss, validation):
@@ -85,8 +85,8 @@ def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
     return file.getvalue()
 
 
-def _line(axes: "Axes", history: History, name: str, label: str) -> None:
-    points = [(row["epoch"], row[name]) for row in history if row[name] is not None]
-    marker = "o" if len(points) <= _MARKED_UP_TO else None
-    epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
+def _line(axes: "Axes", points: Iterable[tuple[int, float | None]], label: str) -> None:
+    known = [(epoch, value) for epoch, value in points if value is not None]
+    marker = "o" if len(known) <= _MARKED_UP_TO else None
+    epochs, values = [epoch for epoch, _ in known], [value for _, value in known]
     axes.plot(epochs, values, marker=marker, markersize=4, label=label)
