@@ -1,4 +1,4 @@
-"""Runs that lie somewhere, in a folder or in an object store: what every reader needs."""
+"""Find and read published runs, in a folder or in an object store."""
 
 import json
 import re
@@ -29,7 +29,7 @@ _TRIES = 5
 
 @dataclass(frozen=True)
 class _Numbered:
-    """The one field that is asked of every run, of whatever version."""
+    """The one field that is read from every run, of any version."""
 
     sequence: int
 
@@ -41,11 +41,11 @@ class Runs:
     Parameters
     ----------
     system : pyarrow.fs.FileSystem
-        Where they lie.
+        File system of the runs.
     root : str
-        Their folder, or prefix.
+        Their folder or prefix.
     folder : Path or None
-        The same as a local path; None for an object store.
+        The folder as a local path; None for an object store.
     """
 
     system: fs.FileSystem
@@ -53,12 +53,12 @@ class Runs:
     folder: Path | None
 
     def latest(self) -> str:
-        """Name of the newest complete run.
+        """Find the name of the newest complete run.
 
         Raises
         ------
         ArtifactError
-            Nothing was published here, or what should name a run does not.
+            No run was published here, or LATEST does not name a run.
         """
         name = self._read(LATEST_FILE).decode(errors="replace").strip()
         if not re.fullmatch(RUN_NAME, name):
@@ -75,7 +75,7 @@ class Runs:
         Raises
         ------
         ArtifactError
-            It cannot be read.
+            The manifest cannot be read.
         """
         try:
             return read_record(RunManifest, json.loads(self._read(f"{name}/{RUN.manifest}")))
@@ -85,14 +85,14 @@ class Runs:
             ) from error
 
     def names(self) -> list[str]:
-        """Names of all runs, complete or not."""
+        """List the names of all runs, complete or not."""
         with storage_access(self.root):
             selector = fs.FileSelector(self.root, allow_not_found=True)
             found = [each.base_name for each in self.system.get_file_info(selector)]
         return sorted(name for name in found if re.fullmatch(RUN_NAME, name))
 
     def sequence(self, name: str) -> int:
-        """How many runs had been published with this one: a clock may be set back, this not."""
+        """Count the runs published up to this one; unlike a clock, this count never goes back."""
         try:
             document = json.loads(self._read(f"{name}/{RUN.manifest}"))
             return read_record(_Numbered, document).sequence
@@ -101,12 +101,12 @@ class Runs:
 
     @contextmanager
     def newest(self) -> Iterator[str]:
-        """Hold the newest run, so that nobody removes it meanwhile.
+        """Lock the newest run, so that nobody removes it meanwhile.
 
         Raises
         ------
         ArtifactError
-            Nothing was published here.
+            No run was published here.
         """
         for _ in range(_TRIES):
             name = self.latest()
@@ -134,12 +134,12 @@ class Runs:
 
 
 def open_runs(place: str | Path) -> Runs:
-    """Find a place: a folder, or a URI such as ``s3://bucket/topk``.
+    """Open a place of runs: a folder, or a URI such as ``s3://bucket/topk``.
 
     Raises
     ------
     UsageError
-        It is no name, or the URI is of no known kind.
+        The place is not a name, or its kind of URI is unknown.
     """
     if "://" not in str(place):
         return _folder(str(place))
@@ -154,12 +154,12 @@ def open_runs(place: str | Path) -> Runs:
 
 @contextmanager
 def storage_access(place: str) -> Iterator[None]:
-    """Turn what an object store answers into one line.
+    """Turn errors of an object store into one line.
 
     Raises
     ------
     StorageError
-        It cannot be reached, or refuses.
+        The store cannot be reached, or refuses access.
     """
     try:
         yield
@@ -175,7 +175,7 @@ def storage_access(place: str) -> Iterator[None]:
 
 @contextmanager
 def local_copy(run: str) -> Iterator[Path]:
-    """Give a run as a local folder; one in an object store is copied aside first."""
+    """Yield a run as a local folder; a run in an object store is copied first."""
     runs = open_runs(run)
     if runs.folder is not None:
         yield runs.folder
@@ -197,7 +197,7 @@ def read_run(folder: Path) -> pd.DataFrame:
     Raises
     ------
     ArtifactError
-        It is damaged.
+        The run is damaged.
     """
     style = open_sealed(folder, RUN).parameters.style
     parts = sorted(folder.glob(style.parts), key=lambda part: (len(part.name), part.name))
@@ -210,12 +210,12 @@ def read_latest(place: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     place : str or Path
-        What ``ncf batch --out`` was given.
+        The ``--out`` that ``ncf batch`` was given.
 
     Raises
     ------
     ArtifactError
-        Nothing was published here, or a part is damaged.
+        No run was published here, or a part is damaged.
     """
     runs = open_runs(place)
     for _ in range(_TRIES):
@@ -226,8 +226,10 @@ def read_latest(place: str | Path) -> pd.DataFrame:
                     return read_run(folder).reset_index(drop=True)
             except ArtifactError:
                 if runs.latest() == name:
-                    raise  # else it was replaced, and removed, meanwhile: an object has no lock
-    raise ArtifactError("is replaced faster than it can be read", where=place, remedy="try again")
+                    raise  # else it was replaced and removed meanwhile, as objects have no locks
+    raise ArtifactError(
+        "the run is replaced faster than it can be read", where=place, remedy="try again"
+    )
 
 
 def _folder(place: str) -> Runs:
@@ -241,13 +243,13 @@ def _folder(place: str) -> Runs:
 
 
 def _within(uri: str, name: str) -> str:
-    """URI of a run, options after ``?`` kept."""
+    """Make the URI of a run, and keep options after ``?``."""
     path, mark, options = uri.partition("?")
     return f"{path.rstrip('/')}/{name}{mark}{options}"
 
 
 def _through_fsspec(place: str, cause: Exception) -> tuple[fs.FileSystem, str]:
-    """Take what fsspec knows and Arrow does not, such as ``az://``."""
+    """Open a URI that fsspec knows and Arrow does not, such as ``az://``."""
     try:
         system, root = fsspec.core.url_to_fs(place)
     except (ValueError, ImportError, OSError) as error:
