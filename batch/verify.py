@@ -154,7 +154,7 @@ def _check_against(
     owners = np.repeat(np.arange(len(raw)), counts)
     if table[Columns.USER_ID].tolist() != [raw[owner] for owner in owners.tolist()]:
         raise ArtifactError(
-            "its users, or the count of a user's rows, differ from what is expected", where=part
+            "its users, or the rows of a user, differ from what is expected", where=part
         )
     if among(pair_keys(owners, items, bundle.n_items), excluded).any():
         raise ArtifactError("lists an item that its user has seen", where=part)

@@ -92,7 +92,7 @@ class Bundle:
 
     @cached_property
     def user_rows(self) -> npt.NDArray[np.float32]:
-        """One row a user, as the top-K graph takes them; mapped, not read."""
+        """User rows, as the top-K graph takes them; memory-mapped."""
         rows: npt.NDArray[np.float32] = np.load(self.path / USER_ROWS_FILE, mmap_mode="r")
         return rows
 
