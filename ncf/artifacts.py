@@ -1,8 +1,8 @@
-"""Sealed folders: a JSON manifest that holds the SHA-256 of every other file, and of itself.
+"""Write and check sealed folders: a manifest has the SHA-256 of every other file and of itself.
 
 Prepared data, checkpoints, bundles and runs are all sealed folders. A reader opens one with
-:func:`open_sealed`, which names whatever is missing, extra, damaged or too new before anything
-in it is used, and gives the manifest as the type of its :class:`Kind`.
+:func:`open_sealed`, which names any file that is missing, extra, damaged or too new before the
+folder is used, and returns the manifest as the type of its :class:`Kind`.
 """
 
 import json
@@ -24,7 +24,7 @@ _SCHEMA = "schema_version"
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What the manifest of any sealed folder has.
+    """The fields that the manifest of every sealed folder has.
 
     Parameters
     ----------
@@ -43,23 +43,23 @@ M_co = TypeVar("M_co", bound=Manifest, covariant=True)
 
 @dataclass(frozen=True)
 class Kind(Generic[M_co]):
-    """What a sealed folder holds and how its manifest is called.
+    """A kind of sealed folder: its manifest and its files.
 
     Parameters
     ----------
     noun : str
-        How messages call it, such as ``"checkpoint"``.
+        Word that messages use, such as ``"checkpoint"``.
     manifest : str
         Name of the manifest file.
     schema_version : int
         Version that this toolkit writes, and the only one that it reads.
     remedy : str
-        The command that makes such a folder.
+        Command that makes such a folder.
     form : type
-        What the manifest says.
+        Type of the manifest.
     members : str
-        Regular expression of the files it may hold: a folder whose manifest is unreadable is
-        replaced only where it holds nothing else.
+        Regular expression of the files that the folder may hold: a folder with an unreadable
+        manifest is replaced only if it holds nothing else.
     """
 
     noun: str
@@ -74,7 +74,7 @@ class Kind(Generic[M_co]):
 def sealed_folder(
     target: Path, kind: Kind[Manifest], before_swap: Callable[[], object] | None = None
 ) -> Iterator[Path]:
-    """Fill a folder aside, to be sealed before the block ends; then swap it in, in one step.
+    """Make a temporary folder, which the block fills and seals; then swap it in, in one step.
 
     Raises
     ------
@@ -114,10 +114,10 @@ def seal(folder: Path, kind: Kind[Manifest], document: Mapping[str, object]) -> 
     folder : Path
         Holds every other file, complete.
     kind : Kind
-        Names the manifest and its schema version.
+        Gives the name and the schema version of the manifest.
     document : mapping
-        What the manifest says besides digests; JSON values, as
-        :func:`ncf.records.json_values` gives them.
+        Fields of the manifest besides digests, as JSON values; see
+        :func:`ncf.records.json_values`.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def seal(folder: Path, kind: Kind[Manifest], document: Mapping[str, object]) -> 
 
 
 def open_sealed(folder: Path, kind: Kind[M_co]) -> M_co:
-    """Check a sealed folder from top to bottom and return its manifest.
+    """Check every file of a sealed folder, and return its manifest.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
         version, digest, files = document[_SCHEMA], document.pop(_DIGEST), document[_FILES]
         newer, older = version > kind.schema_version, version < kind.schema_version
         names = [name for name, _ in files.items()]
-        # Comparing the bytes too leaves no byte of the file, not even white space, unchecked.
+        # The bytes are compared too, so that every byte of the file, even white space, is checked.
         intact = sha256_bytes(canonical_json(document)) == digest
         intact = intact and canonical_json({**document, _DIGEST: digest}) == content
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -210,13 +210,19 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
 
 
 def canonical_json(document: Mapping[str, object]) -> bytes:
-    """One document, one sequence of bytes: sorted keys, UTF-8, two-space indent."""
+    """Encode a document so that equal ones have equal bytes: sorted keys, UTF-8, indent of two.
+
+    Examples
+    --------
+    >>> canonical_json({"b": 1, "a": "é"}).decode().splitlines()
+    ['{', '  "a": "é",', '  "b": 1', '}']
+    """
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
 
 
 def _names(folder: Path) -> set[str]:
-    """Relative paths of everything in a folder but plain folders."""
+    """List the relative paths of everything in a folder except plain folders."""
     return {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -225,7 +231,7 @@ def _names(folder: Path) -> set[str]:
 
 
 def _foreign(target: Path, kind: Kind[Manifest]) -> str:
-    """Name a file in a folder that no folder of this kind would hold; empty if there is none."""
+    """Find a file in a folder that no folder of this kind holds; empty if there is none."""
     names = _names(target)
     listed: set[str] = set()
     if kind.manifest in names:

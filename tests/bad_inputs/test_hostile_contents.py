@@ -126,7 +126,7 @@ def test_a_checkpoint_of_other_data_is_refused_naming_both(
     digest = json.loads((home / "data" / "data.json").read_bytes())["digest"]
     trained = checkpoint.manifest.data.digest
     line = refused(*command.split(), cwd=home)
-    assert f"c: trained on data {trained[:12]}, given is data {digest[:12]}; " in line
+    assert f"c: trained on data {trained[:12]}, but given data {digest[:12]}; " in line
 
 
 JUNK = [

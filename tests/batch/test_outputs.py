@@ -363,7 +363,7 @@ def test_show_prints_a_user_and_refuses_one_without_rows(bundle: Bundle, tmp_pat
     refused = _cli("batch", "show", "--user", "nobody", cwd=tmp_path)
     assert (refused.returncode, "no row in run" in refused.stderr) == (2, True)
     refused = _cli("batch", "--out", "other", "show", "--user", "u7", cwd=tmp_path)
-    assert (refused.returncode, "--out stands before 'show'" in refused.stderr) == (2, True)
+    assert (refused.returncode, "--out comes before 'show'" in refused.stderr) == (2, True)
 
 
 def test_the_readmes_query_answers_as_printed(
