@@ -151,11 +151,9 @@ def open_sealed(folder: Path, kind: Kind[M_co]) -> M_co:
         if (folder / name).is_symlink() or sha256(folder / name) != digest:
             raise _damaged(folder / name, "bytes differ from the recorded SHA-256", kind)
     for name in sorted(found - listed.keys()):
-        raise ArtifactError(
-            f"file does not belong to the {kind.noun}",
-            where=folder / name,
-            remedy="remove it, or make the folder again",
-        )
+        remedy = "remove it, or make the folder again"
+        problem = f"file does not belong to the {kind.noun}"
+        raise ArtifactError(problem, where=folder / name, remedy=remedy)
     return manifest
 
 
