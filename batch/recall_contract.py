@@ -24,8 +24,8 @@ from ncf.files import sha256_bytes
 from ncf.proof.audit import PairAudit
 from ncf.proof.recall import CONFIDENCE, PairSample, pairs_needed
 from ncf.scoring.exact import ExactRanker
-from ncf.scoring.manifest import NoScreen
 from ncf.scoring.ranker import Ranker
+from ncf.scoring.screen_manifest import NoScreen
 from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Find and read published runs, in a folder or in an object store."""
+"""Runs that lie somewhere, in a folder or in an object store: what every reader needs."""
 
 import json
 import re
@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
-import pandas as pd
 import pyarrow as pa
 from pyarrow import fs
 
 from batch.manifest import RUN, RunManifest
-from batch.tables import read_part
-from ncf.artifacts import open_sealed
 from ncf.errors import ArtifactError, StorageError, UsageError
 from ncf.files import check_target
 from ncf.locks import reader_lock
@@ -24,12 +21,12 @@ from ncf.records import read_record
 LATEST_FILE = "LATEST"
 SUCCESS_FILE = "_SUCCESS"
 RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
-_TRIES = 5
+TRIES = 5
 
 
 @dataclass(frozen=True)
 class _Numbered:
-    """The one field that is read from every run, of any version."""
+    """The one field that is asked of every run, of whatever version."""
 
     sequence: int
 
@@ -41,11 +38,11 @@ class Runs:
     Parameters
     ----------
     system : pyarrow.fs.FileSystem
-        File system of the runs.
+        Where they lie.
     root : str
-        Their folder or prefix.
+        Their folder, or prefix.
     folder : Path or None
-        The folder as a local path; None for an object store.
+        The same as a local path; None for an object store.
     """
 
     system: fs.FileSystem
@@ -53,12 +50,12 @@ class Runs:
     folder: Path | None
 
     def latest(self) -> str:
-        """Find the name of the newest complete run.
+        """Name of the newest complete run.
 
         Raises
         ------
         ArtifactError
-            No run was published here, or LATEST does not name a run.
+            Nothing was published here, or what should name a run does not.
         """
         name = self._read(LATEST_FILE).decode(errors="replace").strip()
         if not re.fullmatch(RUN_NAME, name):
@@ -75,7 +72,7 @@ class Runs:
         Raises
         ------
         ArtifactError
-            The manifest cannot be read.
+            It cannot be read.
         """
         try:
             return read_record(RunManifest, json.loads(self._read(f"{name}/{RUN.manifest}")))
@@ -85,14 +82,14 @@ class Runs:
             ) from error
 
     def names(self) -> list[str]:
-        """List the names of all runs, complete or not."""
+        """Names of all runs, complete or not."""
         with storage_access(self.root):
             selector = fs.FileSelector(self.root, allow_not_found=True)
             found = [each.base_name for each in self.system.get_file_info(selector)]
         return sorted(name for name in found if re.fullmatch(RUN_NAME, name))
 
     def sequence(self, name: str) -> int:
-        """Count the runs published up to this one; unlike a clock, this count never goes back."""
+        """How many runs had been published with this one: a clock may be set back, this not."""
         try:
             document = json.loads(self._read(f"{name}/{RUN.manifest}"))
             return read_record(_Numbered, document).sequence
@@ -101,14 +98,14 @@ class Runs:
 
     @contextmanager
     def newest(self) -> Iterator[str]:
-        """Lock the newest run, so that nobody removes it meanwhile.
+        """Hold the newest run, so that nobody removes it meanwhile.
 
         Raises
         ------
         ArtifactError
-            No run was published here.
+            Nothing was published here.
         """
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             name = self.latest()
             if self.folder is None:
                 yield name
@@ -134,12 +131,12 @@ class Runs:
 
 
 def open_runs(place: str | Path) -> Runs:
-    """Open a place of runs: a folder, or a URI such as ``s3://bucket/topk``.
+    """Find a place: a folder, or a URI such as ``s3://bucket/topk``.
 
     Raises
     ------
     UsageError
-        The place is not a name, or its kind of URI is unknown.
+        It is no name, or the URI is of no known kind.
     """
     if "://" not in str(place):
         return _folder(str(place))
@@ -154,12 +151,12 @@ def open_runs(place: str | Path) -> Runs:
 
 @contextmanager
 def storage_access(place: str) -> Iterator[None]:
-    """Turn errors of an object store into one line.
+    """Turn what an object store answers into one line.
 
     Raises
     ------
     StorageError
-        The store cannot be reached, or refuses access.
+        It cannot be reached, or refuses.
     """
     try:
         yield
@@ -175,7 +172,7 @@ def storage_access(place: str) -> Iterator[None]:
 
 @contextmanager
 def local_copy(run: str) -> Iterator[Path]:
-    """Yield a run as a local folder; a run in an object store is copied first."""
+    """Give a run as a local folder; one in an object store is copied aside first."""
     runs = open_runs(run)
     if runs.folder is not None:
         yield runs.folder
@@ -191,47 +188,6 @@ def local_copy(run: str) -> Iterator[Path]:
         yield target
 
 
-def read_run(folder: Path) -> pd.DataFrame:
-    """Read a run: columns of the long table, rows by user and rank.
-
-    Raises
-    ------
-    ArtifactError
-        The run is damaged.
-    """
-    style = open_sealed(folder, RUN).parameters.style
-    parts = sorted(folder.glob(style.parts), key=lambda part: (len(part.name), part.name))
-    return pd.concat([read_part(part, style) for part in parts])
-
-
-def read_latest(place: str | Path) -> pd.DataFrame:
-    """Read the newest complete run: ``user_id``, ``rank``, ``item_id``, ``score``, ``policy``.
-
-    Parameters
-    ----------
-    place : str or Path
-        The ``--out`` that ``ncf batch`` was given.
-
-    Raises
-    ------
-    ArtifactError
-        No run was published here, or a part is damaged.
-    """
-    runs = open_runs(place)
-    for _ in range(_TRIES):
-        with runs.newest() as name:
-            whole = str(runs.folder / name) if runs.folder else _within(str(place), name)
-            try:
-                with local_copy(whole) as folder:
-                    return read_run(folder).reset_index(drop=True)
-            except ArtifactError:
-                if runs.latest() == name:
-                    raise  # else it was replaced and removed meanwhile, as objects have no locks
-    raise ArtifactError(
-        "the run is replaced faster than it can be read", where=place, remedy="try again"
-    )
-
-
 def _folder(place: str) -> Runs:
     if not place.strip() or place.startswith("~") or re.match(r"[a-z0-9+]+:/", place):
         raise UsageError(
@@ -242,14 +198,8 @@ def _folder(place: str) -> Runs:
     return Runs(fs.LocalFileSystem(), str(folder.absolute()), folder)
 
 
-def _within(uri: str, name: str) -> str:
-    """Make the URI of a run, and keep options after ``?``."""
-    path, mark, options = uri.partition("?")
-    return f"{path.rstrip('/')}/{name}{mark}{options}"
-
-
 def _through_fsspec(place: str, cause: Exception) -> tuple[fs.FileSystem, str]:
-    """Open a URI that fsspec knows and Arrow does not, such as ``az://``."""
+    """Take what fsspec knows and Arrow does not, such as ``az://``."""
     try:
         system, root = fsspec.core.url_to_fs(place)
     except (ValueError, ImportError, OSError) as error:

@@ -86,23 +86,29 @@ def read_record(cls: type[R], value: object, name: str = "", *, closed: bool = F
     """
     if not isinstance(value, dict):
         raise _wrong(name, value, "a table")
-    types, found = _types(cls), {}
-    for each in fields(cls):
-        key = json_key(each)
-        place = f"{name}.{key}" if name else key
-        if key in value:
-            inner = "closed" in each.metadata
-            found[each.name] = _read(types[each.name], value[key], place, closed=inner)
-        elif is_required(each):
-            if not _admits_none(types[each.name]):
-                raise FieldError(f"field {place!r} is missing")
-            found[each.name] = None
+    found = _read_fields(cls, value, name)
     if closed and (extra := value.keys() - {json_key(each) for each in fields(cls)}):
         raise FieldError(f"field {name!r} has {min(extra)!r}, which is unknown")
     try:
         return cls(**found)
     except NcfError as error:
         raise FieldError(f"field {name!r}: {error}") from error
+
+
+def _read_fields(cls: type[Record], values: Mapping[str, object], name: str) -> dict[str, Any]:
+    """Read the fields that are there; those that may be missing are left out, or None."""
+    types, found = _types(cls), {}
+    for each in fields(cls):
+        key = json_key(each)
+        place = f"{name}.{key}" if name else key
+        if key in values:
+            closed = "closed" in each.metadata
+            found[each.name] = _read(types[each.name], values[key], place, closed=closed)
+        elif is_required(each):
+            if not _admits_none(types[each.name]):
+                raise FieldError(f"field {place!r} is missing")
+            found[each.name] = None
+    return found
 
 
 def json_values(record: Record) -> dict[str, object]:

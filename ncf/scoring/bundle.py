@@ -12,7 +12,8 @@ from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap, read_id_maps
 from ncf.scoring.eligibility import Eligibility
-from ncf.scoring.manifest import BUNDLE, BundleManifest, Screen
+from ncf.scoring.manifest import BUNDLE, BundleManifest
+from ncf.scoring.screen_manifest import Screen
 from ncf.scoring.seen import Seen
 
 SCORE_GRAPH = "score.onnx"

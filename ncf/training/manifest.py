@@ -59,6 +59,34 @@ class CheckpointManifest(Manifest):
     finished: bool = False
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a checkpoint says of a training, besides its figures by epoch.
+
+    Parameters
+    ----------
+    variant : str
+        What was trained.
+    recipe : mapping
+        How; JSON values.
+    validation : Validation
+        Figures of the best epoch.
+    parents : mapping
+        Digest of each parent, by its variant.
+    mix : float or None
+        Weight of the GMF parent in the mix that training started from.
+    finished : bool
+        Whether training came to its end.
+    """
+
+    variant: str
+    recipe: Mapping[str, object] = field(default_factory=dict)
+    validation: Validation = field(default_factory=Validation)
+    parents: Mapping[str, str] = field(default_factory=dict)
+    mix: float | None = None
+    finished: bool = False
+
+
 CHECKPOINT = Kind(
     "checkpoint",
     "config.json",

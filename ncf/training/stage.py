@@ -21,8 +21,9 @@ from ncf.models.networks import GMF, MLP, NeuMF
 from ncf.models.scorer import group_scorer
 from ncf.progress import Reporter, report
 from ncf.training.average import Average
-from ncf.training.checkpoint import Outcome, Trained, write_checkpoint
+from ncf.training.checkpoint import Trained, write_checkpoint
 from ncf.training.epoch import Learner, Samples, train_epoch
+from ncf.training.manifest import Outcome
 from ncf.training.optimizers import Optimizers
 from ncf.training.plot import try_to_draw
 from ncf.training.request import Request, architecture_of

@@ -51,15 +51,7 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     UsageError
         There is nothing to learn from, or nothing to validate on.
     """
-    if not len(data.validation.positives):
-        raise UsageError(
-            "no validation case: no user has three interactions", remedy="prepare more interactions"
-        )
-    require_replaceable(request.out, CHECKPOINT)
-    if request.out.resolve() in {
-        path.resolve() for path in (request.parents.gmf, request.parents.mlp) if path
-    }:
-        raise UsageError("`out` is one of the parents, which it would replace", where=request.out)
+    _check(request, data)
     work = request.out.with_name(f".{request.out.name}.work")
     leads = request.ranks.leads
     with writer_lock(request.out) if leads else nullcontext(), storage_errors(request.out):
@@ -81,6 +73,19 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
         if leads:
             remove_aside(work, request.out)
     return summary
+
+
+def _check(request: Request, data: PreparedData) -> None:
+    """Refuse what cannot be trained or must not be replaced."""
+    if not len(data.validation.positives):
+        raise UsageError(
+            "no validation case: no user has three interactions", remedy="prepare more interactions"
+        )
+    require_replaceable(request.out, CHECKPOINT)
+    if request.out.resolve() in {
+        path.resolve() for path in (request.parents.gmf, request.parents.mlp) if path
+    }:
+        raise UsageError("`out` is one of the parents, which it would replace", where=request.out)
 
 
 def prepare_stage(work: Path, request: Request, data: PreparedData) -> Stage:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from batch.filters import Filters
 from batch.job import Job
 from batch.pipeline import run_batch
-from batch.runs import read_latest
+from batch.published import read_latest
 from batch.totals import finish_parts
 from batch.verify import verify_run
 from ncf.data.prepared import PreparedData

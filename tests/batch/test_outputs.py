@@ -26,7 +26,8 @@ from batch.memory import peak_memory
 from batch.metrics import last_success, metrics_of
 from batch.options import Layout, TableFormat
 from batch.pipeline import run_batch
-from batch.runs import open_runs, read_latest
+from batch.published import read_latest
+from batch.runs import open_runs
 from batch.show import rows_of
 from batch.tables import Lists, Style, read_part, write_lists
 from batch.verify import verify_run

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from batch.manifest import RUN
-from batch.runs import read_latest
+from batch.published import read_latest
 from ncf.artifacts import open_sealed
 
 # -P: as the installed command, which does not look for modules where it is run.

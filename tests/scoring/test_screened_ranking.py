@@ -58,7 +58,7 @@ def test_lists_longer_than_calibrated_are_left_to_the_exact_graph(screened_bundl
 def test_a_bundle_without_a_screen_says_why(bundle: Bundle) -> None:
     assert Calibration.of(bundle).find(10) is None
     for kind in (ScreenedRanker, Rescorer):
-        with pytest.raises(ArtifactError, match="does too little work"):
+        with pytest.raises(ArtifactError, match="takes too little work"):
             kind.open(bundle)
 
 
