@@ -15,6 +15,7 @@ from typing import Any
 
 from ncf.errors import ArtifactError, StorageError
 from ncf.files import atomic_folder, check_target, sha256, sha256_bytes
+from ncf.volumes import followed, is_half_filled, is_ours, is_stray
 
 Document = dict[str, Any]
 
@@ -40,6 +41,8 @@ class Kind:
     members : str
         Regular expression of the files it may hold: a folder whose manifest is unreadable is
         replaced only where it holds nothing else.
+    former_manifest : str
+        Name of the manifest in folders of earlier versions, which stay readable; empty for none.
     """
 
     noun: str
@@ -47,6 +50,17 @@ class Kind:
     schema_version: int
     remedy: str
     members: str = ""
+    former_manifest: str = ""
+
+    @property
+    def manifests(self) -> tuple[str, ...]:
+        """Names that the manifest may have, the present one first."""
+        return tuple(name for name in (self.manifest, self.former_manifest) if name)
+
+    def manifest_of(self, folder: Path) -> Path:
+        """Find the manifest of a folder, or where it should be."""
+        paths = [folder / name for name in self.manifests]
+        return next((path for path in paths if path.is_file()), paths[0])
 
 
 DATASET = Kind(
@@ -75,11 +89,17 @@ BUNDLE = Kind(
     "bundle.json",
     2,
     "make it with 'ncf export'",
-    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular)\.npy|(ids|seen)\.npz"
+    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular|cold)\.npy|(ids|seen)\.npz"
     r"|(users|items)\.parquet|golden\.json|MODEL_CARD\.md",
 )
+# Readers of a Parquet data set skip names that begin with "_" or ".": all but parts begin so.
 RUN = Kind(
-    "run", "manifest.json", 2, "make it with 'ncf batch'", r"part-\d+\.(parquet|csv)|_SUCCESS"
+    "run",
+    "_manifest.json",
+    2,
+    "make it with 'ncf batch'",
+    r"part-\d+\.(parquet|csv)|_SUCCESS",
+    former_manifest="manifest.json",
 )
 
 
@@ -95,7 +115,8 @@ def sealed_folder(
         ``target`` holds something that is not of this kind, or cannot be written.
     """
     require_replaceable(target, kind)
-    with atomic_folder(target, before_swap) as folder:
+    names = {"manifest": kind.manifest, "members": kind.members}
+    with atomic_folder(target, before_swap, **names) as folder:
         yield folder
 
 
@@ -108,6 +129,7 @@ def require_replaceable(target: Path, kind: Kind) -> None:
         ``target`` is a file, or holds files that no such folder has.
     """
     check_target(target)
+    target = followed(target)
     if not target.exists() and not target.is_symlink():
         return
     foreign = "a file" if not target.is_dir() or target.is_symlink() else _foreign(target, kind)
@@ -136,6 +158,8 @@ def seal(folder: Path, kind: Kind, document: Mapping[str, Any]) -> str:
     str
         The folder's digest: SHA-256 of the manifest's content, 64 hex digits.
     """
+    if kind.former_manifest:  # where an earlier version died after it had sealed
+        (folder / kind.former_manifest).unlink(missing_ok=True)
     files = {name: sha256(folder / name) for name in sorted(_names(folder) - {kind.manifest})}
     content = {key: value for key, value in document.items() if key != _DIGEST}
     sealed = {**content, _SCHEMA: kind.schema_version, _FILES: files}
@@ -155,11 +179,13 @@ def open_sealed(folder: Path, kind: Kind) -> Document:
     """
     manifest = read_manifest(folder, kind)
     listed: dict[str, str] = manifest[_FILES]
-    found = _names(folder) - {kind.manifest}
+    found = _names(folder) - {kind.manifest_of(folder).name}
     for name, digest in sorted(listed.items()):
         if name not in found:
             raise _damaged(folder / name, f"file of the {kind.noun} is missing", kind)
-        if (folder / name).is_symlink() or sha256(folder / name) != digest:
+        if (folder / name).is_symlink():
+            raise _link(folder / name, kind)
+        if sha256(folder / name) != digest:
             raise _damaged(folder / name, "bytes differ from the recorded SHA-256", kind)
     for name in sorted(found - listed.keys()):
         raise ArtifactError(
@@ -178,8 +204,10 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
     ArtifactError
         The manifest is missing, damaged, or of another schema version.
     """
-    path = folder / kind.manifest
-    if not path.is_file() or path.is_symlink():
+    path = kind.manifest_of(folder)
+    if path.is_file() and path.is_symlink():
+        raise _link(path, kind)
+    if not path.is_file():
         raise ArtifactError(
             f"not a {kind.noun} ({kind.manifest} is missing)", where=folder, remedy=kind.remedy
         )
@@ -223,11 +251,13 @@ def canonical_json(document: Mapping[str, Any]) -> bytes:
 
 
 def _names(folder: Path) -> set[str]:
-    """Relative paths of everything in a folder but plain folders."""
+    """Relative paths of all files of a folder, but for what systems and writers leave in it."""
     return {
-        path.relative_to(folder).as_posix()
+        relative.as_posix()
         for path in folder.rglob("*")
-        if path.is_symlink() or not path.is_dir()
+        if (path.is_symlink() or not path.is_dir())
+        and not is_ours((relative := path.relative_to(folder)).parts[0])
+        and not any(map(is_stray, relative.parts))
     }
 
 
@@ -235,18 +265,30 @@ def _foreign(target: Path, kind: Kind) -> str:
     """Name a file in a folder that no folder of this kind would hold; empty if there is none."""
     names = _names(target)
     listed: set[str] = set()
-    if kind.manifest in names:
+    path = kind.manifest_of(target)
+    if path.name in names:
         try:
-            manifest = json.loads((target / kind.manifest).read_bytes())
+            manifest = json.loads(path.read_bytes())
         except (ValueError, RecursionError):
-            known = re.compile(f"{kind.members}|{re.escape(kind.manifest)}")
+            known = re.compile(f"{kind.members}|{re.escape(path.name)}")
             return min((name for name in names if not known.fullmatch(name)), default="")
         ours = isinstance(manifest, dict) and {_DIGEST, _FILES, _SCHEMA} <= manifest.keys()
         if not ours:
-            return kind.manifest
-        listed = {kind.manifest, *manifest[_FILES]}
+            return path.name
+        listed = {path.name, *manifest[_FILES]}
+    elif is_half_filled(target):
+        listed = {name for name in names if re.fullmatch(kind.members, name)}
     return min(names - listed, default="")
 
 
 def _damaged(where: Path, problem: str, kind: Kind) -> ArtifactError:
     return ArtifactError(problem, where=where, remedy=f"the {kind.noun} is damaged: {kind.remedy}")
+
+
+def _link(where: Path, kind: Kind) -> ArtifactError:
+    """Say that a file is a link, as caches of Hugging Face and DVC keep them."""
+    return ArtifactError(
+        f"is a link, which a {kind.noun} may not hold",
+        where=where,
+        remedy="copy the folder with 'cp -rL', which follows links, or make the folder again",
+    )

@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ncf.errors import StorageError
+from ncf.volumes import UNMOVABLE, beside, followed, is_mount, keeps_within, refill
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # A target, and what its writers keep beside it.
 _OWN = r"{0}|\.{0}\.(\d+(\.\w+)?\.tmp|lock(\.pid)?|work|study)"
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, *UNMOVABLE}
+# What file systems of networks and FUSE answer where they have no such call.
+_NO_SUCH_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EROFS}
 
 
 def sha256(path: Path) -> str:
@@ -41,16 +44,32 @@ def fsync(path: Path) -> None:
     """Flush a file's or a folder's content to the disk.
 
     Windows has no such call for folders (its file system keeps a journal of names), and flushes
-    a file only where it is open for writing.
+    a file only where it is open for writing. Some file systems of networks and FUSE have none
+    either, or let nobody open a folder: there its names are as safe as they are.
     """
     windows = sys.platform == "win32"
-    if windows and path.is_dir():
+    folder = path.is_dir()
+    if windows and folder:
         return
-    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
+    except OSError as error:
+        if folder and error.errno in {*_NO_SUCH_CALL, errno.EACCES, errno.EPERM, errno.EISDIR}:
+            return
+        raise
+    try:
+        flush(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush(descriptor: int) -> None:
+    """Flush an open file to the disk, where its file system has such a call."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_CALL:
+            raise
 
 
 @contextmanager
@@ -90,15 +109,21 @@ def is_full(error: OSError) -> bool:
 
 
 def check_target(target: Path) -> None:
-    """Refuse a path that names no file or folder, such as ``.``.
+    """Refuse a path that names no file or folder, such as ``.``, or a file that is a mount point.
 
     Raises
     ------
     StorageError
-        It has no name.
+        It has no name, or nothing can be renamed to it.
     """
     if not target.name or target.name == "..":
         raise StorageError("not the name of a file or folder to write", where=target)
+    if target.is_file() and is_mount(target):
+        raise StorageError(
+            "a file that is mounted by itself cannot be replaced",
+            where=target,
+            remedy="mount its folder, or choose another output file",
+        )
 
 
 @contextmanager
@@ -117,7 +142,7 @@ def atomic_file(target: Path, *, clean: bool = True) -> Iterator[BinaryIO]:
             with aside.open("wb") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                flush(file.fileno())
             aside.replace(target)
             fsync(target.parent)
         finally:
@@ -125,23 +150,37 @@ def atomic_file(target: Path, *, clean: bool = True) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def atomic_folder(target: Path, before_swap: Callable[[], object] | None = None) -> Iterator[Path]:
+def atomic_folder(
+    target: Path,
+    before_swap: Callable[[], object] | None = None,
+    *,
+    manifest: str = "",
+    members: str = "",
+) -> Iterator[Path]:
     """Fill a folder aside; on success swap it for ``target`` in one step, else remove it.
 
     The caller holds :func:`ncf.locks.writer_lock`: leftovers of dead writers are swept here.
-    ``before_swap`` is called when all is on the disk and nothing is left but the swap.
+    ``before_swap`` is called when all is on the disk and nothing is left but the swap. A folder
+    that cannot be renamed gets its files one by one (:func:`ncf.volumes.refill`).
     """
+    target = followed(target)
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target.parent, re.escape(target.name))
-        aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        sweep_beside(target)
+        aside = beside(target, f"{os.getpid()}.tmp")
         aside.mkdir()
         try:
             yield aside
             flush_tree(aside)
             if before_swap:
                 before_swap()
-            _swap_folder(aside, target)
+            try:
+                _swap_folder(aside, target)
+            except OSError as error:
+                if error.errno not in UNMOVABLE or not manifest:
+                    raise
+                refill(target, aside, manifest, members)
+                flush_tree(target)
             fsync(target.parent)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -166,10 +205,19 @@ def remove_aside(folder: Path, target: Path) -> None:
 
     What a death does leave, :func:`sweep` removes; the caller holds the target's lock.
     """
-    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    aside = beside(target, f"{os.getpid()}.tmp")
     if folder.exists():
         folder.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def sweep_beside(target: Path) -> None:
+    """Remove what dead writers left of a folder; the caller holds its lock."""
+    target = followed(target)
+    if keeps_within(target):
+        sweep(target, "ncf")
+    else:
+        sweep(target.parent, re.escape(target.name))
 
 
 def sweep(folder: Path, names: str) -> None:
@@ -182,7 +230,7 @@ def sweep(folder: Path, names: str) -> None:
     names : str
         Regular expression of the targets' names.
     """
-    leftover = re.compile(rf"\.({names})\.\d+(\.old|\.scratch)?\.tmp")
+    leftover = re.compile(rf"\.({names})\.\d+(\.old|\.scratch|\.copy)?\.tmp")
     for stale in sorted(folder.iterdir()) if folder.exists() else ():
         found = leftover.fullmatch(stale.name)
         if found and found[2] == ".old" and not (folder / found[1]).exists():
@@ -201,13 +249,19 @@ def flush_tree(folder: Path) -> None:
 
 
 def _swap_folder(new: Path, target: Path) -> None:
+    if keeps_within(target):
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), target)
     if not target.exists():
         new.rename(target)
     elif not _exchange(new, target):
         # No atomic exchange on this system: the old folder steps aside for an instant.
         old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
         target.rename(old)
-        new.rename(target)
+        try:
+            new.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
         shutil.rmtree(old)
 
 

@@ -92,7 +92,7 @@ def test_only_an_older_folder_of_the_same_kind_is_replaced(folder: Path) -> None
         lambda folder: (folder / CHECKPOINT.manifest).write_text('{"name": "another program\'s"}'),
         lambda folder: (folder / CHECKPOINT.manifest).write_text("// not JSON"),
         lambda folder: make_folder_of(folder / CHECKPOINT.manifest),
-        lambda folder: folder.symlink_to(folder.rename(folder.parent / "elsewhere")),
+        lambda folder: folder.rename(folder.parent / "gone") and folder.symlink_to("nowhere"),
         make_file_of,
     ],
     ids=[
@@ -102,7 +102,7 @@ def test_only_an_older_folder_of_the_same_kind_is_replaced(folder: Path) -> None
         "other manifest",
         "unreadable manifest",
         "a folder",
-        "linked",
+        "a link to nothing",
         "file",
     ],
 )

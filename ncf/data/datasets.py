@@ -1,6 +1,5 @@
 """Public data sets: where they come from, what they must hash to, and fetching them once."""
 
-import re
 import shutil
 import tempfile
 import zipfile
@@ -15,7 +14,7 @@ from ncf.data.downloads import GitBlob, Sha256, download, download_wheel
 from ncf.data.options import Format
 from ncf.data.titles import Titles, grouplens_titles, recbole_titles, titles_csv
 from ncf.errors import ArtifactError, SourceError, UsageError
-from ncf.files import sweep
+from ncf.files import sweep_beside
 from ncf.locks import writer_lock
 
 TITLES_FILE = "titles.csv"
@@ -217,7 +216,7 @@ def fetch(name: str, cache: Path, datasets: Mapping[str, tuple[Source, ...]] = D
         raise UsageError(f"unknown data set {name!r}", remedy=f"known are {', '.join(datasets)}")
     folder = cache / name
     with writer_lock(folder):
-        sweep(cache, re.escape(name))
+        sweep_beside(folder)
         try:
             open_sealed(folder, DATASET)
         except ArtifactError:

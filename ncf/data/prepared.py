@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ncf.arrays import map_npy
 from ncf.artifacts import DATA, Document, open_sealed, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Cases, Interactions
@@ -52,6 +54,10 @@ class PreparedData:
     def known(self) -> Interactions:
         """Every known pair: training, validation and test."""
         return self.train.join(self.validation.positives, self.test.positives)
+
+    def trained(self) -> npt.NDArray[np.bool_]:
+        """Whether each user has a training pair; a random split leaves some without, cold."""
+        return np.bincount(self.train.users, minlength=len(self.users)) > 0
 
 
 def write_interactions(folder: Path, part: str, interactions: Interactions) -> None:
@@ -101,7 +107,7 @@ def _read(folder: Path, manifest: Document) -> PreparedData:
     def cases(part: str) -> Cases:
         path, positives = negatives_path(folder, part), pairs(part)
         # An empty array cannot be mapped.
-        negatives = np.load(path, mmap_mode="r" if len(positives) else None, allow_pickle=False)
+        negatives = map_npy(path) if len(positives) else np.load(path, allow_pickle=False)
         if negatives.dtype != np.int32 or negatives.shape[:-1] != (len(positives),):
             raise ValueError(f"{path.name} is not one row of int32 a case")
         if not (negatives.min(initial=0) >= -1 and negatives.max(initial=-1) < len(items)):

@@ -1,7 +1,6 @@
 """Train a variant: its parents where it has any, resuming, what an interruption leaves."""
 
 import logging
-import re
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 from ncf.artifacts import CHECKPOINT, read_manifest, require_replaceable
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
-from ncf.files import remove_aside, storage_errors, sweep
+from ncf.files import remove_aside, storage_errors, sweep_beside
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
 from ncf.training.recipe import Parents, Recipe
 from ncf.training.stage import DivergedError, ParentFolders, Request, Stage, architecture_of
+from ncf.volumes import beside
 
 if TYPE_CHECKING:
     from ncf.models.networks import GMF, MLP
@@ -57,11 +57,11 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
         path.resolve() for path in (request.parents.gmf, request.parents.mlp) if path
     }:
         raise UsageError("`out` is one of the parents, which it would replace", where=request.out)
-    work = request.out.with_name(f".{request.out.name}.work")
+    work = beside(request.out, "work")
     leads = request.ranks.leads
     with writer_lock(request.out) if leads else nullcontext(), storage_errors(request.out):
         if leads:
-            sweep(request.out.parent, re.escape(request.out.name))
+            sweep_beside(request.out)
             if not request.resume:
                 remove_aside(work, request.out)
         done = _finished(request, data) if request.resume and not work.exists() else None
