@@ -50,7 +50,7 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``run`` and ``table`` (its name and place), and the figures of its ``manifest.json``.
+        ``run`` and ``table`` (its name and place), and the figures of its ``_manifest.json``.
 
     Raises
     ------

@@ -64,11 +64,13 @@ class Runs:
 
     def manifest(self, name: str) -> dict[str, Any]:
         """Manifest of a run, unchecked; empty where it cannot be read."""
-        try:
-            document = json.loads(self._read(f"{name}/{RUN.manifest}"))
-        except (ArtifactError, ValueError):
-            return {}
-        return document if isinstance(document, dict) else {}
+        for manifest in RUN.manifests:
+            try:
+                document = json.loads(self._read(f"{name}/{manifest}"))
+            except (ArtifactError, ValueError):
+                continue
+            return document if isinstance(document, dict) else {}
+        return {}
 
     def names(self) -> list[str]:
         """Names of all runs, complete or not."""
