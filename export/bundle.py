@@ -15,10 +15,10 @@ from scipy import sparse
 
 from export.model_card import model_card
 from export.screen.assembly import NOT_WANTED, make_screen, summary
-from ncf.arrays import new_npy
+from ncf.arrays import map_npy, new_npy
 from ncf.artifacts import BUNDLE, Document, canonical_json, seal
 from ncf.columns import Columns
-from ncf.data.interactions import Cases, Interactions
+from ncf.data.interactions import Interactions
 from ncf.data.prepared import PreparedData
 from ncf.data.tables import write_id_table
 from ncf.errors import UsageError
@@ -113,6 +113,8 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     # Not compressed: the bytes of zlib differ between its versions.
     sparse.save_npz(folder / files.SEEN_FILE, known.csr(), compressed=False)
     np.save(folder / files.POPULAR_FILE, by_popularity(known))
+    if (cold := np.flatnonzero(~data.trained())).size:
+        np.save(folder / files.COLD_FILE, cold.astype(np.int64))
     document = {**_document(source, len(known)), "screen": _write_screen(source, known, folder)}
     unsealed = files.Bundle(folder, document)
     parity |= require_topk_parity(unsealed, score)
@@ -150,7 +152,7 @@ def _write_user_rows(checkpoint: Checkpoint, path: Path) -> None:
 def _write_screen(source: Source, known: Interactions, folder: Path) -> Document:
     if not source.screen:
         return NOT_WANTED
-    rows = np.load(folder / files.USER_ROWS_FILE, mmap_mode="r")
+    rows = map_npy(folder / files.USER_ROWS_FILE)
     screen = make_screen(source.checkpoint.weights, rows, known.csr())
     for name, content in screen.graphs.items():
         (folder / name).write_bytes(content)
@@ -189,20 +191,25 @@ def _document(source: Source, interactions: int) -> Document:
 
 
 def _test_metrics(source: Source) -> Document | None:
-    """Figures of up to 10,000 test cases, by the sampled protocol; None where there is none."""
+    """Figures of up to 10,000 test cases, by the sampled protocol; None where there is none.
+
+    Cold users are left out: the model does not rank for them.
+    """
     test = source.data.test
-    rows = np.random.default_rng(0).permutation(len(test.positives))[:_TEST_CASES]
+    rows = np.random.default_rng(0).permutation(len(test.positives))
+    rows = rows[source.data.trained()[test.positives.users[rows]]][:_TEST_CASES]
     if not rows.size:
         return None
     rows.sort()
-    cases = Cases(test.positives.take(rows), test.negatives[rows])
-    return asdict(sampled(group_scorer(source.checkpoint.model()), cases, 10))
+    return asdict(sampled(group_scorer(source.checkpoint.model()), test.take(rows), 10))
 
 
 def _golden(bundle: files.Bundle) -> Document:
-    chosen = np.linspace(0, bundle.n_users - 1, min(_GOLDEN_USERS, bundle.n_users))
-    users = [bundle.users.raw[index] for index in chosen.astype(np.int64).tolist()]
+    trained = np.setdiff1d(np.arange(bundle.n_users), bundle.cold, assume_unique=True)
+    chosen = np.linspace(0, trained.size - 1, min(_GOLDEN_USERS, trained.size)).astype(np.int64)
+    users = [bundle.users.raw[index] for index in trained[chosen].tolist()]
     if bundle.manifest["cold_user"] == ColdUser.POPULAR:
+        users += [bundle.users.raw[index] for index in bundle.cold[:1].tolist()]
         users.append(_STRANGER)
     return record(Recommender(bundle, ExactRanker.open(bundle)), users, _GOLDEN_K)
 

@@ -53,8 +53,16 @@ class Panel:
     untested: int
 
     @classmethod
-    def of(cls, data: PreparedData) -> "Panel":
+    def of(cls, data: PreparedData, among: npt.NDArray[np.bool_] | None = None) -> "Panel":
         """Find out who can be asked.
+
+        Parameters
+        ----------
+        data : PreparedData
+            Gives the parts.
+        among : bool array of shape (all users,), optional
+            Who may be asked; if not given, users with a training pair: for others the model has
+            nothing to go by.
 
         Raises
         ------
@@ -66,10 +74,11 @@ class Panel:
         # A test item may be a training item too, in triples that others split.
         relevant = sparse.csr_array(test - test.multiply(seen))
         relevant.eliminate_zeros()
-        wanted = np.diff(relevant.indptr).astype(np.int64)
+        among = data.trained() if among is None else among
+        wanted = np.where(among, np.diff(relevant.indptr).astype(np.int64), 0)
         candidates = seen.shape[1] - np.diff(seen.indptr).astype(np.int64)
         ranked = (wanted > 0) & (candidates > wanted)
-        tested = np.diff(test.indptr) > 0
+        tested = among & (np.diff(test.indptr) > 0)
         if not tested.any():
             raise UsageError("the data has no case to evaluate", remedy="prepare more interactions")
         if not ranked.any():
@@ -84,7 +93,7 @@ class Panel:
             candidates[users],
             seen,
             int(np.count_nonzero(tested & ~ranked)),
-            int(np.count_nonzero(~tested)),
+            int(np.count_nonzero(among & ~tested)),
         )
 
     def wanted(self, part: slice = slice(None)) -> npt.NDArray[np.int64]:
