@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batch.filters import Filters
+from batch.manifest import FileCounts
 from ncf.columns import Columns
 from ncf.data.id_files import find, read_ids, read_pairs
 from ncf.errors import UsageError
@@ -46,7 +47,7 @@ class Audience:
         What may be listed; excludes what users had seen at the export and have seen since.
     strangers_seen : Seen
         Interactions of the strangers, by their position among them.
-    counts : dict
+    counts : FileCounts
         What the files held, for reports.
     """
 
@@ -55,7 +56,7 @@ class Audience:
     strangers: Sequence[str]
     eligibility: Eligibility
     strangers_seen: Seen
-    counts: dict[str, int]
+    counts: FileCounts
 
     @property
     def n_trained(self) -> int:
@@ -110,7 +111,7 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
         raise UsageError("names nobody whom the model knows", where=filters.users, remedy=_WHOM)
     eligibility = Eligibility(items, (bundle.seen, pairs.fresh()))
     seen = pairs.of_strangers(bundle.seen, cold, unknown)
-    return Audience(bundle, chosen, strangers, eligibility, seen, counts)
+    return Audience(bundle, chosen, strangers, eligibility, seen, FileCounts(**counts))
 
 
 def _without_cold(
@@ -128,7 +129,7 @@ def _without_cold(
 def _wanted(bundle: Bundle, filters: Filters) -> Strangers:
     if filters.strangers is not None:
         return filters.strangers
-    refused = bundle.manifest["cold_user"] == ColdUser.ERROR
+    refused = bundle.manifest.cold_user is ColdUser.ERROR
     return Strangers.SKIP if refused else Strangers.POPULAR
 
 

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from pyarrow import fs
 
+from batch.manifest import RUN
 from batch.runs import LATEST_FILE, RUN_NAME, SUCCESS_FILE, Runs, storage_access
-from ncf.artifacts import RUN
 from ncf.errors import ArtifactError, UsageError
 from ncf.files import atomic_file, flush_tree, fsync, sha256_bytes, storage_errors, sweep
 from ncf.locks import removal_lock

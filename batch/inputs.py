@@ -7,10 +7,11 @@ from pathlib import Path
 from batch.audience import Audience, read_audience
 from batch.filters import Filters
 from batch.job import Job
-from ncf.artifacts import BUNDLE, open_sealed
+from ncf.artifacts import open_sealed
 from ncf.errors import ArtifactError, UsageError
 from ncf.files import sha256
 from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.manifest import BUNDLE
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def require_unchanged(inputs: Inputs) -> None:
         if _digest(name, path) != inputs.digests[name]
     ]
     bundle = inputs.bundle
-    if changed or open_sealed(bundle.path, BUNDLE)["digest"] != bundle.digest:
+    if changed or open_sealed(bundle.path, BUNDLE).digest != bundle.digest:
         raise ArtifactError(
             "changed during the run; nothing was published",
             where=changed[0] if changed else bundle.path,

@@ -8,15 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from batch.audience import Audience
+from batch.notes import Note
 from batch.shards import Shard
 from batch.tables import Lists, Style, write_lists
 from ncf.policies import Policy
@@ -76,15 +77,8 @@ class Task:
         self.scored(users)
 
 
-def make_part(task: Task, shard: Shard, file: BinaryIO) -> dict[str, Any]:
-    """Score a shard and write its part.
-
-    Returns
-    -------
-    dict
-        ``rows``, users by policy, what the audit found, and the seconds that scoring, the audit
-        and writing took.
-    """
+def make_part(task: Task, shard: Shard, file: BinaryIO) -> Note:
+    """Score a shard and write its part."""
     started = time.perf_counter()
     lists, top = score(task, shard)
     scored = time.perf_counter()
@@ -93,16 +87,16 @@ def make_part(task: Task, shard: Shard, file: BinaryIO) -> dict[str, Any]:
     write_lists(lists, task.item_ids, task.style, file)
     written = time.perf_counter()
     by_policy = zip(Policy, np.bincount(lists.policies, minlength=len(Policy)), strict=True)
-    return {
-        "rows": lists.items.size,
-        "users": {policy.value: int(count) for policy, count in by_policy},
-        "audit": asdict(sample),
-        "seconds": {
+    return Note(
+        rows=lists.items.size,
+        users={policy.value: int(count) for policy, count in by_policy},
+        audit=sample,
+        seconds={
             "score": scored - started,
             "audit": audited - scored,
             "write": written - audited,
         },
-    }
+    )
 
 
 def score(task: Task, shard: Shard) -> tuple[Lists, TopK]:

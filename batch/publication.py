@@ -11,9 +11,10 @@ from datetime import datetime
 
 from batch.destination import Destination, open_destination
 from batch.job import Job
+from batch.manifest import RUN, Identity
 from batch.runs import Runs, open_runs
 from batch.unfinished import Unfinished
-from ncf.artifacts import RUN, Document, open_sealed
+from ncf.artifacts import open_sealed
 from ncf.errors import ArtifactError, NcfError
 from ncf.locks import writer_lock
 
@@ -64,7 +65,7 @@ class Publication:
             self._before = self._latest()
             yield
 
-    def take_up(self, identity: Document) -> Unfinished:
+    def take_up(self, identity: Identity) -> Unfinished:
         """Take up the unfinished run of the same inputs, or begin one."""
         return Unfinished.open(self._destination.work, identity, self._forget)
 

@@ -11,10 +11,11 @@ is published under the contract.
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from batch.audience import Audience
 from batch.job import Job
+from batch.manifest import AuditPlan, RecallProof
 from batch.options import Mode
 from ncf.artifacts import canonical_json
 from ncf.devices import Device
@@ -23,6 +24,7 @@ from ncf.files import sha256_bytes
 from ncf.proof.audit import PairAudit
 from ncf.proof.recall import CONFIDENCE, PairSample, pairs_needed
 from ncf.scoring.exact import ExactRanker
+from ncf.scoring.manifest import NoScreen
 from ncf.scoring.ranker import Ranker
 from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
 
@@ -76,38 +78,38 @@ class Attempt:
     confidence: float = CONFIDENCE
     number: int = 0
 
-    def identity(self) -> dict[str, Any]:
-        """Tell what decides the bytes of the parts."""
-        mode = Mode.SCREENED if self.audit else Mode.EXACT
-        found = {"device": self.ranker.device.value, "mode": mode.value}
+    @property
+    def mode(self) -> Mode:
+        """Exact or screened."""
+        return Mode.SCREENED if self.audit else Mode.EXACT
+
+    def plan(self) -> AuditPlan | None:
+        """Tell how the audit goes; None for exact ranking."""
         if self.audit is None:
-            return found
-        contract = {"target": self.target, "confidence": self.confidence, "number": self.number}
-        audit = {"pairs_a_user": self.audit.each, "seed": self.audit.seed, **contract}
-        return {**found, "width": self.width, "audit": audit}
+            return None
+        contract = (self.target, self.confidence, self.number)
+        return AuditPlan(self.audit.each, self.audit.seed, *contract)
 
     def keeps(self, sample: PairSample) -> bool:
         """Whether the sample proves the contract; exact ranking needs no proof."""
         return self.audit is None or sample.lower_bound(self.confidence) >= self.target
 
-    def report(self, sample: PairSample, k: int) -> dict[str, Any]:
-        """Describe the proof, for the manifest."""
+    def proof(self, sample: PairSample, k: int) -> RecallProof | None:
+        """Describe the proof, for the manifest; None for exact ranking."""
         if self.audit is None or not isinstance(self.ranker, ScreenedRanker):
-            return {}
-        return {
-            "recall": {
-                "target": self.target,
-                "lower_bound": round(sample.lower_bound(self.confidence), 7),
-                "estimate": round(sample.recall(), 7),
-                "confidence": CONFIDENCE,
-                "confidence_of_this_try": self.confidence,
-                "try": self.number,
-                "method": "random pairs, Garwood's bound for a Poisson mean",
-                "seed": self.audit.seed,
-                "candidates": self.ranker.candidates(k),
-                **asdict(sample),
-            }
-        }
+            return None
+        return RecallProof(
+            target=self.target,
+            lower_bound=round(sample.lower_bound(self.confidence), 7),
+            estimate=round(sample.recall(), 7),
+            confidence=CONFIDENCE,
+            confidence_of_this_try=self.confidence,
+            number=self.number,
+            method="random pairs, Garwood's bound for a Poisson mean",
+            seed=self.audit.seed,
+            candidates=self.ranker.candidates(k),
+            **asdict(sample),
+        )
 
 
 def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterator[Attempt]:
@@ -165,9 +167,9 @@ def _why_not(job: Job, audience: Audience) -> str:
     """Reason not to screen; empty where there is none."""
     if job.mode is Mode.EXACT:
         return "every item is to be scored"
-    if not audience.bundle.has_screen:
-        reason = audience.bundle.manifest["screen"].get("reason", "exported without")
-        return f"the bundle has no screen ({reason})"
+    screen = audience.bundle.manifest.screen
+    if isinstance(screen, NoScreen):
+        return f"the bundle has no screen ({screen.reason})"
     found = Calibration.of(audience.bundle).find(job.k)
     if found is None:
         return f"the screen is not calibrated for k = {job.k}"

@@ -4,27 +4,34 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import pandas as pd
 import pyarrow as pa
 from pyarrow import fs
 
-from batch.options import Layout, TableFormat
-from batch.tables import Style, read_part
-from ncf.artifacts import RUN, open_sealed
+from batch.manifest import RUN, RunManifest
+from batch.tables import read_part
+from ncf.artifacts import open_sealed
 from ncf.errors import ArtifactError, StorageError, UsageError
 from ncf.files import check_target
 from ncf.locks import reader_lock
+from ncf.records import read_record
 
 LATEST_FILE = "LATEST"
 SUCCESS_FILE = "_SUCCESS"
 RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
 _TRIES = 5
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """The one field that is asked of every run, of whatever version."""
+
+    sequence: int
 
 
 @dataclass(frozen=True)
@@ -62,15 +69,20 @@ class Runs:
             )
         return name
 
-    def manifest(self, name: str) -> dict[str, Any]:
-        """Manifest of a run, unchecked; empty where it cannot be read."""
-        for manifest in RUN.manifests:
-            try:
-                document = json.loads(self._read(f"{name}/{manifest}"))
-            except (ArtifactError, ValueError):
-                continue
-            return document if isinstance(document, dict) else {}
-        return {}
+    def manifest(self, name: str) -> RunManifest:
+        """Read a run's manifest; its digest is not checked.
+
+        Raises
+        ------
+        ArtifactError
+            It cannot be read.
+        """
+        try:
+            return read_record(RunManifest, self._document(name))
+        except (ArtifactError, ValueError, RecursionError) as error:
+            raise ArtifactError(
+                f"run {name} is damaged ({error})", where=self.root, remedy="run the batch again"
+            ) from error
 
     def names(self) -> list[str]:
         """Names of all runs, complete or not."""
@@ -81,8 +93,10 @@ class Runs:
 
     def sequence(self, name: str) -> int:
         """How many runs had been published with this one: a clock may be set back, this not."""
-        sequence = self.manifest(name).get("sequence")
-        return sequence if isinstance(sequence, int) else 0
+        try:
+            return read_record(_Numbered, self._document(name)).sequence
+        except (ArtifactError, ValueError, RecursionError):
+            return 0
 
     @contextmanager
     def newest(self) -> Iterator[str]:
@@ -103,6 +117,12 @@ class Runs:
                     yield name
                     return
         raise ArtifactError(f"run {name} is gone", where=self.root, remedy="run the batch again")
+
+    def _document(self, name: str) -> object:
+        """Content of a run's manifest, which earlier versions called otherwise."""
+        with suppress(ArtifactError):
+            return json.loads(self._read(f"{name}/{RUN.manifest}"))
+        return json.loads(self._read(f"{name}/{RUN.former_manifest}"))
 
     def _read(self, path: str) -> bytes:
         try:
@@ -176,12 +196,6 @@ def local_copy(run: str) -> Iterator[Path]:
         yield target
 
 
-def style_of(manifest: dict[str, Any]) -> Style:
-    """How the parts of a run are written."""
-    parameters = manifest["parameters"]
-    return Style(TableFormat(parameters["format"]), Layout(parameters["layout"]))
-
-
 def read_run(folder: Path) -> pd.DataFrame:
     """Read a run: columns of the long table, rows by user and rank.
 
@@ -190,7 +204,7 @@ def read_run(folder: Path) -> pd.DataFrame:
     ArtifactError
         It is damaged.
     """
-    style = style_of(open_sealed(folder, RUN))
+    style = open_sealed(folder, RUN).parameters.style
     parts = sorted(folder.glob(style.parts), key=lambda part: (len(part.name), part.name))
     return pd.concat([read_part(part, style) for part in parts])
 

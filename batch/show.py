@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.runs import Runs, open_runs, storage_access, style_of
+from batch.runs import Runs, open_runs, storage_access
 from batch.tables import long_frame, read_table
 from ncf.columns import Columns
 from ncf.errors import ArtifactError
@@ -41,9 +41,9 @@ def rows_of(place: str | Path, user: str) -> tuple[str, pd.DataFrame]:
         manifest = runs.manifest(name)
         found = []
         try:
-            style = style_of(manifest)
-            for part in sorted(manifest["rows_by_part"]):
-                content = _checked(runs, f"{name}/{part}", manifest["files"][part])
+            style = manifest.parameters.style
+            for part in sorted(manifest.rows_by_part):
+                content = _checked(runs, f"{name}/{part}", manifest.files[part])
                 table = read_table(BytesIO(content), style)
                 found.append(table.filter(pc.equal(table[Columns.USER_ID], user)))
         except (KeyError, TypeError, ValueError, FileNotFoundError) as error:

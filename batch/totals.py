@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from batch.engine import run_shards
 from batch.job import Job
+from batch.notes import Note
 from batch.parts import Task, make_part
 from batch.shards import Shard, plan
-from batch.unfinished import Part, Unfinished
+from batch.unfinished import Unfinished
 from ncf.devices import Device, usable_cores
 from ncf.errors import InterruptedWorkError
 from ncf.progress import report
@@ -28,14 +29,14 @@ class Totals:
         self.elapsed = 0.0
         self.audited = PairSample()
 
-    def add(self, name: str, part: Part, *, reused: bool) -> None:
+    def add(self, name: str, note: Note, *, reused: bool) -> None:
         """Count a part."""
-        self.rows[name] = part["rows"]
-        self.users.update(part["users"])
-        self.audited += PairSample(**part["audit"])
+        self.rows[name] = note.rows
+        self.users.update(note.users)
+        self.audited += note.audit
         self.reused += reused
         if not reused:
-            self.seconds.update(part["seconds"])
+            self.seconds.update(note.seconds)
 
 
 def finish_parts(job: Job, task: Task, work: Unfinished) -> Totals:
@@ -47,7 +48,7 @@ def finish_parts(job: Job, task: Task, work: Unfinished) -> Totals:
         Ctrl-C or SIGTERM; finished parts are kept.
     """
     shards = list(plan(len(task.audience), job.users_a_shard))
-    found: dict[int, tuple[Part, bool]] = {}
+    found: dict[int, tuple[Note, bool]] = {}
     started = time.monotonic()
     with report("score users", len(task.audience)) as progress:
 
@@ -67,8 +68,8 @@ def finish_parts(job: Job, task: Task, work: Unfinished) -> Totals:
             ) from error
     totals = Totals()
     for number in range(len(shards)):
-        part, reused = found[number]
-        totals.add(job.style.part(number), part, reused=reused)
+        note, reused = found[number]
+        totals.add(job.style.part(number), note, reused=reused)
     totals.elapsed = time.monotonic() - started
     return totals
 

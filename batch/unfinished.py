@@ -1,23 +1,23 @@
 """The unfinished run: parts that a death leaves behind, and the same command takes up again."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from batch.manifest import Identity
+from batch.notes import Note, note_bytes, read_note
 from batch.runs import RUN_NAME
-from ncf.artifacts import Document, canonical_json
+from ncf.artifacts import canonical_json
 from ncf.errors import StorageError
-from ncf.files import atomic_file, sha256, sha256_bytes, storage_errors, sweep
+from ncf.files import atomic_file, storage_errors, sweep
+from ncf.records import json_values
 
 _IDENTITY = "identity.json"
 _NAME = "name"
 _OURS = {_IDENTITY, _NAME, "parts", "notes"}
-
-Part = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,20 @@ class Unfinished:
     folder: Path
 
     @classmethod
-    def open(cls, folder: Path, identity: Document, forget: Callable[[str], None]) -> "Unfinished":
+    def open(cls, folder: Path, identity: Identity, forget: Callable[[str], None]) -> "Unfinished":
         """Take up the work on the same inputs, or begin anew.
 
         Parameters
         ----------
         folder : Path
             Where it lies.
-        identity : dict
+        identity : Identity
             Everything that decides the bytes of the parts.
         forget : callable
             Told the name under which abandoned work had begun to be published.
         """
         work = cls(folder)
-        wanted, found = canonical_json(identity), folder / _IDENTITY
+        wanted, found = canonical_json(json_values(identity)), folder / _IDENTITY
         with storage_errors(folder):
             if not found.is_file() or found.read_bytes() != wanted:
                 work._require_ours()
@@ -72,25 +72,25 @@ class Unfinished:
         """Folder of what is known of each part."""
         return self.folder / "notes"
 
-    def finish(self, name: str, make: Callable[[BinaryIO], Part]) -> tuple[Part, bool]:
-        """Tell the facts of a part, and make it unless it is here, whole.
+    def finish(self, name: str, make: Callable[[BinaryIO], Note]) -> tuple[Note, bool]:
+        """Tell what is known of a part, and make it unless it is here, whole.
 
         Returns
         -------
-        facts : dict
+        note : Note
             What ``make`` said of it.
         reused : bool
             Whether it was here.
         """
-        part, note = self.parts / name, self.notes / f"{name}.json"
-        if (facts := _noted(part, note)) is not None:
-            return facts, True
+        part, beside = self.parts / name, self.notes / f"{name}.json"
+        if (note := read_note(part, beside)) is not None:
+            return note, True
         with atomic_file(part, clean=False) as file:
-            facts = make(file)
+            note = make(file)
         # The note comes last: a part without one is not counted on.
-        with atomic_file(note, clean=False) as file:
-            file.write(_note(facts, part))
-        return facts, False
+        with atomic_file(beside, clean=False) as file:
+            file.write(note_bytes(note, part))
+        return note, False
 
     def name(self, choose: Callable[[], str]) -> str:
         """Name of the run, chosen once: a publishing that died goes on under the same."""
@@ -131,21 +131,3 @@ class Unfinished:
                 where=self.folder,
                 remedy="move it away, or choose another output folder",
             )
-
-
-def _note(facts: Part, part: Path) -> bytes:
-    """Describe a part, with a digest of that too."""
-    noted = {"facts": facts, "sha256": sha256(part)}
-    return canonical_json({**noted, "digest": sha256_bytes(canonical_json(noted))})
-
-
-def _noted(part: Path, note: Path) -> Part | None:
-    """Tell what is known of a part; None where either is missing or damaged."""
-    if not part.is_file() or not note.is_file():
-        return None
-    content = note.read_bytes()
-    try:
-        facts: Part = json.loads(content)["facts"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return facts if _note(facts, part) == content else None

@@ -1,6 +1,5 @@
 """Check a published run: digests, schema, ranks, completeness, and no seen item."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,17 @@ import pyarrow as pa
 
 from batch.audience import Audience, read_audience
 from batch.filters import Filters
+from batch.manifest import RUN, RunManifest
 from batch.options import Layout
-from batch.runs import LATEST_FILE, local_copy, open_runs, style_of
+from batch.runs import LATEST_FILE, local_copy, open_runs
 from batch.shards import Shard, plan
 from batch.tables import Style, long_frame, read_table
-from ncf.artifacts import RUN, open_sealed
+from ncf.artifacts import open_sealed
 from ncf.columns import Columns
 from ncf.errors import ArtifactError, UsageError
 from ncf.files import sha256
 from ncf.pairs import among, pair_keys, split_keys
-from ncf.policies import Policy, Strangers
+from ncf.policies import Policy
 from ncf.scoring.bundle import open_bundle
 
 
@@ -55,25 +55,25 @@ def verify_run(
             path = copy / open_runs(copy).latest()
         manifest = open_sealed(path, RUN)
         audience = _audience(path, manifest, bundle, filters or Filters()) if bundle else None
-        style = style_of(manifest)
-        parts: Mapping[str, int] = manifest["rows_by_part"]
-        shards = list(plan(manifest["users"], manifest["parameters"]["shard_users"]))
+        asked, parts = manifest.parameters, manifest.rows_by_part
+        style = asked.style
+        shards = list(plan(manifest.users, asked.shard_users))
         if {style.part(shard.number) for shard in shards} != set(parts):
             raise ArtifactError("its parts do not hold all of its users", where=path)
         users = 0
         for shard in shards:
             part = path / style.part(shard.number)
             table = _read(part, style, parts[part.name], shard)
-            users += _check_ranks(part, table, manifest["parameters"]["k"])
+            users += _check_ranks(part, table, asked.k)
             if audience:
-                _check_against(part, table, audience, shard, manifest["parameters"]["k"])
-    checked = {"parts": len(shards), "users": users, "rows": manifest["rows"]}
-    return {**checked, "digest": manifest["digest"]}
+                _check_against(part, table, audience, shard, asked.k)
+    checked = {"parts": len(shards), "users": users, "rows": manifest.rows}
+    return {**checked, "digest": manifest.digest}
 
 
-def _audience(path: Path, manifest: Mapping[str, Any], bundle: Path, filters: Filters) -> Audience:
+def _audience(path: Path, manifest: RunManifest, bundle: Path, filters: Filters) -> Audience:
     opened = open_bundle(bundle)
-    recorded = dict(manifest["inputs"])
+    recorded = dict(manifest.inputs)
     if (digest := recorded.pop("bundle")) != opened.digest:
         raise ArtifactError(
             f"was scored with bundle {digest[:12]}, given is {opened.digest[:12]}",
@@ -88,13 +88,12 @@ def _audience(path: Path, manifest: Mapping[str, Any], bundle: Path, filters: Fi
                 where=path,
                 remedy="give the files it was run with, or leave `bundle` out",
             )
-    cold = manifest["parameters"]["cold_user"]
-    wanted = Strangers(cold) if cold else None
+    wanted = manifest.parameters.cold_user
     audience = read_audience(
         opened,
         Filters(filters.seen, filters.users, filters.exclude_items, filters.candidates, wanted),
     )
-    if len(audience) != manifest["users"]:
+    if len(audience) != manifest.users:
         raise ArtifactError("users are missing", where=path)
     return audience
 

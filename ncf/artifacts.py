@@ -2,30 +2,48 @@
 
 Prepared data, checkpoints, bundles and runs are all sealed folders. A reader opens one with
 :func:`open_sealed`, which names whatever is missing, extra, damaged or too new before anything
-in it is used.
+in it is used, and gives the manifest as the type of its :class:`Kind`.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from ncf.errors import ArtifactError, StorageError
 from ncf.files import atomic_folder, check_target, sha256, sha256_bytes
+from ncf.records import FieldError, read_record
 from ncf.volumes import followed, is_half_filled, is_ours, is_stray
-
-Document = dict[str, Any]
 
 _DIGEST = "digest"
 _FILES = "files"
 _SCHEMA = "schema_version"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What the manifest of any sealed folder has.
+
+    Parameters
+    ----------
+    digest : str
+        SHA-256 of the manifest without this field, 64 hex digits; empty until it is sealed.
+    files : mapping
+        SHA-256 of every other file, by its path in the folder.
+    """
+
+    digest: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+M_co = TypeVar("M_co", bound=Manifest, covariant=True)
+
+
 @dataclass(frozen=True)
-class Kind:
+class Kind(Generic[M_co]):
     """What a sealed folder holds and how its manifest is called.
 
     Parameters
@@ -38,6 +56,8 @@ class Kind:
         Version that this toolkit writes, and the only one that it reads.
     remedy : str
         The command that makes such a folder.
+    form : type
+        What the manifest says.
     members : str
         Regular expression of the files it may hold: a folder whose manifest is unreadable is
         replaced only where it holds nothing else.
@@ -49,6 +69,7 @@ class Kind:
     manifest: str
     schema_version: int
     remedy: str
+    form: type[M_co]
     members: str = ""
     former_manifest: str = ""
 
@@ -63,49 +84,9 @@ class Kind:
         return next((path for path in paths if path.is_file()), paths[0])
 
 
-DATASET = Kind(
-    "fetched data set",
-    "dataset.json",
-    1,
-    "fetch it with 'ncf data fetch'",
-    r"titles\.csv|.+\.(data|dat|inter|rating|negative)",
-)
-DATA = Kind(
-    "prepared data",
-    "data.json",
-    1,
-    "make it with 'ncf data prepare'",
-    r"(train|validation|test|users|items)\.parquet|(validation|test)_negatives\.npy",
-)
-CHECKPOINT = Kind(
-    "checkpoint",
-    "config.json",
-    1,
-    "make it with 'ncf train'",
-    r"model\.safetensors|history\.json|training\.png|(users|items)\.parquet",
-)
-BUNDLE = Kind(
-    "bundle",
-    "bundle.json",
-    2,
-    "make it with 'ncf export'",
-    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular|cold)\.npy|(ids|seen)\.npz"
-    r"|(users|items)\.parquet|golden\.json|MODEL_CARD\.md",
-)
-# Readers of a Parquet data set skip names that begin with "_" or ".": all but parts begin so.
-RUN = Kind(
-    "run",
-    "_manifest.json",
-    2,
-    "make it with 'ncf batch'",
-    r"part-\d+\.(parquet|csv)|_SUCCESS",
-    former_manifest="manifest.json",
-)
-
-
 @contextmanager
 def sealed_folder(
-    target: Path, kind: Kind, before_swap: Callable[[], object] | None = None
+    target: Path, kind: Kind[Manifest], before_swap: Callable[[], object] | None = None
 ) -> Iterator[Path]:
     """Fill a folder aside, to be sealed before the block ends; then swap it in, in one step.
 
@@ -120,7 +101,7 @@ def sealed_folder(
         yield folder
 
 
-def require_replaceable(target: Path, kind: Kind) -> None:
+def require_replaceable(target: Path, kind: Kind[Manifest]) -> None:
     """Refuse to replace anything but an older folder of the same kind.
 
     Raises
@@ -141,7 +122,7 @@ def require_replaceable(target: Path, kind: Kind) -> None:
         )
 
 
-def seal(folder: Path, kind: Kind, document: Mapping[str, Any]) -> str:
+def seal(folder: Path, kind: Kind[Manifest], document: Mapping[str, object]) -> str:
     """Write the manifest of a finished folder.
 
     Parameters
@@ -151,7 +132,8 @@ def seal(folder: Path, kind: Kind, document: Mapping[str, Any]) -> str:
     kind : Kind
         Names the manifest and its schema version.
     document : mapping
-        What the manifest says besides digests; JSON values.
+        What the manifest says besides digests; JSON values, as
+        :func:`ncf.records.json_values` gives them.
 
     Returns
     -------
@@ -168,17 +150,18 @@ def seal(folder: Path, kind: Kind, document: Mapping[str, Any]) -> str:
     return digest
 
 
-def open_sealed(folder: Path, kind: Kind) -> Document:
+def open_sealed(folder: Path, kind: Kind[M_co]) -> M_co:
     """Check a sealed folder from top to bottom and return its manifest.
 
     Raises
     ------
     ArtifactError
-        The folder or a file is missing, damaged, unexpected, outside the folder, or of a newer
-        schema version; the message names it.
+        The folder or a file is missing, damaged, unexpected, outside the folder, or of another
+        schema version, or a field of the manifest is missing or of another type; the message
+        names it.
     """
     manifest = read_manifest(folder, kind)
-    listed: dict[str, str] = manifest[_FILES]
+    listed = manifest.files
     found = _names(folder) - {kind.manifest_of(folder).name}
     for name, digest in sorted(listed.items()):
         if name not in found:
@@ -196,13 +179,14 @@ def open_sealed(folder: Path, kind: Kind) -> Document:
     return manifest
 
 
-def read_manifest(folder: Path, kind: Kind) -> Document:
+def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
     """Read and check the manifest alone, without the files that it lists.
 
     Raises
     ------
     ArtifactError
-        The manifest is missing, damaged, or of another schema version.
+        The manifest is missing, damaged, or of another schema version, or a field is missing or
+        of another type.
     """
     path = kind.manifest_of(folder)
     if path.is_file() and path.is_symlink():
@@ -213,7 +197,7 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
         )
     content = path.read_bytes()
     try:
-        document: Document = json.loads(content)
+        document = json.loads(content)
         version, digest, files = document[_SCHEMA], document.pop(_DIGEST), document[_FILES]
         newer, older = version > kind.schema_version, version < kind.schema_version
         names = [name for name, _ in files.items()]
@@ -241,10 +225,13 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
             raise ArtifactError(
                 f"names a file outside its folder: {name!r}", where=path, remedy=kind.remedy
             )
-    return {**document, _DIGEST: digest}
+    try:
+        return read_record(kind.form, {**document, _DIGEST: digest})
+    except FieldError as error:
+        raise _damaged(path, str(error), kind) from error
 
 
-def canonical_json(document: Mapping[str, Any]) -> bytes:
+def canonical_json(document: Mapping[str, object]) -> bytes:
     """One document, one sequence of bytes: sorted keys, UTF-8, two-space indent."""
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
@@ -261,7 +248,7 @@ def _names(folder: Path) -> set[str]:
     }
 
 
-def _foreign(target: Path, kind: Kind) -> str:
+def _foreign(target: Path, kind: Kind[Manifest]) -> str:
     """Name a file in a folder that no folder of this kind would hold; empty if there is none."""
     names = _names(target)
     listed: set[str] = set()
@@ -281,11 +268,11 @@ def _foreign(target: Path, kind: Kind) -> str:
     return min(names - listed, default="")
 
 
-def _damaged(where: Path, problem: str, kind: Kind) -> ArtifactError:
+def _damaged(where: Path, problem: str, kind: Kind[Manifest]) -> ArtifactError:
     return ArtifactError(problem, where=where, remedy=f"the {kind.noun} is damaged: {kind.remedy}")
 
 
-def _link(where: Path, kind: Kind) -> ArtifactError:
+def _link(where: Path, kind: Kind[Manifest]) -> ArtifactError:
     """Say that a file is a link, as caches of Hugging Face and DVC keep them."""
     return ArtifactError(
         f"is a link, which a {kind.noun} may not hold",

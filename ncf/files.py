@@ -1,7 +1,7 @@
-"""Files and folders that appear whole or not at all, and the one digest function.
+"""Write files and folders that appear whole or not at all, and compute digests of files.
 
-Everything the toolkit writes goes aside first, is flushed to the disk, and is then renamed into
-place, so that a reader (or a crash) sees the old version or the new one and nothing in between.
+The toolkit writes everything under a temporary name first, flushes it to the disk, and then
+renames it into place. So a reader (or a crash) sees the old version or the new one, never a mix.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ from ncf.volumes import UNMOVABLE, beside, followed, is_mount, keeps_within, ref
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# A target, and what its writers keep beside it.
+# Names of a target and of the temporary files of its writers.
 _OWN = r"{0}|\.{0}\.(\d+(\.\w+)?\.tmp|lock(\.pid)?|work|study)"
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, *UNMOVABLE}
 # What file systems of networks and FUSE answer where they have no such call.
@@ -30,22 +30,28 @@ _NO_SUCH_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, er
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+    """Compute the SHA-256 of a file's bytes, as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_bytes(data: bytes) -> str:
-    """SHA-256 of bytes in memory, as 64 hex digits."""
+    """Compute the SHA-256 of bytes in memory, as 64 hex digits.
+
+    Examples
+    --------
+    >>> sha256_bytes(b"")[:16]
+    'e3b0c44298fc1c14'
+    """
     return hashlib.sha256(data).hexdigest()
 
 
 def fsync(path: Path) -> None:
     """Flush a file's or a folder's content to the disk.
 
-    Windows has no such call for folders (its file system keeps a journal of names), and flushes
-    a file only where it is open for writing. Some file systems of networks and FUSE have none
-    either, or let nobody open a folder: there its names are as safe as they are.
+    Windows has no such call for folders (its file system keeps a journal of names), and can flush
+    a file only if it is open for writing. Some file systems of networks and FUSE have no such call
+    either, or let nobody open a folder.
     """
     windows = sys.platform == "win32"
     folder = path.is_dir()
@@ -74,9 +80,9 @@ def flush(descriptor: int) -> None:
 
 @contextmanager
 def storage_errors(target: Path) -> Iterator[None]:
-    """Turn a full disk, or a place that cannot be written, into one line that names it.
+    """Turn errors about a full or unwritable disk into one line that names the place.
 
-    Errors about other files, such as an input that may not be read, pass as they are.
+    Errors about other files, such as an unreadable input, pass unchanged.
 
     Raises
     ------
@@ -103,8 +109,8 @@ def storage_errors(target: Path) -> Iterator[None]:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether an error says that the disk, a quota or the largest file size is used up."""
-    # pyarrow raises errors without errno: look at the text as well.
+    """Whether an error says that the disk is full, or that a quota or size limit is reached."""
+    # pyarrow raises errors without errno, so the text counts too.
     return error.errno in _FULL or "No space left" in str(error)
 
 
@@ -114,7 +120,7 @@ def check_target(target: Path) -> None:
     Raises
     ------
     StorageError
-        It has no name, or nothing can be renamed to it.
+        The path has no name, or nothing can be renamed to it.
     """
     if not target.name or target.name == "..":
         raise StorageError("not the name of a file or folder to write", where=target)
@@ -128,10 +134,10 @@ def check_target(target: Path) -> None:
 
 @contextmanager
 def atomic_file(target: Path, *, clean: bool = True) -> Iterator[BinaryIO]:
-    """Open a file aside; on success flush it and rename it to ``target``, on failure remove it.
+    """Open a temporary file; on success flush and rename it to ``target``, on failure remove it.
 
-    The caller holds :func:`ncf.locks.writer_lock`: leftovers of dead writers are swept here,
-    unless ``clean`` says that the caller has done so for a folder of many files.
+    The caller must hold :func:`ncf.locks.writer_lock`. Leftovers of dead writers are removed here;
+    ``clean=False`` skips that, for a caller who has done so for a folder of many files.
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -157,11 +163,11 @@ def atomic_folder(
     manifest: str = "",
     members: str = "",
 ) -> Iterator[Path]:
-    """Fill a folder aside; on success swap it for ``target`` in one step, else remove it.
+    """Make a temporary folder; on success swap it with ``target`` in one step, else remove it.
 
-    The caller holds :func:`ncf.locks.writer_lock`: leftovers of dead writers are swept here.
-    ``before_swap`` is called when all is on the disk and nothing is left but the swap. A folder
-    that cannot be renamed gets its files one by one (:func:`ncf.volumes.refill`).
+    The caller must hold :func:`ncf.locks.writer_lock`. Leftovers of dead writers are removed here.
+    ``before_swap`` is called when everything is on the disk, just before the swap. A folder that
+    cannot be renamed gets its files one by one (:func:`ncf.volumes.refill`).
     """
     target = followed(target)
     with storage_errors(target):
@@ -188,7 +194,7 @@ def atomic_folder(
 
 @contextmanager
 def scratch_folder(target: Path) -> Iterator[Path]:
-    """Give a folder beside ``target`` that is removed in the end; the caller holds its lock."""
+    """Make a folder beside ``target``, and remove it at the end; the caller holds the lock."""
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, re.escape(target.name))
@@ -201,9 +207,9 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_aside(folder: Path, target: Path) -> None:
-    """Remove a folder that belongs to ``target``, as a whole: a death leaves no half of it.
+    """Remove a folder that belongs to ``target``, so that a crash leaves no half of it in place.
 
-    What a death does leave, :func:`sweep` removes; the caller holds the target's lock.
+    :func:`sweep` removes what a crash leaves; the caller holds the target's lock.
     """
     aside = beside(target, f"{os.getpid()}.tmp")
     if folder.exists():
@@ -221,12 +227,12 @@ def sweep_beside(target: Path) -> None:
 
 
 def sweep(folder: Path, names: str) -> None:
-    """Remove what dead writers left beside their targets; the caller holds their lock.
+    """Remove leftovers of dead writers beside their targets; the caller holds their lock.
 
     Parameters
     ----------
     folder : Path
-        Where the targets lie.
+        Folder of the targets.
     names : str
         Regular expression of the targets' names.
     """
@@ -234,7 +240,7 @@ def sweep(folder: Path, names: str) -> None:
     for stale in sorted(folder.iterdir()) if folder.exists() else ():
         found = leftover.fullmatch(stale.name)
         if found and found[2] == ".old" and not (folder / found[1]).exists():
-            stale.rename(folder / found[1])  # killed while the old version stood aside
+            stale.rename(folder / found[1])  # killed while the old version was moved aside
         elif found and stale.is_dir() and not stale.is_symlink():
             shutil.rmtree(stale)
         elif found:
@@ -242,7 +248,7 @@ def sweep(folder: Path, names: str) -> None:
 
 
 def flush_tree(folder: Path) -> None:
-    """Flush every file under a folder, then the folders, to the disk."""
+    """Flush every file under a folder to the disk, then the folders."""
     for path in sorted(folder.rglob("*"), reverse=True):
         fsync(path)
     fsync(folder)
@@ -254,7 +260,7 @@ def _swap_folder(new: Path, target: Path) -> None:
     if not target.exists():
         new.rename(target)
     elif not _exchange(new, target):
-        # No atomic exchange on this system: the old folder steps aside for an instant.
+        # This system has no atomic exchange: the old folder is moved aside for an instant.
         old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
         target.rename(old)
         try:
@@ -266,7 +272,7 @@ def _swap_folder(new: Path, target: Path) -> None:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Swap two paths in one step (Linux ``renameat2``); False where the system cannot."""
+    """Swap two paths in one step (Linux ``renameat2``); return False if the system cannot."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError, TypeError):
@@ -276,7 +282,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 def _concerns(error: OSError, target: Path) -> bool:
-    """Whether an error is about the target, what lies aside for it, or a folder above it."""
+    """Whether an error is about the target, its temporary files, or a folder above it."""
     if error.filename is None:
         return True
     path, target = Path(os.fsdecode(error.filename)).absolute(), target.absolute()

@@ -21,7 +21,7 @@ from export.verify import verify_bundle
 from handlers.service import Service
 from ncf.api.comparison import compare
 from ncf.api.evaluation import Evaluation, evaluate
-from ncf.artifacts import BUNDLE, seal
+from ncf.artifacts import seal
 from ncf.data.options import Format, Options, SplitKind
 from ncf.data.prepare import prepare
 from ncf.data.prepared import PreparedData, open_data
@@ -31,8 +31,10 @@ from ncf.evaluation.cold import cold_full, cold_sampled
 from ncf.evaluation.full_ranking import Panel
 from ncf.models.kinds import Kind
 from ncf.policies import ColdUser, Policy, Strangers
+from ncf.records import json_values
 from ncf.scoring.bundle import COLD_FILE, Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
+from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.queries import Wishes
 from ncf.scoring.recommend import Recommender
 from ncf.training.checkpoint import Checkpoint
@@ -120,7 +122,7 @@ def test_some_users_and_strangers_left_out(bundle: Bundle, cold: Mask, tmp_path:
     assert list(audience.strangers) == [lost, "zoe"]
     assert (audience.n_trained, len(audience)) == (1, 3)
     few = read_audience(bundle, Filters(users=tmp_path / "users.csv", strangers=Strangers.SKIP))
-    assert (few.n_trained, len(few), few.counts["cold_users"]) == (1, 1, 1)
+    assert (few.n_trained, len(few), few.counts.cold_users) == (1, 1, 1)
     (tmp_path / "users.csv").write_text(f"user_id\n{lost}\n")
     with pytest.raises(UsageError, match="nobody whom the model knows"):
         read_audience(bundle, Filters(users=tmp_path / "users.csv", strangers=Strangers.SKIP))
@@ -162,7 +164,7 @@ def test_a_bundle_that_refuses_strangers_refuses_them(
 def test_bundles_of_before_tell_nobody_and_stay_readable(bundle: Bundle, tmp_path: Path) -> None:
     before = Path(shutil.copytree(bundle.path, tmp_path / "before"))
     (before / COLD_FILE).unlink()
-    seal(before, BUNDLE, bundle.manifest)
+    seal(before, BUNDLE, json_values(bundle.manifest))
     assert open_bundle(before).cold.size == 0
     assert len(read_audience(open_bundle(before), Filters()).strangers) == 0
 
@@ -175,7 +177,7 @@ def test_a_file_of_them_that_cannot_be_is_refused(
 ) -> None:
     other = Path(shutil.copytree(bundle.path, tmp_path / "other"))
     np.save(other / COLD_FILE, wrong)
-    seal(other, BUNDLE, bundle.manifest)
+    seal(other, BUNDLE, json_values(bundle.manifest))
     with pytest.raises(ArtifactError, match="do not fit together"):
         open_bundle(other)
 

@@ -1,4 +1,4 @@
-"""``ncf batch``: every user's top-K as one published table."""
+"""``ncf batch`` publishes a table with every user's top-K list."""
 
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +40,7 @@ def batch(
     ] = None,
     cold_user: Annotated[
         Strangers | None,
-        typer.Option(help="For users unknown to the model; if not given, as exported."),
+        typer.Option(help="What strangers get; if not given, as exported."),
     ] = None,
     format: Annotated[TableFormat, typer.Option(help="File format of the parts.")] = (
         TableFormat.PARQUET
@@ -48,14 +48,16 @@ def batch(
     layout: Annotated[
         Layout, typer.Option(help="A row for each item, or a row with lists for each user.")
     ] = Layout.LONG,
-    keep: Annotated[int, typer.Option(help="Runs kept, the new one included; 0: all.")] = 0,
-    shard_users: Annotated[int, typer.Option(help="Users a part.")] = 10_000,
-    workers: Annotated[int, typer.Option(help="Threads that score; 0: all cores.")] = 0,
+    keep: Annotated[
+        int, typer.Option(help="Number of runs to keep, with the new one; 0 keeps all.")
+    ] = 0,
+    shard_users: Annotated[int, typer.Option(help="Number of users in a part.")] = 10_000,
+    workers: Annotated[int, typer.Option(help="Threads that score; 0 takes all cores.")] = 0,
     work: Annotated[
         Path | None, typer.Option(help="Folder for unfinished parts of an object store's run.")
     ] = None,
     metrics_file: Annotated[
-        Path | None, typer.Option(help="Write figures here in Prometheus' text format.")
+        Path | None, typer.Option(help="File for figures in Prometheus' text format.")
     ] = None,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
@@ -94,8 +96,8 @@ def batch(
 
 
 def _refuse_options_before(context: typer.Context) -> None:
-    """Refuse 'ncf batch --out x show', which would show another table."""
+    """Refuse 'ncf batch --out x show', which would ignore --out and show another table."""
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise UsageError(f"`{name}` stands before 'show'", remedy="put it after")
+            raise UsageError(f"`{name}` comes before 'show'", remedy="put it after 'show'")

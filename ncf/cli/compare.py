@@ -1,4 +1,4 @@
-"""``ncf compare``: trained models side by side."""
+"""``ncf compare`` prints trained models side by side."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ def compare(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Models side by side: HR and NDCG at K on the test part, differences, overlap of lists.
+    """Compare models on the test part: HR and NDCG at K, differences, overlap of lists.
 
-    Intervals are of 95 %, by paired bootstrap over users; differences are to the first model.
-    The overlap is that of the top K of all but the training and validation items.
+    Intervals are 95 %, by paired bootstrap over users; differences are to the first model. The
+    overlap compares top-K lists of all items except those of training and validation.
 
     Example: ncf compare checkpoints/gmf checkpoints/mlp --data data/ml-100k -k 10
     """
@@ -58,7 +58,7 @@ def _print(document: Mapping[str, Any]) -> None:
         )
     show_table(("#", "checkpoint", "variant", "factors", "parameters", "epochs", "best"), rows)
     users, cases = document["users"], document["cases"]
-    say(f"{cases:,} cases of {users:,} users; intervals of 95 %, paired bootstrap over users")
+    say(f"{cases:,} cases of {users:,} users; 95 % intervals by paired bootstrap over users")
     for name in COMPARED:
         title = at_k(TITLES[name], document["k"], document["protocol"])
         figures = enumerate((_figure(model[name]) for model in models), 1)
@@ -66,8 +66,8 @@ def _print(document: Mapping[str, Any]) -> None:
         show_table(names, ((number, *cells) for number, cells in figures))
     overlap = document["overlap"]
     say(
-        f"top {document['k']} of {overlap['users']:,} users, of all but training and validation "
-        "items:\nshare of common items (average overlap, in which the order counts too)"
+        f"top {document['k']} of {overlap['users']:,} users, of all items except those of training "
+        "and validation:\nshare of common items (average overlap, which also counts the order)"
     )
     shares = zip(overlap["common"], overlap["average"], strict=True)
     cells = (

@@ -1,4 +1,4 @@
-"""What commands print: figures on standard output, as lines or as JSON, and log lines."""
+"""Print figures on standard output, as lines or as JSON, and log lines on standard error."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ _NARROWEST = 12  # columns of a terminal that a column of a table takes at least
 
 
 def show(figures: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print figures, one a line, or as one JSON object."""
+    """Print figures, one on each line, or as one JSON object."""
     if as_json:
         print_json(figures)
     elif figures:
@@ -70,12 +70,12 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line as it is, whatever the width of the terminal."""
+    """Print a line unchanged, without wrapping it to the width of the terminal."""
     Console(soft_wrap=True, markup=False, highlight=False, emoji=False).print(text)
 
 
 def set_log_format(log_format: str) -> None:
-    """Choose how log lines look from now on, the last line of an error too."""
+    """Choose the format of log lines from now on, including the last line of an error."""
     if log_format == "json":
         from pythonjsonlogger.json import JsonFormatter
 
@@ -86,7 +86,7 @@ def set_log_format(log_format: str) -> None:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return "" if value != value else f"{value:.4f}"  # noqa: PLR0124 - not a number: none
+        return "" if value != value else f"{value:.4f}"  # noqa: PLR0124 - true for NaN alone
     # Ids and titles come from files: none may move the cursor of a terminal, or begin a line.
     text = "" if value is None else str(value)
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

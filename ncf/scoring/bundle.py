@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ncf.arrays import map_npy
-from ncf.artifacts import BUNDLE, Document, open_sealed
+from ncf.artifacts import open_sealed
 from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap, read_id_maps
-from ncf.policies import ColdUser
 from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.manifest import BUNDLE, BundleManifest, Screen
 from ncf.scoring.seen import Seen
 
 SCORE_GRAPH = "score.onnx"
@@ -52,35 +52,32 @@ class Bundle:
     ----------
     path : Path
         Its folder.
-    manifest : dict
+    manifest : BundleManifest
         Model kind and sizes, parity report, provenance.
     """
 
     path: Path
-    manifest: Document
+    manifest: BundleManifest
 
     @property
     def digest(self) -> str:
         """Digest that stands for the whole bundle, 64 hex digits."""
-        digest: str = self.manifest["digest"]
-        return digest
+        return self.manifest.digest
 
     @property
     def n_users(self) -> int:
         """Count of users the model knows."""
-        count: int = self.manifest["model"]["n_users"]
-        return count
+        return self.manifest.model.n_users
 
     @property
     def n_items(self) -> int:
         """Size of the catalogue."""
-        count: int = self.manifest["model"]["n_items"]
-        return count
+        return self.manifest.model.n_items
 
     @property
     def has_screen(self) -> bool:
-        """Whether the bundle holds a screened graph; ``manifest["screen"]`` says why not."""
-        return "by_k" in self.manifest["screen"]
+        """Whether the bundle holds a screened graph; ``manifest.screen`` says why not."""
+        return isinstance(self.manifest.screen, Screen)
 
     @property
     def score_graph(self) -> Path:
@@ -162,7 +159,7 @@ def open_bundle(path: Path) -> Bundle:
     bundle = Bundle(path, open_sealed(path, BUNDLE))
     try:
         required = REQUIRED | SCREEN_FILES if bundle.has_screen else REQUIRED
-        missing = required - bundle.manifest["files"].keys()
+        missing = required - bundle.manifest.files.keys()
         fits = missing or _fits(bundle)
     except Exception as error:  # what NumPy and zipfile raise over strange bytes is a long list
         raise ArtifactError(
@@ -179,14 +176,13 @@ def open_bundle(path: Path) -> Bundle:
 
 def _fits(bundle: Bundle) -> bool:
     """Whether every array has the type, the size and the bounds that the manifest calls for."""
-    ColdUser(bundle.manifest["cold_user"])
     sizes = (bundle.n_users, bundle.n_items)
     return bool(
         bundle.seen.shape == sizes
         and (len(bundle.users), len(bundle.items)) == sizes
         and bundle.users.is_sound()
         and bundle.items.is_sound()
-        and bundle.user_rows.shape == (sizes[0], bundle.manifest["model"]["row_width"])
+        and bundle.user_rows.shape == (sizes[0], bundle.manifest.model.row_width)
         and bundle.user_rows.dtype == np.float32
         and bundle.popular.dtype == np.int32
         and np.array_equal(np.sort(bundle.popular), np.arange(sizes[1]))

@@ -6,15 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ncf.artifacts import CHECKPOINT, read_manifest, require_replaceable
+from ncf.artifacts import read_manifest, require_replaceable
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
 from ncf.files import remove_aside, storage_errors, sweep_beside
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
+from ncf.records import json_values
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
+from ncf.training.manifest import CHECKPOINT
 from ncf.training.recipe import Parents, Recipe
-from ncf.training.stage import DivergedError, ParentFolders, Request, Stage, architecture_of
+from ncf.training.request import ParentFolders, Request, architecture_of
+from ncf.training.stage import DivergedError, Stage
 from ncf.volumes import beside
 
 if TYPE_CHECKING:
@@ -163,16 +166,16 @@ def _finished(request: Request, data: PreparedData) -> dict[str, Any] | None:
         return None
     given = {"gmf": request.parents.gmf, "mlp": request.parents.mlp}
     same_parents = all(
-        read_manifest(path, CHECKPOINT)["digest"] == manifest["parents"].get(name)
+        read_manifest(path, CHECKPOINT).digest == manifest.parents.get(name)
         for name, path in given.items()
         if path
     )
-    same = (manifest["variant"], manifest["recipe"], manifest["data"]["digest"]) == (
+    same = (manifest.variant, manifest.recipe, manifest.data.digest) == (
         request.variant.value,
         request.recipe.model_dump(),
         data.digest,
     )
-    if not (manifest["finished"] and same and same_parents):
+    if not (manifest.finished and same and same_parents):
         logger.info("%s: is another, training from the start", request.out)
         return None
-    return {**manifest["validation"], "digest": manifest["digest"]}
+    return {**json_values(manifest.validation), "digest": manifest.digest}

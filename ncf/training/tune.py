@@ -18,14 +18,13 @@ from ncf.errors import ConfigError, InterruptedWorkError, UsageError
 from ncf.files import atomic_file, remove_aside, sha256_bytes, storage_errors
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
-from ncf.training.recipe import Recipe, merge, parse_recipe, read_toml, recipe_tables
-from ncf.training.stage import DivergedError, Request, Stage
+from ncf.training.recipe import Recipe, merge, parse_recipe
+from ncf.training.request import Request
+from ncf.training.space import Choices, draw, end_of
+from ncf.training.stage import DivergedError, Stage
 from ncf.training.train import prepare_stage
 
 logger = logging.getLogger(__name__)
-
-Choices = dict[str, list[Any] | dict[str, Any]]
-"""By dotted key of a recipe: values to choose from, or ``low``, ``high`` and ``log``."""
 
 _CUT_OFF = "cut off"
 _GO_ON = "go on with `resume=True`"
@@ -52,22 +51,6 @@ class Search:
     space: Choices
     seconds: float
     trials: int | None = None
-
-
-def load_space(path: Path | None, variant: Variant) -> Choices:
-    """Read a search space from TOML, laid out as a recipe; None gives the toolkit's own.
-
-    Raises
-    ------
-    ConfigError
-        The file cannot be read, is empty, or a key has neither a list of values nor a range.
-    """
-    tables = recipe_tables("space", variant) if path is None else read_toml(path)
-    space: Choices = {}
-    _flatten(tables, "", space, path)
-    if not space:
-        raise ConfigError("names nothing to search", where=path, remedy=_REMEDY)
-    return space
 
 
 def tune(search: Search, data: PreparedData) -> dict[str, Any]:
@@ -127,7 +110,7 @@ class _Objective:
         self._deadline = time.monotonic() + search.seconds
 
     def __call__(self, trial: Trial) -> float:
-        drawn = {key: _draw(trial, key, choices) for key, choices in self._search.space.items()}
+        drawn = {key: draw(trial, key, choices) for key, choices in self._search.space.items()}
         recipe = _with(self._search.request.recipe, drawn, self._search.request.out)
         out = self._search.request.out
         work = out.with_name(f".{out.name}.work")
@@ -139,13 +122,13 @@ class _Objective:
         except DivergedError as error:
             raise optuna.TrialPruned from error
         best = stage.progress.best_row
-        trial.set_user_attr("hr", best["hr"])
+        trial.set_user_attr("hr", best.hr)
         trial.set_user_attr("epochs", stage.progress.best_epoch)
-        logger.info("trial %d: NDCG %.4f with %s", trial.number, best["ndcg"], drawn)
-        return float(best["ndcg"])
+        logger.info("trial %d: NDCG %.4f with %s", trial.number, best.ndcg, drawn)
+        return float(best.ndcg)
 
     def _watch(self, trial: Trial, stage: Stage) -> None:
-        trial.report(stage.progress.best_row["ndcg"], stage.progress.epoch)
+        trial.report(stage.progress.best_row.ndcg, stage.progress.epoch)
         if time.monotonic() > self._deadline:
             logger.info("time is up: trial %d is cut off", trial.number)
             trial.set_user_attr(_CUT_OFF, value=True)
@@ -232,7 +215,7 @@ def _check(search: Search) -> None:
     if search.seconds <= 0 or (search.trials is not None and search.trials < 1):
         raise UsageError("`minutes` and `trials` must be above 0")
     for end in (0, -1):
-        drawn = {key: _end(choices, end) for key, choices in search.space.items()}
+        drawn = {key: end_of(choices, end) for key, choices in search.space.items()}
         _with(search.request.recipe, drawn, "search space")
     if search.request.variant is Variant.NEUMF_PRE:
         for key in search.space:
@@ -244,19 +227,6 @@ def _check(search: Search) -> None:
                 )
 
 
-def _draw(trial: Trial, key: str, choices: list[Any] | dict[str, Any]) -> object:
-    if isinstance(choices, list):
-        return trial.suggest_categorical(key, choices)
-    low, high, log = choices["low"], choices["high"], choices.get("log", False)
-    if isinstance(low, int) and isinstance(high, int):
-        return trial.suggest_int(key, low, high, log=log)
-    return trial.suggest_float(key, low, high, log=log)
-
-
-def _end(choices: list[Any] | dict[str, Any], end: int) -> object:
-    return choices[end] if isinstance(choices, list) else choices["low" if end == 0 else "high"]
-
-
 def _with(recipe: Recipe, drawn: Mapping[str, object], where: object) -> Recipe:
     document = recipe.model_dump()
     for key, value in drawn.items():
@@ -265,27 +235,3 @@ def _with(recipe: Recipe, drawn: Mapping[str, object], where: object) -> Recipe:
             nested = {part: nested}
         document = merge(document, cast("dict[str, Any]", nested))
     return parse_recipe(document, where)
-
-
-_REMEDY = "give lists of values, or tables such as { low = 1e-4, high = 1e-2, log = true }"
-
-
-def _flatten(tables: dict[str, Any], prefix: str, space: Choices, where: object) -> None:
-    for key, value in tables.items():
-        name = prefix + key
-        if isinstance(value, list) and value:
-            space[name] = value
-        elif isinstance(value, dict) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:
-            _check_range(name, value, where)
-            space[name] = value
-        elif isinstance(value, dict) and not {"low", "high"} & set(value):
-            _flatten(value, f"{name}.", space, where)
-        else:
-            raise ConfigError(f"{name} = {value!r} is not a choice", where=where, remedy=_REMEDY)
-
-
-def _check_range(name: str, value: dict[str, Any], where: object) -> None:
-    low, high, log = value["low"], value["high"], value.get("log", False)
-    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
-    if not numbers or not isinstance(log, bool) or not low <= high or (log and low <= 0):
-        raise ConfigError(f"{name} = {value!r} is not a range", where=where, remedy=_REMEDY)

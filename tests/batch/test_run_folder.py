@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from batch.job import Job
+from batch.manifest import RUN
 from batch.options import Layout, TableFormat
 from batch.pipeline import run_batch
 from batch.runs import open_runs, read_latest, read_run
@@ -20,7 +21,7 @@ from batch.tables import Style
 from batch.unfinished import Unfinished
 from batch.verify import verify_run
 from ncf import locks
-from ncf.artifacts import RUN, canonical_json
+from ncf.artifacts import canonical_json
 from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.files import sha256_bytes

@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from batch.manifest import RUN
 from batch.runs import read_latest
-from ncf.artifacts import RUN, open_sealed
+from ncf.artifacts import open_sealed
 
 # -P: as the installed command, which does not look for modules where it is run.
 NCF = [sys.executable, "-P", "-c", "from ncf.cli import main; main()"]

@@ -161,7 +161,7 @@ def test_against_all_candidates_as_the_sampled_ones_both_protocols_agree(
     panel = Panel.of(data)
     cases = data.test
     assert np.array_equal(panel.users, cases.positives.users)  # one test item each, all rankable
-    known = data.known().csr()
+    known = data.interactions().csr()
     negatives = np.full((len(cases.positives), 30), -1, np.int32)
     for row, user in enumerate(cases.positives.users):
         unseen = np.setdiff1d(np.arange(30), known[[user]].indices)

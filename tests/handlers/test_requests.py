@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from handlers.limits import MAX_K, MAX_USER, longest_list
 from handlers.requests import body_of, check, encode, encode_error
 from handlers.service import Answer, Service
-from ncf.artifacts import BUNDLE, seal
+from ncf.artifacts import seal
 from ncf.errors import ArtifactError, RequestError
 from ncf.identifiers import IdMap
 from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.queries import Recommendation, Request, Scored, Wishes
 
 BAD = [

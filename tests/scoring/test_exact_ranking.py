@@ -97,7 +97,7 @@ def test_ties_stand_by_ascending_index(data: PreparedData, tmp_path: Path) -> No
 
 def test_no_seen_item_is_ever_ranked(bundle: Bundle, data: PreparedData) -> None:
     top = ExactRanker.open(bundle).rank(np.arange(len(data.users)), len(data.items))
-    known = data.known()
+    known = data.interactions()
     seen = set(zip(known.users.tolist(), known.items.tolist(), strict=True))
     rows, columns = np.nonzero(top.valid())
     assert not seen & set(zip(rows.tolist(), top.items[rows, columns].tolist(), strict=True))
@@ -154,7 +154,7 @@ def test_a_call_holds_as_many_users_as_its_bounds_allow(
     bundle: Bundle,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    width = bundle.manifest["model"]["row_width"]
+    width = bundle.manifest.model.row_width
     monkeypatch.setattr(exact, "_LOOP_USERS", users if form is Device.CPU else 3)
     monkeypatch.setattr(exact, "_LOOP_LOGITS", logits if form is Device.CPU else 90)
     monkeypatch.setattr(exact, "_BLOCK_USERS", users if form is Device.CUDA else 3)
