@@ -242,7 +242,7 @@ def sweep(folder: Path, names: str) -> None:
         if found and found[2] == ".old" and not (folder / found[1]).exists():
             stale.rename(folder / found[1])  # killed while the old version was moved aside
         elif found and stale.is_dir() and not stale.is_symlink():
-            shutil.rmtree(stale)
+            shutil.rmtree(stale, ignore_errors=True)
         elif found:
             stale.unlink()
 
@@ -268,7 +268,7 @@ def _swap_folder(new: Path, target: Path) -> None:
         except OSError:
             old.rename(target)
             raise
-        shutil.rmtree(old)
+        shutil.rmtree(old, ignore_errors=True)  # NFS keeps what a reader has open: swept later
 
 
 def _exchange(first: Path, second: Path) -> bool:

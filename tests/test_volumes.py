@@ -262,6 +262,28 @@ def test_without_an_exchange_a_swap_that_fails_puts_the_old_version_back(
     assert content(out) == {"model.safetensors": "old"}
 
 
+def test_what_nfs_keeps_of_a_file_that_is_read_fails_no_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, rmdir = tmp_path / "out", os.rmdir
+    write(out, "old")
+
+    def not_empty(path: Path, **options: int) -> None:
+        if str(path).endswith(".old.tmp"):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
+        rmdir(path, **options)
+
+    monkeypatch.setattr("ncf.files._exchange", lambda *_: False)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rmdir", not_empty)
+        for pid in (1, 2):
+            patched.setattr(os, "getpid", lambda pid=pid: pid)
+            write(out, f"new {pid}")
+    assert content(out) == {"model.safetensors": "new 2"}
+    write(out, "last")
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".out.lock"] == ["out"]
+
+
 def test_a_link_to_a_folder_is_followed_and_stays(tmp_path: Path) -> None:
     write(tmp_path / "disk", "old")
     out = tmp_path / "out"
