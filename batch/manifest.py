@@ -1,31 +1,31 @@
-"""What the manifest of a run says, and what decides the bytes of its parts."""
+"""Define the manifest of a run, and everything that determines the bytes of its parts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from batch.options import Layout, Mode, TableFormat
 from batch.tables import Style
-from ncf.artifacts import Kind, Manifest
+from ncf.kinds import Kind, Manifest
 from ncf.policies import Strangers
 from ncf.records import KEY, optional
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """How a run was asked for.
+    """The parameters of a run.
 
     Parameters
     ----------
     k : int
-        Rows a user at most.
+        Largest number of rows for each user.
     shard_users : int
-        Users a part at most.
+        Largest number of users in a part.
     format : TableFormat
         File format of the parts.
     layout : Layout
         Rows of items, or rows of lists.
     cold_user : Strangers or None
-        What strangers get; None is what the bundle was exported with.
+        What strangers get; None means as the bundle was exported.
     """
 
     k: int
@@ -36,26 +36,26 @@ class Parameters:
 
     @property
     def style(self) -> Style:
-        """How the parts are written."""
+        """File format and layout of the parts."""
         return Style(self.format, self.layout)
 
 
 @dataclass(frozen=True)
 class AuditPlan:
-    """How a screened run is audited.
+    """The plan of a screened run's audit.
 
     Parameters
     ----------
     pairs_a_user : float
-        Expected number of pairs.
+        Expected number of pairs for each user.
     seed : int
-        Of the pairs.
+        Seed of the draws of pairs.
     target : float
         Recall to prove.
     confidence : float
-        Of this proof alone.
+        Confidence of this proof alone.
     number : int
-        Counts the tries, from 1.
+        Number of the try, from 1.
     """
 
     pairs_a_user: float
@@ -67,26 +67,26 @@ class AuditPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """All that may change the bytes of a part.
+    """Everything that may change the bytes of a part.
 
     Parameters
     ----------
     parameters : Parameters
-        How the run was asked for.
+        Parameters of the run.
     inputs : mapping
-        SHA-256 of the files by the name of their option, and the digest of the bundle.
+        SHA-256 of the files by the names of their options, and the digest of the bundle.
     ncf, onnxruntime, pyarrow : str
         Versions.
     parts_version : int
-        Counts changes to how parts are made.
+        Version of the way that parts are made.
     device : str
-        Where the run is ranked.
+        Device that ranks.
     mode : Mode
         Exact or screened.
     width : float or None
-        Times the calibrated candidates beyond K; None for exact ranking.
+        Factor on the calibrated candidates beyond K; None for exact ranking.
     audit : AuditPlan or None
-        What is to prove a screen's recall; None for exact ranking.
+        Plan of the audit that proves a screen's recall; None for exact ranking.
     """
 
     parameters: Parameters
@@ -103,24 +103,24 @@ class Identity:
 
 @dataclass(frozen=True)
 class RecallProof:
-    """What the audit of a screened run has proven.
+    """The recall that the audit of a screened run has proven.
 
     Parameters
     ----------
     target : float
         Recall to prove.
     lower_bound, estimate : float
-        Of the whole table's recall.
+        Lower bound and estimate of the whole table's recall.
     confidence, confidence_of_this_try : float
-        Of all tries together, and of this one alone.
+        Confidence of all tries together, and of this one alone.
     number : int
-        Counts the tries, from 1; ``try`` in JSON.
+        Number of the try, from 1; ``try`` in JSON.
     method : str
-        How the bound is made.
+        Method of the bound.
     seed : int
-        Of the pairs.
+        Seed of the draws of pairs.
     candidates : int
-        Items a user that were scored exactly.
+        Number of items scored exactly for each user.
     drawn, missed, population, listed : float, int, int, int
         The sample; see :class:`ncf.proof.recall.PairSample`.
     """
@@ -142,16 +142,16 @@ class RecallProof:
 
 @dataclass(frozen=True, kw_only=True)
 class FileCounts:
-    """What the files of users and items held.
+    """Counts of ids in the files of users and items.
 
     Parameters
     ----------
     unknown_users : int
-        Users asked for, or with interactions, whom the model does not know.
+        Strangers who were asked for or have interactions.
     cold_users : int or None
-        Users asked for of whom the model has no training pair; None where the bundle has none.
+        Users asked for who have no training pair; None if the bundle has no such user.
     seen_rows, seen_rows_of_unknown_items : int or None
-        Interactions since the export, and those whose items the bundle does not know; None
+        Interactions since the export, and those of items that the bundle does not know; None
         without such a file.
     candidates_unknown, exclude_items_unknown : int or None
         Ids that the bundle does not know; None without such a file.
@@ -167,26 +167,26 @@ class FileCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class RunManifest(FileCounts, Identity, Manifest):
-    """What ``_manifest.json`` says, besides what decides the bytes and what the files held.
+    """The manifest of a run, ``_manifest.json``.
 
     Parameters
     ----------
     users, rows : int
-        Users and rows of the table.
+        Counts of users and rows of the table.
     users_by_policy, rows_by_part : mapping
-        The same by policy, and by name of the part.
+        Users by policy, and rows by name of the part.
     parts_reused : int
-        Parts taken over from a run that died.
+        Parts reused from a batch that died.
     users_per_second : float or None
-        Speed of the ranking; None where parts were reused.
+        Speed of the ranking; None if parts were reused.
     recall : RecallProof or None
-        What the audit has proven; None for exact ranking.
+        Recall that the audit has proven; None for exact ranking.
     sequence : int
-        How many runs had been published with this one.
+        Count of the runs published up to this one.
     seconds : mapping
         Seconds by phase.
     peak_memory_bytes : int or None
-        Most memory that the process held.
+        Peak memory of the process.
     """
 
     users: int

@@ -1,4 +1,4 @@
-"""Notes: what is known of a part, kept beside it until the run is published."""
+"""Write and read notes: facts about a part, kept beside it until the run is published."""
 
 import json
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ from ncf.records import json_values, read_record
 
 @dataclass(frozen=True)
 class Note:
-    """What is known of a part.
+    """The facts about a part.
 
     Parameters
     ----------
     rows : int
-        Its rows.
+        Count of rows.
     users : mapping
-        Users by policy.
+        Count of users by policy.
     audit : PairSample
-        What the audit found.
+        Result of the audit.
     seconds : mapping
-        What scoring, the audit and writing took.
+        Seconds that scoring, the audit and writing took.
     """
 
     rows: int
@@ -34,13 +34,13 @@ class Note:
 
 
 def note_bytes(note: Note, part: Path) -> bytes:
-    """Describe a part, with its digest and one of the description too."""
+    """Write a note with the digest of the part, and a digest of the note itself."""
     described = {"facts": json_values(note), "sha256": sha256(part)}
     return canonical_json({**described, "digest": sha256_bytes(canonical_json(described))})
 
 
 def read_note(part: Path, path: Path) -> Note | None:
-    """Tell what is known of a part; None where either is missing or damaged."""
+    """Read the note of a part; None if the note or the part is missing or damaged."""
     if not part.is_file() or not path.is_file():
         return None
     content = path.read_bytes()

@@ -1,7 +1,7 @@
-"""Parts: each shard of the audience is scored on its own and written as one file.
+"""Make parts: score each shard of the audience and write it as one file.
 
-Making a part is a plain function of what it is given, so that another engine than the threads
-of :mod:`batch.engine` can run it elsewhere.
+Making a part depends on its arguments alone, so that an engine other than the threads of
+:mod:`batch.engine` can do it elsewhere.
 """
 
 import threading
@@ -25,35 +25,35 @@ from ncf.proof.audit import PairAudit
 from ncf.proof.recall import PairSample
 from ncf.scoring.ranker import Ranker, TopK
 
-_AUDITED_USERS, _AUDITED_PAIRS = 2048, 1 << 17  # of a block
+_AUDITED_USERS, _AUDITED_PAIRS = 2048, 1 << 17  # in a block
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the run was told to stop
-    """The run is ending; blocks that have not begun are not scored."""
+    """The run is stopping; blocks that have not begun are not scored."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What scores and writes shards.
+    """Everything that scoring and writing shards needs.
 
     Parameters
     ----------
     audience : Audience
-        Users, and what they may get.
+        Users, and the items that they may get.
     ranker : Ranker
-        Ranks the users whom the model was trained on.
+        Ranks the trained users.
     k : int
-        Rows a user at most, at least 1.
+        Largest number of rows for each user, at least 1.
     style : Style
-        How parts are written.
+        File format and layout of parts.
     audit : PairAudit or None
-        Measures what a screen missed.
+        Audits screened lists; None for exact ranking.
     pool : Executor or None
         Threads for the blocks of a shard.
     stop : threading.Event
-        Set to end the scoring within a block.
+        Set to stop the scoring after the current block.
     scored : callable
-        Told the count of users after each block.
+        Called with the count of users of each block.
     """
 
     audience: Audience
@@ -71,7 +71,7 @@ class Task:
         return pa.array(self.audience.bundle.items.raw, pa.string())
 
     def started(self, users: int) -> None:
-        """Count a block of users, or stop before it is ranked."""
+        """Count a block of users, or stop if the run is stopping."""
         if self.stop.is_set():
             raise Stopped
         self.scored(users)
@@ -100,7 +100,7 @@ def make_part(task: Task, shard: Shard, file: BinaryIO) -> Note:
 
 
 def score(task: Task, shard: Shard) -> tuple[Lists, TopK]:
-    """Top-K of a shard's users, strangers last; and the ranker's answer for the others."""
+    """Rank a shard's users, strangers last; also return the ranker's lists of the trained users."""
     audience = task.audience
     users = audience.trained(shard.start, shard.stop)
     top = task.ranker.rank(users, task.k, task.pool, task.started)
@@ -128,7 +128,7 @@ def score(task: Task, shard: Shard) -> tuple[Lists, TopK]:
 
 
 def audit(task: Task, shard: Shard, top: TopK) -> PairSample:
-    """Measure what a screen missed of the trained users' lists; nothing where there is none."""
+    """Audit the trained users' lists; without a screen, the sample is empty."""
     checker = task.audit
     if checker is None:
         return PairSample()

@@ -1,7 +1,7 @@
-"""One batch: read the inputs, finish the parts, seal them, publish the run.
+"""Run a batch: read the inputs, finish the parts, seal them, publish the run.
 
-The same command after any death goes on from the parts that are whole and ends in the same
-bytes; other inputs begin anew.
+After a crash, the same command continues from the whole parts and ends in the same bytes; with
+other inputs it starts over.
 """
 
 import itertools
@@ -38,7 +38,7 @@ _NOT_FIGURES = {
     *("digest", "files", "inputs", "parameters", "parts_version", "rows_by_part", "schema_version"),
     *("audit", "ncf", "onnxruntime", "pyarrow", "width"),
 }
-_PARTS_VERSION = 1  # counts changes to how parts are made
+_PARTS_VERSION = 1  # raised when parts are made in another way
 
 
 def run_batch(job: Job, now: datetime) -> dict[str, Any]:
@@ -47,14 +47,14 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
     Parameters
     ----------
     job : Job
-        What and where.
+        What to score and where to publish it.
     now : datetime
-        Names the run.
+        Time that names the run.
 
     Returns
     -------
     dict
-        ``run`` and ``table`` (its name and place), and the figures of its ``_manifest.json``.
+        ``run`` and ``table`` (name and place of the run), and the figures of its manifest.
 
     Raises
     ------
@@ -67,13 +67,13 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
     StorageError
         The output cannot be written.
     InterruptedWorkError
-        Ctrl-C or SIGTERM; finished parts are kept.
+        Ctrl-C or SIGTERM came; finished parts are kept.
     """
     started = time.monotonic()
     inputs = read_inputs(job)
     publication = Publication.open(job)
     ways = attempts(job, inputs.audience, inputs.digests)
-    first = next(ways)  # opens the graphs: what is missing is found out before the lock
+    first = next(ways)  # opens the graphs, so that a missing one is an error before the lock
     logger.info("scoring %s users on %s", f"{len(inputs.audience):,}", first.ranker.device.value)
     with publication.writing():
         read = time.monotonic() - started
@@ -93,14 +93,14 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
 def _finish(
     job: Job, inputs: Inputs, ways: Iterable[Attempt], publication: Publication
 ) -> tuple[Unfinished, RunManifest | str]:
-    """Finish every part in the first of the ways that keeps the contract.
+    """Finish every part in the first way that keeps the recall contract.
 
     Returns
     -------
     Unfinished
         Holds the parts.
     RunManifest or str
-        What is known of them, or the name under which a batch that died had published them.
+        Manifest of the parts, or the name under which a batch that died had published them.
     """
     for attempt in ways:
         identity = _identity(job, inputs, attempt)
@@ -112,7 +112,7 @@ def _finish(
         if attempt.keeps(totals.audited):
             proof = attempt.proof(totals.audited, job.k)
             return unfinished, _described(identity, task.audience, totals, proof)
-    raise AssertionError  # the last way ranks exactly, and keeps any contract
+    raise AssertionError  # the last way ranks exactly, which keeps any contract
 
 
 def _seal(unfinished: Unfinished, manifest: RunManifest) -> None:
@@ -164,6 +164,6 @@ def _described(
 
 
 def _figures(runs: Runs, name: str) -> dict[str, Any]:
-    """Figures of a published run, by name in alphabetical order, as the file has them."""
+    """Read the figures of a published run, in alphabetical order as in the file."""
     manifest = json.loads(canonical_json(json_values(runs.manifest(name))))
     return {key: value for key, value in manifest.items() if key not in _NOT_FIGURES}

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
-import pandas as pd
 import pyarrow as pa
 from pyarrow import fs
 
 from batch.manifest import RUN, RunManifest
-from batch.tables import read_part
-from ncf.artifacts import open_sealed
 from ncf.errors import ArtifactError, StorageError, UsageError
 from ncf.files import check_target
 from ncf.locks import reader_lock
@@ -24,7 +21,7 @@ from ncf.records import read_record
 LATEST_FILE = "LATEST"
 SUCCESS_FILE = "_SUCCESS"
 RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
-_TRIES = 5
+TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class Runs:
         ArtifactError
             Nothing was published here.
         """
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             name = self.latest()
             if self.folder is None:
                 yield name
@@ -196,45 +193,6 @@ def local_copy(run: str) -> Iterator[Path]:
         yield target
 
 
-def read_run(folder: Path) -> pd.DataFrame:
-    """Read a run: columns of the long table, rows by user and rank.
-
-    Raises
-    ------
-    ArtifactError
-        It is damaged.
-    """
-    style = open_sealed(folder, RUN).parameters.style
-    parts = sorted(folder.glob(style.parts), key=lambda part: (len(part.name), part.name))
-    return pd.concat([read_part(part, style) for part in parts])
-
-
-def read_latest(place: str | Path) -> pd.DataFrame:
-    """Read the newest complete run: ``user_id``, ``rank``, ``item_id``, ``score``, ``policy``.
-
-    Parameters
-    ----------
-    place : str or Path
-        What ``ncf batch --out`` was given.
-
-    Raises
-    ------
-    ArtifactError
-        Nothing was published here, or a part is damaged.
-    """
-    runs = open_runs(place)
-    for _ in range(_TRIES):
-        with runs.newest() as name:
-            whole = str(runs.folder / name) if runs.folder else _within(str(place), name)
-            try:
-                with local_copy(whole) as folder:
-                    return read_run(folder).reset_index(drop=True)
-            except ArtifactError:
-                if runs.latest() == name:
-                    raise  # else it was replaced, and removed, meanwhile: an object has no lock
-    raise ArtifactError("is replaced faster than it can be read", where=place, remedy="try again")
-
-
 def _folder(place: str) -> Runs:
     if not place.strip() or place.startswith("~") or re.match(r"[a-z0-9+]+:/", place):
         raise UsageError(
@@ -243,12 +201,6 @@ def _folder(place: str) -> Runs:
     folder = Path(place)
     check_target(folder)
     return Runs(fs.LocalFileSystem(), str(folder.absolute()), folder)
-
-
-def _within(uri: str, name: str) -> str:
-    """URI of a run, options after ``?`` kept."""
-    path, mark, options = uri.partition("?")
-    return f"{path.rstrip('/')}/{name}{mark}{options}"
 
 
 def _through_fsspec(place: str, cause: Exception) -> tuple[fs.FileSystem, str]:

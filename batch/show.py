@@ -1,4 +1,4 @@
-"""One user's rows of the newest table."""
+"""Find one user's rows of the newest table."""
 
 from io import BytesIO
 from pathlib import Path
@@ -20,21 +20,21 @@ def rows_of(place: str | Path, user: str) -> tuple[str, pd.DataFrame]:
     Parameters
     ----------
     place : str or Path
-        What ``ncf batch --out`` was given.
+        The ``--out`` that ``ncf batch`` was given.
     user : str
-        Raw id.
+        Raw id of the user.
 
     Returns
     -------
     run : str
         Name of the run.
     rows : DataFrame
-        Of the long table, by rank; none where the user is not in it.
+        Rows of the long table, by rank; none if the user is not in it.
 
     Raises
     ------
     ArtifactError
-        Nothing was published here, or a part is damaged; the message names it.
+        No run was published here, or a part is damaged; the message names it.
     """
     runs = open_runs(place)
     with runs.newest() as name, storage_access(runs.root):

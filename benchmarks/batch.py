@@ -37,7 +37,8 @@ from ncf.devices import Device
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.sessions import open_cpu
-from ncf.training.checkpoint import Outcome, Trained, open_checkpoint, write_checkpoint
+from ncf.training.checkpoint import Trained, open_checkpoint, write_checkpoint
+from ncf.training.manifest import Outcome
 
 _SLICE = 200  # users
 _NOISE = 0.05
@@ -130,8 +131,8 @@ def rate(work: Callable[[], None], users: int, repeats: int) -> float:
     return best
 
 
-def main() -> None:
-    """Compare the ways on a trained model, or on a world of a given size."""
+def read_arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=6038)
     parser.add_argument("--items", type=int, default=3533)
@@ -142,7 +143,12 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=1, help="repeat the trained model's users")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--recbole", help="Python that has RecBole 1.2.1")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Compare the ways on a trained model, or on a world of a given size."""
+    arguments = read_arguments()
     with tempfile.TemporaryDirectory() as scratch:
         folder, checkpoint = Path(scratch), arguments.checkpoint
         if checkpoint is None:

@@ -35,8 +35,8 @@ from ncf.records import json_values
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.exact import ExactRanker
-from ncf.scoring.manifest import NoScreen
 from ncf.scoring.ranker import Ranker, TopK
+from ncf.scoring.screen_manifest import NoScreen
 from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
 from ncf.scoring.seen import Seen
 from ncf.scoring.sessions import open_cpu

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from export.handler_code import HANDLER, ROOT, handler_code
+from ncf.archives import bundle_digest
 
 CONFIG = "model-config.yaml"
 
@@ -65,10 +66,9 @@ def archived_digest(archive: Path) -> str | None:
     """Read the digest of the bundle in an archive; None if there is no bundle."""
     try:
         with zipfile.ZipFile(archive) as file:
-            digest: str = json.loads(file.read("bundle/bundle.json"))["digest"]
+            return bundle_digest(file)
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
         return None
-    return digest
 
 
 def _link(source: Path, target: Path) -> None:

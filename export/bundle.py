@@ -40,12 +40,11 @@ from ncf.scoring.manifest import (
     BundleManifest,
     BundleMetrics,
     Model,
-    NoScreen,
     Provenance,
     SampledMetrics,
-    Screen,
 )
 from ncf.scoring.recommend import Recommender
+from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.training.checkpoint import Checkpoint
 
 _TEST_CASES = 10_000

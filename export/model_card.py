@@ -1,7 +1,8 @@
 """Write a short model card from the bundle's manifest."""
 
 from ncf.policies import ColdUser
-from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model, NoScreen, Screen
+from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model
+from ncf.scoring.screen_manifest import NoScreen, Screen
 
 _CARD = """\
 # Model card: {name}

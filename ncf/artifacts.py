@@ -1,20 +1,19 @@
-"""Sealed folders: a JSON manifest that holds the SHA-256 of every other file, and of itself.
+"""Write and check sealed folders: a manifest has the SHA-256 of every other file and of itself.
 
 Prepared data, checkpoints, bundles and runs are all sealed folders. A reader opens one with
-:func:`open_sealed`, which names whatever is missing, extra, damaged or too new before anything
-in it is used, and gives the manifest as the type of its :class:`Kind`.
+:func:`open_sealed`, which names any file that is missing, extra, damaged or too new before the
+folder is used, and returns the manifest as the type of its :class:`Kind`.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from ncf.errors import ArtifactError, StorageError
 from ncf.files import atomic_folder, check_target, sha256, sha256_bytes
+from ncf.kinds import Kind, M_co, Manifest
 from ncf.records import FieldError, read_record
 from ncf.volumes import followed, is_half_filled, is_ours, is_stray
 
@@ -23,72 +22,11 @@ _FILES = "files"
 _SCHEMA = "schema_version"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What the manifest of any sealed folder has.
-
-    Parameters
-    ----------
-    digest : str
-        SHA-256 of the manifest without this field, 64 hex digits; empty until it is sealed.
-    files : mapping
-        SHA-256 of every other file, by its path in the folder.
-    """
-
-    digest: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
-
-
-M_co = TypeVar("M_co", bound=Manifest, covariant=True)
-
-
-@dataclass(frozen=True)
-class Kind(Generic[M_co]):
-    """What a sealed folder holds and how its manifest is called.
-
-    Parameters
-    ----------
-    noun : str
-        How messages call it, such as ``"checkpoint"``.
-    manifest : str
-        Name of the manifest file.
-    schema_version : int
-        Version that this toolkit writes, and the only one that it reads.
-    remedy : str
-        The command that makes such a folder.
-    form : type
-        What the manifest says.
-    members : str
-        Regular expression of the files it may hold: a folder whose manifest is unreadable is
-        replaced only where it holds nothing else.
-    former_manifest : str
-        Name of the manifest in folders of earlier versions, which stay readable; empty for none.
-    """
-
-    noun: str
-    manifest: str
-    schema_version: int
-    remedy: str
-    form: type[M_co]
-    members: str = ""
-    former_manifest: str = ""
-
-    @property
-    def manifests(self) -> tuple[str, ...]:
-        """Names that the manifest may have, the present one first."""
-        return tuple(name for name in (self.manifest, self.former_manifest) if name)
-
-    def manifest_of(self, folder: Path) -> Path:
-        """Find the manifest of a folder, or where it should be."""
-        paths = [folder / name for name in self.manifests]
-        return next((path for path in paths if path.is_file()), paths[0])
-
-
 @contextmanager
 def sealed_folder(
     target: Path, kind: Kind[Manifest], before_swap: Callable[[], object] | None = None
 ) -> Iterator[Path]:
-    """Fill a folder aside, to be sealed before the block ends; then swap it in, in one step.
+    """Make a temporary folder, which the block fills and seals; then swap it in, in one step.
 
     Raises
     ------
@@ -130,10 +68,10 @@ def seal(folder: Path, kind: Kind[Manifest], document: Mapping[str, object]) -> 
     folder : Path
         Holds every other file, complete.
     kind : Kind
-        Names the manifest and its schema version.
+        Gives the name and the schema version of the manifest.
     document : mapping
-        What the manifest says besides digests; JSON values, as
-        :func:`ncf.records.json_values` gives them.
+        Fields of the manifest besides digests, as JSON values; see
+        :func:`ncf.records.json_values`.
 
     Returns
     -------
@@ -151,7 +89,7 @@ def seal(folder: Path, kind: Kind[Manifest], document: Mapping[str, object]) -> 
 
 
 def open_sealed(folder: Path, kind: Kind[M_co]) -> M_co:
-    """Check a sealed folder from top to bottom and return its manifest.
+    """Check every file of a sealed folder, and return its manifest.
 
     Raises
     ------
@@ -201,7 +139,7 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
         version, digest, files = document[_SCHEMA], document.pop(_DIGEST), document[_FILES]
         newer, older = version > kind.schema_version, version < kind.schema_version
         names = [name for name, _ in files.items()]
-        # Comparing the bytes too leaves no byte of the file, not even white space, unchecked.
+        # The bytes are compared too, so that every byte of the file, even white space, is checked.
         intact = sha256_bytes(canonical_json(document)) == digest
         intact = intact and canonical_json({**document, _DIGEST: digest}) == content
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -232,13 +170,19 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
 
 
 def canonical_json(document: Mapping[str, object]) -> bytes:
-    """One document, one sequence of bytes: sorted keys, UTF-8, two-space indent."""
+    """Encode a document so that equal ones have equal bytes: sorted keys, UTF-8, indent of two.
+
+    Examples
+    --------
+    >>> canonical_json({"b": 1, "a": "é"}).decode().splitlines()
+    ['{', '  "a": "é",', '  "b": 1', '}']
+    """
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
 
 
 def _names(folder: Path) -> set[str]:
-    """Relative paths of all files of a folder, but for what systems and writers leave in it."""
+    """List the relative paths of all files, but for what systems and writers leave in a folder."""
     return {
         relative.as_posix()
         for path in folder.rglob("*")
@@ -249,7 +193,7 @@ def _names(folder: Path) -> set[str]:
 
 
 def _foreign(target: Path, kind: Kind[Manifest]) -> str:
-    """Name a file in a folder that no folder of this kind would hold; empty if there is none."""
+    """Find a file in a folder that no folder of this kind holds; empty if there is none."""
     names = _names(target)
     listed: set[str] = set()
     path = kind.manifest_of(target)

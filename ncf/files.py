@@ -4,29 +4,24 @@ The toolkit writes everything under a temporary name first, flushes it to the di
 renames it into place. So a reader (or a crash) sees the old version or the new one, never a mix.
 """
 
-import ctypes
 import errno
 import hashlib
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from ncf.disks import flush, flush_tree, fsync, swap_folder
 from ncf.errors import StorageError
 from ncf.volumes import UNMOVABLE, beside, followed, is_mount, keeps_within, refill
 
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # Names of a target and of the temporary files of its writers.
 _OWN = r"{0}|\.{0}\.(\d+(\.\w+)?\.tmp|lock(\.pid)?|work|study)"
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, *UNMOVABLE}
-# What file systems of networks and FUSE answer where they have no such call.
-_NO_SUCH_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EROFS}
 
 
 def sha256(path: Path) -> str:
@@ -44,38 +39,6 @@ def sha256_bytes(data: bytes) -> str:
     'e3b0c44298fc1c14'
     """
     return hashlib.sha256(data).hexdigest()
-
-
-def fsync(path: Path) -> None:
-    """Flush a file's or a folder's content to the disk.
-
-    Windows has no such call for folders (its file system keeps a journal of names), and can flush
-    a file only if it is open for writing. Some file systems of networks and FUSE have no such call
-    either, or let nobody open a folder.
-    """
-    windows = sys.platform == "win32"
-    folder = path.is_dir()
-    if windows and folder:
-        return
-    try:
-        descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
-    except OSError as error:
-        if folder and error.errno in {*_NO_SUCH_CALL, errno.EACCES, errno.EPERM, errno.EISDIR}:
-            return
-        raise
-    try:
-        flush(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def flush(descriptor: int) -> None:
-    """Flush an open file to the disk, where its file system has such a call."""
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_SUCH_CALL:
-            raise
 
 
 @contextmanager
@@ -181,7 +144,7 @@ def atomic_folder(
             if before_swap:
                 before_swap()
             try:
-                _swap_folder(aside, target)
+                swap_folder(aside, target)
             except OSError as error:
                 if error.errno not in UNMOVABLE or not manifest:
                     raise
@@ -245,40 +208,6 @@ def sweep(folder: Path, names: str) -> None:
             shutil.rmtree(stale, ignore_errors=True)
         elif found:
             stale.unlink()
-
-
-def flush_tree(folder: Path) -> None:
-    """Flush every file under a folder to the disk, then the folders."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        fsync(path)
-    fsync(folder)
-
-
-def _swap_folder(new: Path, target: Path) -> None:
-    if keeps_within(target):
-        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), target)
-    if not target.exists():
-        new.rename(target)
-    elif not _exchange(new, target):
-        # This system has no atomic exchange: the old folder is moved aside for an instant.
-        old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
-        target.rename(old)
-        try:
-            new.rename(target)
-        except OSError:
-            old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)  # NFS keeps what a reader has open: swept later
-
-
-def _exchange(first: Path, second: Path) -> bool:
-    """Swap two paths in one step (Linux ``renameat2``); return False if the system cannot."""
-    try:
-        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError, TypeError):
-        return False
-    arguments = (_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE)
-    return bool(renameat2(*arguments) == 0)
 
 
 def _concerns(error: OSError, target: Path) -> bool:

@@ -1,7 +1,7 @@
-"""Frozen dataclasses out of JSON values, every field checked, and back.
+"""Read frozen dataclasses from JSON values, with every field checked, and write them.
 
-A field with a default, or of which None is a value, may be missing. Fields that the class does not
-have are ignored, unless the field above is :data:`CLOSED`.
+A field may be missing if it has a default or may be None. Fields that the class does not have are
+ignored, unless the field above is :data:`CLOSED`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ from typing import (
 from ncf.errors import NcfError
 
 KEY = "key"
-"""Metadata of a field: its name in JSON, where Python would not have it."""
+"""Metadata of a field: its name in JSON, if Python does not allow the name."""
 
 CLOSED: Mapping[str, object] = MappingProxyType({"closed": True})
 """Metadata of a field: a record that refuses fields which its class does not have."""
@@ -35,7 +35,7 @@ _OMITTED: Mapping[str, object] = MappingProxyType({"omitted": True})
 
 
 def optional() -> Any:  # noqa: ANN401 - stands in for None, as dataclasses.field does
-    """Declare a field that is None if not given, and is not written while it is None."""
+    """Declare a field that is None by default, and is not written while it is None."""
     return field(default=None, metadata=_OMITTED)
 
 
@@ -61,11 +61,11 @@ def read_record(cls: type[R], value: object, name: str = "", *, closed: bool = F
         A dataclass. Its fields are records, enums, plain values, tuples of these, or mappings of
         texts to these.
     value : object
-        What ``json.loads`` gave.
+        Result of ``json.loads``.
     name : str
-        How messages call the record; empty at the top.
+        Name of the record in messages; empty at the top.
     closed : bool
-        Whether fields that the class does not have are refused.
+        Whether unknown fields are refused.
 
     Raises
     ------
@@ -86,17 +86,7 @@ def read_record(cls: type[R], value: object, name: str = "", *, closed: bool = F
     """
     if not isinstance(value, dict):
         raise _wrong(name, value, "a table")
-    types, found = _types(cls), {}
-    for each in fields(cls):
-        key = json_key(each)
-        place = f"{name}.{key}" if name else key
-        if key in value:
-            inner = "closed" in each.metadata
-            found[each.name] = _read(types[each.name], value[key], place, closed=inner)
-        elif is_required(each):
-            if not _admits_none(types[each.name]):
-                raise FieldError(f"field {place!r} is missing")
-            found[each.name] = None
+    found = _read_fields(cls, value, name)
     if closed and (extra := value.keys() - {json_key(each) for each in fields(cls)}):
         raise FieldError(f"field {name!r} has {min(extra)!r}, which is unknown")
     try:
@@ -105,8 +95,24 @@ def read_record(cls: type[R], value: object, name: str = "", *, closed: bool = F
         raise FieldError(f"field {name!r}: {error}") from error
 
 
+def _read_fields(cls: type[Record], values: Mapping[str, object], name: str) -> dict[str, Any]:
+    """Read the fields that are there; those that may be missing are left out, or None."""
+    types, found = _types(cls), {}
+    for each in fields(cls):
+        key = json_key(each)
+        place = f"{name}.{key}" if name else key
+        if key in values:
+            closed = "closed" in each.metadata
+            found[each.name] = _read(types[each.name], values[key], place, closed=closed)
+        elif is_required(each):
+            if not _admits_none(types[each.name]):
+                raise FieldError(f"field {place!r} is missing")
+            found[each.name] = None
+    return found
+
+
 def json_values(record: Record) -> dict[str, object]:
-    """Give a record as JSON values.
+    """Turn a record into JSON values.
 
     Examples
     --------
@@ -127,7 +133,7 @@ def json_values(record: Record) -> dict[str, object]:
 
 
 def json_key(which: Field[Any]) -> str:
-    """Name of a field in JSON."""
+    """Find the name of a field in JSON."""
     return str(which.metadata.get(KEY, which.name))
 
 
@@ -192,7 +198,7 @@ def _read_choice(value: object, name: str, choices: Sequence[str]) -> object:
 
 
 def _read_plain(wanted: type, value: object, name: str) -> object:
-    # An integer is a number too, and is kept as it is written; a truth value is neither.
+    # An integer counts as a number, and stays an integer; true and false do not count.
     fits = type(value) is wanted or (wanted is float and type(value) is int)
     if not fits and wanted is not object:
         raise _wrong(name, value, _NAMES.get(wanted, "null"))
@@ -200,7 +206,7 @@ def _read_plain(wanted: type, value: object, name: str) -> object:
 
 
 def _read_one_of(types: Iterable[Any], value: object, name: str, *, closed: bool) -> object:
-    """Read a value as the first of some types that it fits; None counts before all others."""
+    """Read a value as the first type that it fits; None is tried before all others."""
     failed: list[FieldError] = []
     for each in sorted(types, key=lambda each: each is not NoneType):
         try:

@@ -1,4 +1,4 @@
-"""Validation figures: of one epoch, and of the epoch that a checkpoint keeps."""
+"""Validation figures of each epoch, and of the epoch that a checkpoint keeps."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from ncf.records import optional
 
 @dataclass(frozen=True)
 class Validation:
-    """Figures of the best epoch; none for a model that was not trained.
+    """Figures of the best epoch; a model that was not trained has none.
 
     Parameters
     ----------
     hr, ndcg : float or None
         Hit ratio and normalised discounted cumulative gain at K, in [0, 1].
     protocol : str or None
-        ``sampled``: figures over the whole catalogue are not comparable.
+        Always ``sampled``, as figures over the whole catalogue are not comparable with these.
     k : int or None
         Length of the list.
     best_epoch : int or None
-        From 1.
+        Number of the best epoch, from 1.
     """
 
     hr: float | None = optional()
@@ -35,10 +35,10 @@ class Epoch:
     Parameters
     ----------
     epoch : int
-        From 1.
+        Number of the epoch, from 1.
     loss : float or None
-        Mean binary cross-entropy over the epoch, nats; None where nothing was trained yet, but two
-        parents put together.
+        Mean binary cross-entropy over the epoch, nats; None for the mix of two parents, before any
+        training.
     hr, ndcg : float
         Validation figures, sampled.
     """

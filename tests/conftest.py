@@ -16,12 +16,12 @@ from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.training.checkpoint import (
     Checkpoint,
-    Outcome,
     Trained,
     open_checkpoint,
     weights_of,
     write_checkpoint,
 )
+from ncf.training.manifest import Outcome
 from tests.worlds import drawn_weights
 
 torch.set_num_threads(1)

@@ -12,17 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncf.artifacts import (
-    Kind,
-    Manifest,
-    canonical_json,
-    open_sealed,
-    read_manifest,
-    seal,
-    sealed_folder,
-)
+from ncf.artifacts import canonical_json, open_sealed, read_manifest, seal, sealed_folder
 from ncf.errors import ArtifactError, StorageError
 from ncf.files import sha256_bytes
+from ncf.kinds import Kind, Manifest
 
 CONTENT = {"a.bin": b"first\x00", "sub/b.txt": "zweite é\n".encode(), "empty": b""}
 

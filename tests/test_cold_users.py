@@ -13,7 +13,7 @@ from batch.audience import read_audience
 from batch.filters import Filters
 from batch.job import Job
 from batch.pipeline import run_batch
-from batch.runs import read_latest
+from batch.published import read_latest
 from batch.verify import verify_run
 from export.bundle import Source
 from export.publish import publish

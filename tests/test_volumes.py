@@ -16,9 +16,11 @@ import pytest
 
 from ncf import locks, volumes
 from ncf.arrays import map_npy, map_npz, new_npy
-from ncf.artifacts import Kind, Manifest, open_sealed, seal, sealed_folder
+from ncf.artifacts import open_sealed, seal, sealed_folder
+from ncf.disks import fsync
 from ncf.errors import ArtifactError, LockedError, StorageError
-from ncf.files import atomic_file, fsync, remove_aside
+from ncf.files import atomic_file, remove_aside
+from ncf.kinds import Kind, Manifest
 from ncf.locks import reader_lock, removal_lock, writer_lock
 from ncf.volumes import beside, is_mount
 from tests.commands import ncf
@@ -37,7 +39,8 @@ PREPARE += ["--negatives", "5", "--out"]
 _IN_A_VOLUME = """
 import os, sys
 from pathlib import Path
-from ncf.artifacts import Kind, Manifest, open_sealed, seal, sealed_folder
+from ncf.artifacts import open_sealed, seal, sealed_folder
+from ncf.kinds import Kind, Manifest
 from ncf.locks import writer_lock
 from ncf.volumes import is_mount
 CHECKPOINT = Kind("checkpoint", "config.json", 1, "", Manifest, "model.safetensors|training.png")
@@ -218,7 +221,7 @@ def test_a_folder_of_an_images_lower_layer_is_replaced_file_by_file(
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", overlay)
-    monkeypatch.setattr("ncf.files._exchange", lambda *_: False)
+    monkeypatch.setattr("ncf.disks._exchange", lambda *_: False)
     write(out, "new")
     assert content(out) == {"model.safetensors": "new"}
 
@@ -256,7 +259,7 @@ def test_without_an_exchange_a_swap_that_fails_puts_the_old_version_back(
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", fails)
-    monkeypatch.setattr("ncf.files._exchange", lambda *_: False)
+    monkeypatch.setattr("ncf.disks._exchange", lambda *_: False)
     with pytest.raises(OSError, match="Input/output"):
         write(out, "new")
     assert content(out) == {"model.safetensors": "old"}
@@ -273,7 +276,7 @@ def test_what_nfs_keeps_of_a_file_that_is_read_fails_no_writer(
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
         rmdir(path, **options)
 
-    monkeypatch.setattr("ncf.files._exchange", lambda *_: False)
+    monkeypatch.setattr("ncf.disks._exchange", lambda *_: False)
     with monkeypatch.context() as patched:
         patched.setattr(os, "rmdir", not_empty)
         for pid in (1, 2):

@@ -21,13 +21,8 @@ from ncf.data.prepared import (
 from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Variant
-from ncf.training.checkpoint import (
-    Outcome,
-    Trained,
-    open_checkpoint,
-    weights_of,
-    write_checkpoint,
-)
+from ncf.training.checkpoint import Trained, open_checkpoint, weights_of, write_checkpoint
+from ncf.training.manifest import Outcome
 from ncf.training.names import Named
 from ncf.training.recipe import named_recipe
 from ncf.training.request import Request

@@ -16,8 +16,8 @@ from ncf.graphs.tower import Floats, catalogue_size
 from ncf.models.weights import Weights
 from ncf.proof.recall import mean_lower_bound, recalls
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
-from ncf.scoring.manifest import Calibrated, NoScreen, SampledUsers, Screen
 from ncf.scoring.ranker import TopK
+from ncf.scoring.screen_manifest import Calibrated, NoScreen, SampledUsers, Screen
 from ncf.scoring.sessions import open_cpu
 
 logger = logging.getLogger(__name__)

@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ncf.api.figures import Figures
 from ncf.api.lists import lists_frame
-from ncf.api.options import Place, folder
+from ncf.api.options import Ids, Place, folder
 from ncf.api.pair_scores import scores_frame
 from ncf.api.similar import Vectors, item_vectors, similar_frame
 from ncf.columns import Columns
@@ -25,10 +25,6 @@ from ncf.scoring.sessions import open_cpu
 
 if TYPE_CHECKING:
     import onnxruntime as ort
-
-
-Ids: TypeAlias = str | int | Iterable[object]
-"""One raw id, or any sequence or column of them."""
 
 
 class Bundle:

@@ -26,7 +26,8 @@ from ncf.evaluation.names import Protocol
 from ncf.evaluation.overlap import Overlap
 from ncf.evaluation.protocols import sampled_ranks
 from ncf.models.scorer import group_scorer
-from ncf.training.checkpoint import Checkpoint, load_history
+from ncf.training.checkpoint import Checkpoint
+from ncf.training.history import load_history
 
 if TYPE_CHECKING:
     import pandas as pd

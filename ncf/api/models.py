@@ -14,7 +14,8 @@ from ncf.artifacts import read_manifest
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.models.kinds import Variant
-from ncf.training.checkpoint import Checkpoint, load_history, open_checkpoint
+from ncf.training.checkpoint import Checkpoint, open_checkpoint
+from ncf.training.history import load_history
 from ncf.training.manifest import CHECKPOINT, CheckpointManifest
 from ncf.training.names import Named
 from ncf.training.ranks import joined

@@ -1,5 +1,6 @@
 """Turn options, as callers in Python write them, into the types of the layers below."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -10,6 +11,9 @@ Place: TypeAlias = str | Path
 """A path of a file or folder."""
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
+
+Ids: TypeAlias = str | int | Iterable[object]
+"""One raw id, or any sequence or column of them."""
 
 
 def chosen(kind: type[_Choice], value: str, name: str) -> _Choice:

@@ -9,8 +9,9 @@ from batch.job import Job
 from batch.metrics import metrics_of
 from batch.options import Layout, Mode, TableFormat
 from batch.pipeline import run_batch
-from batch.runs import local_copy, read_run
-from batch.runs import read_latest as read_newest
+from batch.published import read_latest as read_newest
+from batch.published import read_run
+from batch.runs import local_copy
 from batch.tables import Style
 from ncf.api.figures import Figures
 from ncf.api.filters import Given, filters_of

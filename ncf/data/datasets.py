@@ -1,4 +1,4 @@
-"""Public data sets: their sources, what they must hash to, and fetching them once."""
+"""Fetch public data sets once, from pinned sources, and open fetched ones."""
 
 import shutil
 from collections.abc import Mapping
@@ -30,20 +30,20 @@ _NCF = "https://raw.githubusercontent.com/hexiangnan/neural_collaborative_filter
 
 @dataclass(frozen=True)
 class FetchedDataset:
-    """A data set on this machine.
+    """A public data set on this machine.
 
     Parameters
     ----------
     name : str
-        Such as ``"ml-100k"``.
+        Name, such as ``"ml-100k"``.
     ratings : Path
         Ratings file, or prefix of the triple.
     file_format : Format
-        What the ratings file looks like.
+        Format of the ratings file.
     titles : Path or None
         CSV of titles.
     source : str
-        Where it came from.
+        Name of the source.
     """
 
     name: str
@@ -134,17 +134,17 @@ def fetch(name: str, cache: Path, datasets: Mapping[str, tuple[Source, ...]] = D
             open_sealed(folder, DATASET)
         except ArtifactError:
             _fetch_first(name, datasets[name], folder)
-        # Whole now: what a fetch that died last of all left is of no use.
+        # The folder is complete, so leftovers of an earlier fetch are of no use.
         shutil.rmtree(_parts(folder), ignore_errors=True)
     return folder
 
 
 def open_dataset(folder: Path) -> FetchedDataset:
-    """Open what :func:`fetch` fetched; every digest is checked."""
+    """Open a fetched data set; every digest is checked."""
     manifest = open_sealed(folder, DATASET)
     titles = folder / TITLES_FILE
     if Path(manifest.ratings).name != manifest.ratings:
-        raise ArtifactError("names ratings outside its folder", where=folder)
+        raise ArtifactError("the manifest names ratings outside the folder", where=folder)
     return FetchedDataset(
         name=manifest.name,
         ratings=folder / manifest.ratings,
@@ -176,5 +176,5 @@ def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
 
 
 def _parts(target: Path) -> Path:
-    """Folder of unfinished downloads."""
+    """Path of the folder of unfinished downloads."""
     return target.with_name(f"{target.name}.parts")

@@ -178,7 +178,7 @@ def _timestamps(frame: Frame) -> npt.NDArray[np.int64] | None:
         return Clock().milliseconds(_texts(values), rows)
     moments = column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
     times: npt.NDArray[np.int64] = moments.to_numpy()
-    refuse_where(pa.array(times < 0), rows, "timestamp is before 1970", None)
+    refuse_where(pa.array(times < 0), rows, "timestamp is before 1970", "correct the frame")
     return times
 
 

@@ -1,25 +1,25 @@
-"""What the manifests of a fetched data set and of prepared data say."""
+"""Define the manifests of fetched data sets and of prepared data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ncf.artifacts import Kind, Manifest
 from ncf.data.options import Format, Options
+from ncf.kinds import Kind, Manifest
 from ncf.records import optional
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetManifest(Manifest):
-    """What ``dataset.json`` says.
+    """The manifest of a fetched data set, ``dataset.json``.
 
     Parameters
     ----------
     name : str
-        Such as ``"ml-100k"``.
+        Name, such as ``"ml-100k"``.
     source : str
-        Where it came from.
+        Name of the source.
     format : Format
-        What the ratings file looks like.
+        Format of the ratings file.
     ratings : str
         Name of the ratings file, or prefix of the triple.
     """
@@ -32,24 +32,24 @@ class DatasetManifest(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What was read, left out and split.
+    """Counts of rows read, left out and split.
 
     Parameters
     ----------
     rows : int
-        Rows that were read.
+        Rows read.
     under_min_rating : int or None
-        Rows that were rated too low; None for an NCF triple, which has no such option.
+        Rows with too low a rating; None for an NCF triple, which has no such option.
     duplicates : int
-        Rows of a pair that has a later one.
+        Rows of a pair that has a later row.
     test_pairs_in_train : int or None
-        Training pairs of an NCF triple that are test pairs too, and were left out.
+        Training pairs of an NCF triple that were left out because they are test pairs too.
     order : str
-        What the order of a user's interactions is taken from: ``time``, ``file`` or ``given``.
+        Source of the order of a user's interactions: ``time``, ``file`` or ``given``.
     users_without_test_case : int or None
-        Users with one interaction; None where the split does not go by users.
+        Users with one interaction; None if the split is not by users.
     train, validation, test : int
-        Pairs of each part.
+        Pairs in each part.
     """
 
     rows: int
@@ -65,18 +65,18 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class DataManifest(Manifest):
-    """What ``data.json`` says.
+    """The manifest of prepared data, ``data.json``.
 
     Parameters
     ----------
     source : mapping
         SHA-256 of each ratings file, by name.
     format : str
-        What the file looked like, or ``frame``.
+        Format of the file, or ``frame``.
     options : Options
-        How it was prepared.
+        Options of the preparation.
     counts : Counts
-        What was read, left out and split.
+        Counts of rows read, left out and split.
     n_users, n_items : int
         Sizes of the id maps.
     """

@@ -1,4 +1,4 @@
-"""From a ratings file to prepared data: read, order, split, draw negatives, write."""
+"""Prepare a ratings file: read, order, split, draw negatives, write."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,14 +39,14 @@ def prepare(
     options: Options,
     titles: Titles | None = None,
 ) -> dict[str, object]:
-    """Prepare ratings for training.
+    """Prepare ratings for training and evaluation.
 
     Parameters
     ----------
     ratings : Path, DataFrame or pyarrow.Table
         Ratings file, the prefix of an NCF triple, or a frame.
     file_format : Format
-        What a file looks like; of no meaning for a frame.
+        Format of a file; ignored for a frame.
     out : Path
         Folder to write; replaced as a whole.
     options : Options
@@ -57,12 +57,12 @@ def prepare(
     Returns
     -------
     dict
-        Counts: what was read, dropped, split; and the data's ``digest``.
+        Counts of rows read, left out and split, and the data's ``digest``.
 
     Raises
     ------
     RatingsError
-        The ratings cannot be read as they stand.
+        The ratings cannot be read as they are.
     UsageError
         Options do not fit the format.
     """
@@ -84,20 +84,20 @@ def prepare(
 
 
 class _Read(NamedTuple):
-    """What was read, and split."""
+    """Ratings that were read and split."""
 
     ratings: Ratings
     split: Split
     counts: Counts
     source: dict[str, str]  # SHA-256 of each file by its name
-    negatives: npt.NDArray[np.int32] | None  # of the test part, where the files bring them
+    negatives: npt.NDArray[np.int32] | None  # of the test part, if the files have them
 
 
 def _read(
     ratings: "Path | Frame", file_format: Format, options: Options, rng: np.random.Generator
 ) -> _Read:
     if not isinstance(ratings, Path):
-        from ncf.data.frames import read_frame  # noqa: PLC0415 - pandas, which files do without
+        from ncf.data.frames import read_frame  # noqa: PLC0415 - needs pandas, which files do not
 
         found = read_frame(ratings, min_rating=options.min_rating)
         return _Read(found, *_split(found, options, rng), {"frame": found.sha256()}, None)
@@ -175,7 +175,9 @@ def _write_parts(folder: Path, read: _Read, options: Options, rng: np.random.Gen
     else:
         np.save(negatives_path(folder, "test"), read.negatives)
     if not len(read.split.train):
-        raise UsageError("no training interaction is left", remedy="give more, or a lower ratio")
+        raise UsageError(
+            "no training interaction is left", remedy="give more ratings, or a lower ratio"
+        )
     for part in _PARTS:
         write_interactions(folder, part, getattr(read.split, part))
 
@@ -219,7 +221,7 @@ def _fill_looser(
     rng: np.random.Generator,
     progress: Reporter,
 ) -> None:
-    # Besides the user's training items only the case's own positive is out: a seen set a case.
+    # Excluded are the user's training items and the case's own positive, so each case has a set.
     for start in range(0, len(cases), _CASES_AT_ONCE):
         users = cases.users[start : start + _CASES_AT_ONCE]
         items = cases.items[start : start + users.size]

@@ -165,7 +165,7 @@ def parse_block(block: Block, layout: Layout) -> pa.Table:
             raise RatingsError(str(error), where=block.path) from error
         row = bad[0]
         number = (row.number or 1) - 1
-        problem = f"{row.actual_columns} fields instead of {row.expected_columns}"
+        problem = f"{row.actual_columns} fields where {row.expected_columns} belong"
         raise block.error(number, problem, f"expected '{layout.expected}'") from error
     return table
 

@@ -1,4 +1,4 @@
-"""Where a public data set can come from: a ZIP file, a Python wheel, the NCF authors' files."""
+"""Sources of public data sets: a ZIP file, a Python wheel, the NCF authors' files."""
 
 import tempfile
 import zipfile
@@ -15,24 +15,24 @@ TITLES_FILE = "titles.csv"
 
 
 class Source(Protocol):
-    """One place that a data set can come from."""
+    """A place that a data set can be fetched from."""
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """Name that messages use."""
         ...
 
     def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:
-        """Put the ratings and titles into ``folder``; unfinished downloads lie in ``parts``.
+        """Put the ratings and titles into ``folder``; unfinished downloads are kept in ``parts``.
 
-        Returns the name (or prefix) of the ratings in the folder, and their format.
+        The result is the name (or prefix) of the ratings in the folder, and their format.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Members:
-    """The files wanted from an archive, and what they are."""
+    """The wanted files of an archive, with their format."""
 
     ratings: str
     file_format: Format
@@ -40,7 +40,7 @@ class Members:
     titles: Callable[[bytes], Titles]
 
     def unpack(self, archive: Path, folder: Path) -> tuple[str, Format]:
-        """Take the wanted members, by exact name, out of a ZIP file."""
+        """Extract the wanted members of a ZIP file, by exact name."""
         with zipfile.ZipFile(archive) as file:
             name = self.ratings.rpartition("/")[2]
             (folder / name).write_bytes(file.read(self.ratings))
@@ -57,7 +57,7 @@ class ZipSource:
     members: Members
 
     def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:
-        """Download and unpack."""
+        """Download the archive, and extract the wanted files."""
         archive = parts / self.name.rpartition("/")[2]
         download(self.name, archive, self.digest)
         try:
@@ -76,11 +76,11 @@ class WheelSource:
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """Name that messages use."""
         return f"pip download {self.requirement}"
 
     def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:  # noqa: ARG002 - pip keeps its own cache
-        """Download and unpack."""
+        """Download the archive, and extract the wanted files."""
         with tempfile.TemporaryDirectory() as scratch:
             wheel = download_wheel(self.requirement, self.digest.value, Path(scratch))
             return self.members.unpack(wheel, folder)

@@ -121,16 +121,23 @@ def worth(
     {'hr': 1.0, 'ndcg': 0.387, 'recall': 0.5, 'mrr': 0.5, 'precision': 0.5}
     """
     hit = hit[:, :k]
-    most = max(hit.shape[1], int(relevant.max(initial=1)))
-    best = np.minimum(relevant, min(k, most))  # K may be too large for an int64
-    discounts = 1 / np.log2(np.arange(2, most + 2))
-    ideal = np.cumsum(discounts)[best - 1]
+    discounts, ideal = _discounts(hit.shape[1], relevant, k)
     count = hit.sum(axis=1).astype(np.float64)
     any_hit = count > 0
     return {
         "hr": any_hit.astype(np.float64),
-        "ndcg": hit @ discounts[: hit.shape[1]] / ideal,
+        "ndcg": hit @ discounts / ideal,
         "recall": count / relevant,
         "mrr": np.where(any_hit, 1 / (1 + hit.argmax(axis=1)), 0.0),
         "precision": count / k,
     }
+
+
+def _discounts(
+    width: int, relevant: npt.NDArray[np.int64], k: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Discount of each rank, and the sum of them that each user's best list has."""
+    most = max(width, int(relevant.max(initial=1)))
+    best = np.minimum(relevant, min(k, most))  # K may be too large for an int64
+    discounts = 1 / np.log2(np.arange(2, most + 2))
+    return discounts[:width], np.cumsum(discounts)[best - 1]

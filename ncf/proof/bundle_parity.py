@@ -11,8 +11,9 @@ from ncf.proof.recall import recalls
 from ncf.proof.reference import PairScorer, Reference, graph_scorer, reference
 from ncf.scoring.bundle import RESCORE_GRAPH, SCORE_GRAPH, SCREEN_GRAPH, TOPK_GRAPHS, Bundle
 from ncf.scoring.exact import ExactRanker
-from ncf.scoring.manifest import NoScreen, Parity
+from ncf.scoring.manifest import Parity
 from ncf.scoring.ranker import TopK
+from ncf.scoring.screen_manifest import NoScreen
 from ncf.scoring.screened import Rescorer, ScreenedRanker
 from ncf.scoring.sessions import open_cpu
 

@@ -2,18 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
-from ncf.artifacts import Kind, Manifest
+from ncf.kinds import Kind, Manifest
 from ncf.policies import ColdUser
+from ncf.scoring.screen_manifest import NoScreen, Screen
+from ncf.scoring.values import Count, Digest, Distance, Positive
 from ncf.validation import Validation
-
-# Beside a type: what JSON Schema says of its values.
-Count: TypeAlias = Annotated[int, {"minimum": 0}]
-Positive: TypeAlias = Annotated[int, {"minimum": 1}]
-Share: TypeAlias = Annotated[float, {"minimum": 0, "maximum": 1}]
-Distance: TypeAlias = Annotated[float, {"minimum": 0}]
-Digest: TypeAlias = Annotated[str, {"pattern": "^[0-9a-f]{64}$"}]
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,7 @@ class Model:
     layers : int
         Layers of the MLP tower.
     row_width : int
-        Columns of users.npy
+        Columns of users.npy.
     interactions : int
         Interactions that the model was exported with.
     """
@@ -64,88 +59,6 @@ class Parity:
     max_difference: Distance
     mean_difference: Distance
     tolerance: Annotated[float, {"exclusiveMinimum": 0}]
-
-
-@dataclass(frozen=True)
-class NoScreen:
-    """Why a bundle has no screened graph.
-
-    Parameters
-    ----------
-    reason : str
-        Why not.
-    """
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class SampledUsers:
-    """Counts of the users that a screen was calibrated with.
-
-    Parameters
-    ----------
-    fit, choose, held_out : int
-        The basis was fitted to the first, the second chose rank and candidates, the third measured
-        recall
-    """
-
-    fit: Positive
-    choose: Positive
-    held_out: Positive
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """What export found to be enough for lists up to a length.
-
-    Parameters
-    ----------
-    k : int
-        Length of the lists.
-    candidates : int
-        Items a user to score exactly, for lists up to k
-    recall : float
-        Of held-out users' exact lists.
-    recall_bound : float
-        One-sided 95 % lower bound, by user
-    estimated_gain : float
-        Arithmetic of exact ranking, as a multiple
-    """
-
-    k: Positive
-    candidates: Positive
-    recall: Share
-    recall_bound: Share
-    estimated_gain: Annotated[float, {"exclusiveMinimum": 0}]
-
-
-@dataclass(frozen=True)
-class Screen:
-    """How the screened graph was calibrated.
-
-    Parameters
-    ----------
-    target : float
-        Least recall on held-out users
-    seed : int
-        Of the sampled users.
-    rank : int
-        Columns of the basis.
-    landmarks : int
-        Items whose tower every user's guess starts from
-    users : SampledUsers
-        Sampled users, by what they were used for
-    by_k : tuple of Calibrated
-        By ascending length of list; longer lists than the last are for the exact graph
-    """
-
-    target: Annotated[float, {"exclusiveMinimum": 0, "exclusiveMaximum": 1}]
-    seed: Count
-    rank: Positive
-    landmarks: Positive
-    users: SampledUsers
-    by_k: Annotated[tuple[Calibrated, ...], {"minItems": 1}]
 
 
 @dataclass(frozen=True)
@@ -188,9 +101,9 @@ class BundleMetrics:
     Parameters
     ----------
     validation : Validation
-        Figures of the best epoch, which the validation part chose; empty where none are recorded
+        Figures of the best epoch, which the validation part chose; empty where none are recorded.
     test : SampledMetrics or None
-        Sampled protocol, at most 10,000 cases
+        Sampled protocol, at most 10,000 cases.
     """
 
     validation: Validation
@@ -206,19 +119,19 @@ class Provenance:
     checkpoint : str
         Digest of the checkpoint.
     checkpoint_files : mapping
-        SHA-256 of its files, by name
+        SHA-256 of its files, by name.
     variant : str
         How the model was trained.
     data : str
         Digest of the prepared data.
     data_files : mapping
-        SHA-256 of its files, by name
+        SHA-256 of its files, by name.
     source : mapping
-        SHA-256 of each ratings file, by name
+        SHA-256 of each ratings file, by name.
     versions : mapping
-        Versions of the toolkit and of libraries, by name
+        Versions of the toolkit and of libraries, by name.
     created : str or None
-        Time from SOURCE_DATE_EPOCH, where it was set
+        Time from SOURCE_DATE_EPOCH, where it was set.
     """
 
     checkpoint: Digest
@@ -240,11 +153,11 @@ class BundleManifest(Manifest):
     model : Model
         Kind and sizes.
     cold_user : ColdUser
-        What a user gets whom the model does not know
+        What a user gets whom the model does not know.
     parity : mapping
-        How far each graph is from PyTorch, in logits
+        How far each graph is from PyTorch, in logits.
     screen : Screen or NoScreen
-        How the screened graph was calibrated, or why there is none
+        How the screened graph was calibrated, or why there is none.
     metrics : BundleMetrics
         Figures of the model.
     provenance : Provenance

@@ -12,8 +12,8 @@ from ncf.errors import ArtifactError, UsageError
 from ncf.scoring.blocks import BlockRanker, Feeds
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH, Bundle
 from ncf.scoring.eligibility import Eligibility
-from ncf.scoring.manifest import Calibrated, NoScreen, Screen
 from ncf.scoring.ranker import Pairs, Users
+from ncf.scoring.screen_manifest import Calibrated, NoScreen, Screen
 from ncf.scoring.sessions import EXACT, CudaOptions, device_of, failed_on_cuda, open_session
 
 # Users of one call: their guesses take at most 16 MiB, and the candidates' first layer 4 MiB.

@@ -148,11 +148,11 @@ def failed_on_cuda(error: Exception, users: int) -> CapabilityError:
     if any(sign in text.lower() for sign in _NO_MEMORY):
         return GpuMemoryError(
             f"out of memory on the GPU with {users} users a call ({reason})",
-            remedy="free the GPU's memory and run the same command again, or use --device cpu",
+            remedy='free the GPU\'s memory and do the same again, or use `device="cpu"`',
         )
     return CapabilityError(
         f"the GPU failed ({reason})",
-        remedy="look at it with 'nvidia-smi' and run the same command again, or use --device cpu",
+        remedy="look at it with 'nvidia-smi' and do the same again, or use `device=\"cpu\"`",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from ncf import archives
 from ncf.errors import ArtifactError, CapabilityError, UsageError
 from ncf.serving.settings import TOKEN_FILE, Settings
 
@@ -162,8 +163,7 @@ def golden_user(archive: Path) -> tuple[str, str]:
     """
     try:
         with zipfile.ZipFile(archive) as file:
-            user: str = json.loads(file.read("bundle/golden.json"))["answers"][0]["user"]
-            digest: str = json.loads(file.read("bundle/bundle.json"))["digest"]
+            user, digest = archives.golden_user(file), archives.bundle_digest(file)
             _require_sound(file)
     except FileNotFoundError as error:
         raise ArtifactError(

@@ -1,8 +1,7 @@
 """Read and write checkpoints: sealed folders of weights, recipe, id maps and history, no code."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from safetensors.numpy import load_file, save
 from torch import nn
 
-from ncf.artifacts import canonical_json, open_sealed, seal, sealed_folder
+from ncf.artifacts import open_sealed, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.prepared import ITEMS_FILE, USERS_FILE, PreparedData
 from ncf.data.tables import read_id_table, write_id_table
@@ -19,12 +18,12 @@ from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
 from ncf.models.networks import Network
 from ncf.models.weights import Weights
-from ncf.records import json_values, read_record
-from ncf.training.manifest import CHECKPOINT, CheckpointManifest, TrainedOn
-from ncf.validation import Epoch, Validation
+from ncf.records import json_values
+from ncf.training.history import HISTORY_FILE, history_bytes
+from ncf.training.manifest import CHECKPOINT, CheckpointManifest, Outcome, TrainedOn
+from ncf.validation import Epoch
 
 WEIGHTS_FILE = "model.safetensors"
-HISTORY_FILE = "history.json"
 PICTURE_FILE = "training.png"
 
 
@@ -79,50 +78,6 @@ class Checkpoint:
                 where=self.path,
                 remedy="give the data it was trained on, or train again",
             )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a checkpoint says of a training, besides its figures by epoch.
-
-    Parameters
-    ----------
-    variant : str
-        What was trained.
-    recipe : mapping
-        How; JSON values.
-    validation : Validation
-        Figures of the best epoch.
-    parents : mapping
-        Digest of each parent, by its variant.
-    mix : float or None
-        Weight of the GMF parent in the mix that training started from.
-    finished : bool
-        Whether training came to its end.
-    """
-
-    variant: str
-    recipe: Mapping[str, object] = field(default_factory=dict)
-    validation: Validation = field(default_factory=Validation)
-    parents: Mapping[str, str] = field(default_factory=dict)
-    mix: float | None = None
-    finished: bool = False
-
-
-@dataclass(frozen=True)
-class History:
-    """What ``history.json`` says.
-
-    Parameters
-    ----------
-    protocol : str
-        ``sampled``.
-    epochs : sequence of Epoch
-        In their order.
-    """
-
-    protocol: str
-    epochs: tuple[Epoch, ...]
 
 
 @dataclass(frozen=True)
@@ -185,9 +140,7 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
         (folder / WEIGHTS_FILE).write_bytes(save(trained.weights))
         write_id_table(folder / USERS_FILE, data.users, Columns.USER_ID)
         write_id_table(folder / ITEMS_FILE, data.items, Columns.ITEM_ID)
-        (folder / HISTORY_FILE).write_bytes(
-            canonical_json(json_values(History("sampled", tuple(trained.history))))
-        )
+        (folder / HISTORY_FILE).write_bytes(history_bytes(trained.history))
         if trained.picture is not None:
             (folder / PICTURE_FILE).write_bytes(trained.picture)
         return seal(folder, CHECKPOINT, json_values(manifest))
@@ -229,22 +182,6 @@ def weights_of(model: nn.Module) -> Weights:
     """Copy a network's parameters to float32 arrays by name."""
     state = model.state_dict().items()
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state}
-
-
-def load_history(path: Path) -> tuple[Epoch, ...]:
-    """Read a checkpoint's history.
-
-    Raises
-    ------
-    ArtifactError
-        It is damaged.
-    """
-    try:
-        return read_record(History, json.loads((path / HISTORY_FILE).read_bytes())).epochs
-    except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"not readable ({error})", where=path / HISTORY_FILE, remedy=CHECKPOINT.remedy
-        ) from error
 
 
 def _check_shapes(weights: Weights, architecture: Architecture, where: Path) -> None:

@@ -1,9 +1,9 @@
-"""What the manifest of a checkpoint says."""
+"""Define the manifest of a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ncf.artifacts import Kind, Manifest
+from ncf.kinds import Kind, Manifest
 from ncf.models.architecture import Architecture
 from ncf.records import CLOSED
 from ncf.validation import Validation
@@ -11,7 +11,7 @@ from ncf.validation import Validation
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """Which data a checkpoint was trained on.
+    """The data that a checkpoint was trained on.
 
     Parameters
     ----------
@@ -27,26 +27,26 @@ class TrainedOn:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointManifest(Manifest):
-    """What ``config.json`` says.
+    """The manifest of a checkpoint, ``config.json``.
 
     Parameters
     ----------
     architecture : Architecture
-        Shape of the network.
+        Kind and sizes of the network.
     data : TrainedOn
-        What it was trained on.
+        Data of the training.
     variant : str
-        What was trained.
+        Variant that was trained.
     recipe : mapping
-        How, as :class:`ncf.training.recipe.Recipe` writes it.
+        Recipe, as :class:`ncf.training.recipe.Recipe` writes it.
     validation : Validation
         Figures of the best epoch.
     parents : mapping
         Digest of each parent, by its variant.
     mix : float or None
-        Weight of the GMF parent in the mix that training started from; None where there was none.
+        Weight of the GMF parent in the mix that training started from; None if there was no mix.
     finished : bool
-        Whether training came to its end.
+        Whether the training ran to its end.
     """
 
     architecture: Architecture = field(metadata=CLOSED)
@@ -56,6 +56,34 @@ class CheckpointManifest(Manifest):
     validation: Validation
     parents: Mapping[str, str]
     mix: float | None
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a checkpoint says of a training, besides its figures by epoch.
+
+    Parameters
+    ----------
+    variant : str
+        What was trained.
+    recipe : mapping
+        How; JSON values.
+    validation : Validation
+        Figures of the best epoch.
+    parents : mapping
+        Digest of each parent, by its variant.
+    mix : float or None
+        Weight of the GMF parent in the mix that training started from.
+    finished : bool
+        Whether training came to its end.
+    """
+
+    variant: str
+    recipe: Mapping[str, object] = field(default_factory=dict)
+    validation: Validation = field(default_factory=Validation)
+    parents: Mapping[str, str] = field(default_factory=dict)
+    mix: float | None = None
     finished: bool = False
 
 

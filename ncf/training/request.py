@@ -1,4 +1,4 @@
-"""What a training is asked for, and the shape of network that follows from it."""
+"""Describe one training, and find the architecture of its network."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from ncf.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class ParentFolders:
-    """Trained networks that ``neumf-pre`` starts from; None is trained on the way."""
+    """Folders of the parents of ``neumf-pre``; a parent that is None is trained first."""
 
     gmf: Path | None = None
     mlp: Path | None = None
@@ -20,26 +20,26 @@ class ParentFolders:
 
 @dataclass(frozen=True)
 class Request:
-    """One training.
+    """The request for one training.
 
     Parameters
     ----------
     variant : Variant
-        What to train.
+        Variant to train.
     recipe : Recipe
-        How.
+        Recipe to train by.
     out : Path
-        Checkpoint folder.
+        Checkpoint folder to write.
     resume : bool
-        Go on from the last whole epoch of an interrupted training.
+        Continue an interrupted training after its last whole epoch.
     device : str
-        Where to compute, as PyTorch names it.
+        PyTorch's name of the device.
     parents : ParentFolders
-        For ``neumf-pre``.
+        Parents, for ``neumf-pre``.
     amp : bool
-        Compute in bfloat16 where that is safe.
+        Compute in bfloat16 where it is safe.
     ranks : Ranks
-        The processes that train together, and which this one is.
+        Place of this process among those that train together.
     """
 
     variant: Variant
@@ -53,7 +53,7 @@ class Request:
 
 
 def architecture_of(variant: Variant, recipe: Recipe, data: PreparedData) -> Architecture:
-    """Tell the shape of a variant's network for a recipe and data."""
+    """Find the architecture of a variant's network for a recipe and data."""
     rows = (len(data.users), len(data.items))
     tower = (recipe.layers, recipe.dropout)
     if variant is Variant.GMF:

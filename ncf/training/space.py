@@ -1,4 +1,4 @@
-"""A search space: choices by key of a recipe, read from TOML and drawn from."""
+"""Read search spaces from TOML, and draw from them."""
 
 from pathlib import Path
 from typing import Any
@@ -10,29 +10,29 @@ from ncf.models.kinds import Variant
 from ncf.training.recipe import read_toml, recipe_tables
 
 Choices = dict[str, list[Any] | dict[str, Any]]
-"""By dotted key of a recipe: values to choose from, or ``low``, ``high`` and ``log``."""
+"""Choices by dotted key of a recipe: a list of values, or ``low``, ``high`` and ``log``."""
 
 _REMEDY = "give lists of values, or tables such as { low = 1e-4, high = 1e-2, log = true }"
 
 
 def load_space(path: Path | None, variant: Variant) -> Choices:
-    """Read a search space from TOML, laid out as a recipe; None gives the toolkit's own.
+    """Read a search space from TOML with the layout of a recipe; None reads the toolkit's own.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, is empty, or a key has neither a list of values nor a range.
+        The file cannot be read or is empty, or a key has neither a list of values nor a range.
     """
     tables = recipe_tables("space", variant) if path is None else read_toml(path)
     space: Choices = {}
     _flatten(tables, "", space, path)
     if not space:
-        raise ConfigError("names nothing to search", where=path, remedy=_REMEDY)
+        raise ConfigError("there is nothing to search", where=path, remedy=_REMEDY)
     return space
 
 
 def draw(trial: Trial, key: str, choices: list[Any] | dict[str, Any]) -> object:
-    """Draw one value for a trial."""
+    """Draw the value of one key for a trial."""
     if isinstance(choices, list):
         return trial.suggest_categorical(key, choices)
     low, high, log = choices["low"], choices["high"], choices.get("log", False)
@@ -42,7 +42,7 @@ def draw(trial: Trial, key: str, choices: list[Any] | dict[str, Any]) -> object:
 
 
 def end_of(choices: list[Any] | dict[str, Any], end: int) -> object:
-    """Give the first (0) or the last (-1) of some choices, or the end of a range."""
+    """Get the first (0) or the last (-1) of some choices, or that end of a range."""
     return choices[end] if isinstance(choices, list) else choices["low" if end == 0 else "high"]
 
 

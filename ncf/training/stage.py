@@ -1,4 +1,4 @@
-"""One network in training: epochs, validation, early stopping, state, the checkpoint."""
+"""Train one network: epochs, validation, early stopping, state, the checkpoint."""
 
 import logging
 import math
@@ -21,8 +21,9 @@ from ncf.models.networks import GMF, MLP, NeuMF
 from ncf.models.scorer import group_scorer
 from ncf.progress import Reporter, report
 from ncf.training.average import Average
-from ncf.training.checkpoint import Outcome, Trained, write_checkpoint
+from ncf.training.checkpoint import Trained, write_checkpoint
 from ncf.training.epoch import Learner, Samples, train_epoch
+from ncf.training.manifest import Outcome
 from ncf.training.optimizers import Optimizers
 from ncf.training.plot import try_to_draw
 from ncf.training.request import Request, architecture_of
@@ -36,20 +37,20 @@ _MIXES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class DivergedError(Exception):
-    """The loss is not a number any more."""
+    """The loss became NaN or infinite."""
 
 
 class Stage:
-    """One network in training.
+    """The training of one network.
 
     Parameters
     ----------
     request : Request
-        What to train, and how.
+        The request: variant, recipe, options.
     data : PreparedData
         Training pairs and validation cases.
     parents : dict
-        Digest of each parent, by its variant; empty where there is none.
+        Digest of each parent, by variant; empty if there is none.
     """
 
     def __init__(self, request: Request, data: PreparedData, parents: dict[str, str]) -> None:
@@ -83,17 +84,17 @@ class Stage:
         self.progress = Progress()
 
     def restore(self, state: Path) -> None:
-        """Go back to the last whole epoch, where ``state`` holds one.
+        """Restore the last whole epoch if ``state`` holds one.
 
         Raises
         ------
         ConfigError
-            The state is of another recipe, data or parents.
+            The state belongs to another recipe, data or parents.
         """
         restored = load_state(state, self._learning(), self._identity)
         if restored is not None:
             self.progress = restored
-            logger.info("going on after epoch %d", restored.epoch)
+            logger.info("continuing after epoch %d", restored.epoch)
         elif state.exists():
             raise ConfigError(
                 "the interrupted training had another recipe, data, parents or processes",
@@ -107,17 +108,17 @@ class Stage:
         Parameters
         ----------
         state : Path or None
-            Folder that follows each epoch, for :meth:`restore`.
+            Folder for the state after each epoch, for :meth:`restore`.
         watch : callable
-            Called after each epoch; may stop the training by an exception.
+            Called after each epoch; an exception from it stops the training.
 
         Raises
         ------
         DivergedError
-            The loss is not a number any more.
+            The loss became NaN or infinite.
         """
         if self._parents and self.progress.epoch == 0:
-            # The parents' mix counts as an epoch, so that training cannot make it worse.
+            # The parents' mix counts as the first epoch, so that training cannot make it worse.
             self._validate(loss=None)
         total = self._schedule.epochs + bool(self._parents)
         label = self._request.variant.value
@@ -144,7 +145,7 @@ class Stage:
                 watch()
 
     def start_from(self, gmf: GMF, mlp: MLP) -> None:
-        """Take two trained parents' weights, in the recipe's mix or the best on validation."""
+        """Take two trained parents' weights, in the recipe's mix or the best mix on validation."""
         neumf, average = cast("NeuMF", self.model), cast("NeuMF", self._average.network)
         given = self._request.recipe.parents.mix
         found: dict[float, float] = {}
@@ -156,7 +157,7 @@ class Stage:
         neumf.start_from(gmf, mlp, self._mix)
 
     def publish(self, out: Path, *, finished: bool) -> dict[str, object]:
-        """Write the best epoch so far as a checkpoint; returns its figures and digest.
+        """Write the best epoch so far as a checkpoint, and return its figures and digest.
 
         Only the leader of several processes writes, and knows the digest.
         """
@@ -182,7 +183,7 @@ class Stage:
         return row
 
     def _measure(self) -> tuple[float, float]:
-        """Tell the average's HR and NDCG on validation; the leader does, so that all agree."""
+        """Measure the average's HR and NDCG on validation, on the leader, so that all agree."""
         found = torch.zeros(2, dtype=torch.float64, device=self.samples.device)
         if self._ranks.leads:
             metrics = sampled(group_scorer(self._average.network), self._data.validation, _K)

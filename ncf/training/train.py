@@ -1,4 +1,4 @@
-"""Train a variant: its parents where it has any, resuming, what an interruption leaves."""
+"""Train a variant with its parents, resume trainings, and save the best epoch on interruption."""
 
 import logging
 from contextlib import nullcontext
@@ -29,12 +29,12 @@ _GO_ON = "go on with `resume=True`"
 
 
 def train(request: Request, data: PreparedData) -> dict[str, Any]:
-    """Train, and leave a checkpoint of the best epoch by validation.
+    """Train, and write a checkpoint of the epoch that is best by validation.
 
     Parameters
     ----------
     request : Request
-        What and how.
+        The request: variant, recipe, options.
     data : PreparedData
         Training pairs and validation cases.
 
@@ -47,19 +47,11 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     Raises
     ------
     InterruptedWorkError
-        On Ctrl-C or SIGTERM, after the best epoch so far was written as a checkpoint.
+        Ctrl-C or SIGTERM came; the best epoch so far was written as a checkpoint.
     UsageError
         There is nothing to learn from, or nothing to validate on.
     """
-    if not len(data.validation.positives):
-        raise UsageError(
-            "no validation case: no user has three interactions", remedy="prepare more of them"
-        )
-    require_replaceable(request.out, CHECKPOINT)
-    if request.out.resolve() in {
-        path.resolve() for path in (request.parents.gmf, request.parents.mlp) if path
-    }:
-        raise UsageError("`out` is one of the parents, which it would replace", where=request.out)
+    _check(request, data)
     work = beside(request.out, "work")
     leads = request.ranks.leads
     with writer_lock(request.out) if leads else nullcontext(), storage_errors(request.out):
@@ -68,7 +60,7 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
             if not request.resume:
                 remove_aside(work, request.out)
         done = _finished(request, data) if request.resume and not work.exists() else None
-        request.ranks.wait()  # all have looked before the leader writes
+        request.ranks.wait()  # all must have looked before the leader writes
         if done:
             logger.info("%s: already trained, nothing to resume", request.out)
             return done
@@ -83,8 +75,21 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     return summary
 
 
+def _check(request: Request, data: PreparedData) -> None:
+    """Refuse what cannot be trained or must not be replaced."""
+    if not len(data.validation.positives):
+        raise UsageError(
+            "no validation case: no user has three interactions", remedy="prepare more interactions"
+        )
+    require_replaceable(request.out, CHECKPOINT)
+    if request.out.resolve() in {
+        path.resolve() for path in (request.parents.gmf, request.parents.mlp) if path
+    }:
+        raise UsageError("`out` is one of the parents, which it would replace", where=request.out)
+
+
 def prepare_stage(work: Path, request: Request, data: PreparedData) -> Stage:
-    """Make a training ready to run; parents that are not given are trained in ``work``."""
+    """Prepare a training to run; parents that are not given are trained in ``work``."""
     parents: dict[str, Checkpoint] = {}
     if request.variant is Variant.NEUMF_PRE:
         for variant, given in (
@@ -118,7 +123,7 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
 
 
 def _left_behind(stage: Stage, out: Path) -> str:
-    """Publish the best epoch so far, if there is one, and say so."""
+    """Write the best epoch so far, if there is one, and describe it for the message."""
     if not stage.progress.epoch:
         return " before the first epoch ended"
     stage.publish(out, finished=False)
@@ -145,7 +150,7 @@ def _open_parent(path: Path, variant: Variant, recipe: Recipe, data: PreparedDat
     parent.require_data(data)
     expected = architecture_of(variant, recipe, data)
     found = parent.architecture
-    # A GMF has no tower, so that its layers and dropout do not matter.
+    # A GMF has no tower, so its layers and dropout do not matter.
     same = (found.kind, found.factors) == (expected.kind, expected.factors)
     if not same or (variant is Variant.MLP and found.layers != expected.layers):
         raise ConfigError(
@@ -157,12 +162,12 @@ def _open_parent(path: Path, variant: Variant, recipe: Recipe, data: PreparedDat
 
 
 def _finished(request: Request, data: PreparedData) -> dict[str, Any] | None:
-    """Figures of the checkpoint, where it is whole and just what was asked for."""
+    """Read the figures of the checkpoint, if it is whole and matches the request."""
     try:
         manifest = open_checkpoint(request.out).manifest
     except ArtifactError:
         if request.out.exists():
-            logger.info("%s: is damaged, training from the start", request.out)
+            logger.info("%s is damaged: training from the start", request.out)
         return None
     given = {"gmf": request.parents.gmf, "mlp": request.parents.mlp}
     same_parents = all(
@@ -176,6 +181,6 @@ def _finished(request: Request, data: PreparedData) -> dict[str, Any] | None:
         data.digest,
     )
     if not (manifest.finished and same and same_parents):
-        logger.info("%s: is another, training from the start", request.out)
+        logger.info("%s was made by another request: training from the start", request.out)
         return None
     return {**json_values(manifest.validation), "digest": manifest.digest}

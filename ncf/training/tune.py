@@ -1,4 +1,4 @@
-"""A search for a recipe: trials drawn from a declared space, judged on validation alone."""
+"""Search for a recipe: draw trials from a search space, and judge them on validation alone."""
 
 import logging
 import time
@@ -32,19 +32,19 @@ _GO_ON = "go on with `resume=True`"
 
 @dataclass(frozen=True)
 class Search:
-    """What to search, and for how long.
+    """A search: its space and its limits.
 
     Parameters
     ----------
     request : Request
-        Variant, base recipe, where the recipe goes (``out``, a TOML file), device, parents;
-        ``resume`` goes on with the trials of an earlier search.
+        Variant, base recipe, file of the result (``out``, in TOML), device, parents; ``resume``
+        continues an earlier search.
     space : dict
-        Choices by dotted key.
+        Choices by dotted key of the recipe.
     seconds : float
-        Stop after so long; the trial under way is cut off at its next epoch.
+        Stop after this time; the running trial ends at its next epoch.
     trials : int or None
-        Stop after so many, those of an earlier search included.
+        Stop after this number of trials, with those of an earlier search.
     """
 
     request: Request
@@ -57,20 +57,20 @@ def tune(search: Search, data: PreparedData) -> dict[str, Any]:
     """Search, and write the best recipe found.
 
     Trials are drawn by optuna's tree-structured Parzen estimator (Bergstra et al., "Algorithms
-    for hyper-parameter optimization", NeurIPS 2011); one that stands below the median of the
-    others at the same epoch is cut off.
+    for hyper-parameter optimization", NeurIPS 2011); a trial below the median of the others at
+    the same epoch is stopped.
 
     Returns
     -------
     dict
-        ``trials`` done, and the best one's ``hr``, ``ndcg`` (validation, sampled) and ``recipe``.
+        Number of ``trials``, and the best one's ``hr``, ``ndcg`` (validation, sampled), ``recipe``.
 
     Raises
     ------
     ConfigError
-        The space or its values do not fit a recipe; no trial came to an end.
+        The space or its values do not fit a recipe, or no trial finished.
     InterruptedWorkError
-        On Ctrl-C or SIGTERM, after the best recipe so far was written.
+        Ctrl-C or SIGTERM came; the best recipe so far was written.
     """
     out = search.request.out
     _check(search)
@@ -114,7 +114,7 @@ class _Objective:
         recipe = _with(self._search.request.recipe, drawn, self._search.request.out)
         out = self._search.request.out
         work = out.with_name(f".{out.name}.work")
-        # Resuming: parents trained for an earlier trial are taken as they are.
+        # With resume, parents that an earlier trial trained are used again.
         request = replace(self._search.request, recipe=recipe, resume=True)
         stage = prepare_stage(work, request, self._data)
         try:
@@ -130,7 +130,7 @@ class _Objective:
     def _watch(self, trial: Trial, stage: Stage) -> None:
         trial.report(stage.progress.best_row.ndcg, stage.progress.epoch)
         if time.monotonic() > self._deadline:
-            logger.info("time is up: trial %d is cut off", trial.number)
+            logger.info("time is up: trial %d is stopped", trial.number)
             trial.set_user_attr(_CUT_OFF, value=True)
             trial.study.stop()
             raise optuna.TrialPruned
@@ -139,7 +139,7 @@ class _Objective:
 
 
 def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what fails is told by us
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # our own messages report failures
     identity = sha256_bytes(
         canonical_json(
             {
@@ -164,20 +164,20 @@ def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Stu
             remedy="give the same ones, or search with `resume=False`",
         )
     study.set_user_attr("identity", identity)
-    # Another seed each time it goes on: the first ones' draws would come again.
+    # Another seed each time a search is continued: else the first draws would come again.
     seed = search.request.recipe.seed + len(study.trials)
     study.sampler = optuna.samplers.TPESampler(seed=seed)
     return study
 
 
 def _ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that were judged; not those that died, or that time cut off."""
+    """List the trials that were judged, without those that died or ran out of time."""
     trials = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
     return [trial for trial in trials if not trial.user_attrs.get(_CUT_OFF)]
 
 
 def _complete(study: optuna.Study) -> bool:
-    """Whether a trial came to its end."""
+    """Whether a trial finished."""
     return bool(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
@@ -211,7 +211,7 @@ def _write_best(study: optuna.Study, search: Search) -> dict[str, Any]:
 
 
 def _check(search: Search) -> None:
-    """Refuse a space that does not fit, before any trial."""
+    """Refuse a space that does not fit a recipe, before any trial."""
     if search.seconds <= 0 or (search.trials is not None and search.trials < 1):
         raise UsageError("`minutes` and `trials` must be above 0")
     for end in (0, -1):

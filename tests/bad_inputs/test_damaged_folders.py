@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from batch.manifest import RUN
-from ncf.artifacts import Kind, Manifest, canonical_json
+from ncf.artifacts import canonical_json
 from ncf.data.manifests import DATA
 from ncf.files import sha256_bytes
+from ncf.kinds import Kind, Manifest
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.manifest import BUNDLE
 from ncf.training.checkpoint import Checkpoint

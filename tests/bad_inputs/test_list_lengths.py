@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.runs import read_latest
+from batch.published import read_latest
 from ncf.data.prepared import PreparedData
 from ncf.scoring.bundle import Bundle
 from ncf.training.checkpoint import Checkpoint

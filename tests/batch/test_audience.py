@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from batch.filters import Filters
 from batch.job import Job
 from batch.pipeline import run_batch
-from batch.runs import read_latest
+from batch.published import read_latest
 from batch.totals import finish_parts
 from batch.verify import verify_run
 from ncf.data.prepared import PreparedData
@@ -200,7 +200,7 @@ def test_ids_of_another_world_are_warned_of(
 ) -> None:
     (tmp_path / "items.csv").write_text("item_id\n12\n13\n")
     run_batch(_job(bundle, tmp_path, Filters(exclude_items=tmp_path / "items.csv")), NOW)
-    assert "knows no item of it" in caplog.text
+    assert "knows none of its items" in caplog.text
 
 
 def test_ids_that_are_numbers_in_parquet_are_the_same_ids(bundle: Bundle, tmp_path: Path) -> None:

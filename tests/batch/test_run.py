@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from batch.job import Job
 from batch.manifest import RUN
 from batch.pipeline import run_batch
-from batch.runs import open_runs, read_latest
+from batch.published import read_latest
+from batch.runs import open_runs
 from batch.shards import plan
 from batch.verify import verify_run
 from ncf.artifacts import open_sealed, seal

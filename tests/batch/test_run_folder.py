@@ -15,7 +15,8 @@ from batch.job import Job
 from batch.manifest import RUN
 from batch.options import Layout, TableFormat
 from batch.pipeline import run_batch
-from batch.runs import open_runs, read_latest, read_run
+from batch.published import read_latest, read_run
+from batch.runs import open_runs
 from batch.show import rows_of
 from batch.tables import Style
 from batch.unfinished import Unfinished

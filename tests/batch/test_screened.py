@@ -16,15 +16,16 @@ from batch.filters import Filters
 from batch.job import Job
 from batch.options import Mode
 from batch.pipeline import run_batch
+from batch.published import read_latest
 from batch.recall_contract import TRIES, attempts
-from batch.runs import open_runs, read_latest
+from batch.runs import open_runs
 from batch.verify import verify_run
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.proof.audit import PairAudit
 from ncf.proof.recall import PairSample
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.manifest import Screen
+from ncf.scoring.screen_manifest import Screen
 from ncf.scoring.screened import Rescorer, ScreenedRanker
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)

@@ -95,7 +95,7 @@ def _item_of_another(frame: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
         (lambda f: f.drop(index=2), "ranks are not"),
         (lambda f: f.assign(score=-f.score), "scores rise"),
         (lambda f: f.assign(score=float("inf")), "scores rise"),
-        (lambda f: f.assign(item_id="film 1"), "stands twice"),
+        (lambda f: f.assign(item_id="film 1"), "list twice"),
     ],
 )
 def test_rows_that_cannot_be_right_are_refused(folder: Path, change: Change, words: str) -> None:

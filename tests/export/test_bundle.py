@@ -32,7 +32,8 @@ from ncf.proof.tolerance import TOLERANCE
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.sessions import open_cpu
-from ncf.training.checkpoint import Checkpoint, Outcome, Trained, open_checkpoint, write_checkpoint
+from ncf.training.checkpoint import Checkpoint, Trained, open_checkpoint, write_checkpoint
+from ncf.training.manifest import Outcome
 from tests.conftest import random_checkpoint
 from tests.oracles import numpy_logit
 from tests.worlds import random_weights

@@ -17,8 +17,8 @@ from ncf.models.kinds import Kind
 from ncf.models.weights import Weights
 from ncf.proof.recall import recalls
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
-from ncf.scoring.manifest import Calibrated, NoScreen, Screen
 from ncf.scoring.ranker import TopK
+from ncf.scoring.screen_manifest import Calibrated, NoScreen, Screen
 from ncf.scoring.sessions import open_cpu
 from tests.worlds import drawn_weights
 

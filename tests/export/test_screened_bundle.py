@@ -15,7 +15,8 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ParityError
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.scoring.manifest import BUNDLE, NoScreen
+from ncf.scoring.manifest import BUNDLE
+from ncf.scoring.screen_manifest import NoScreen
 from ncf.training.checkpoint import Checkpoint
 from tests.conftest import random_checkpoint
 

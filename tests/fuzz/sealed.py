@@ -23,17 +23,11 @@ from ncf.policies import ColdUser
 from ncf.records import json_values
 from ncf.scoring import bundle as files
 from ncf.scoring.golden import replay
-from ncf.scoring.manifest import (
-    BUNDLE,
-    BundleManifest,
-    BundleMetrics,
-    Model,
-    NoScreen,
-    Provenance,
-)
+from ncf.scoring.manifest import BUNDLE, BundleManifest, BundleMetrics, Model, Provenance
 from ncf.scoring.queries import Wishes
 from ncf.scoring.ranker import TopK
 from ncf.scoring.recommend import Recommender
+from ncf.scoring.screen_manifest import NoScreen
 from ncf.validation import Validation
 
 if TYPE_CHECKING:

@@ -286,7 +286,7 @@ def test_a_gpu_with_little_memory_gets_smaller_blocks_from_then_on(bundle: Bundl
 
 def test_a_gpu_without_memory_for_one_user_is_one_line_with_the_remedy(bundle: Bundle) -> None:
     ranker, _ = _on_small_gpu(bundle, 0, NO_MEMORY)
-    with pytest.raises(CapabilityError, match=r"out of memory .* 1 users .*--device cpu"):
+    with pytest.raises(CapabilityError, match=r"out of memory .* 1 users .*`device=\"cpu\"`"):
         ranker.rank(np.arange(40), 10)
 
 

@@ -18,12 +18,11 @@ from ncf.models.kinds import Kind
 from ncf.training.checkpoint import (
     WEIGHTS_FILE,
     Checkpoint,
-    Outcome,
     Trained,
     open_checkpoint,
     write_checkpoint,
 )
-from ncf.training.manifest import CHECKPOINT
+from ncf.training.manifest import CHECKPOINT, Outcome
 from ncf.validation import Epoch
 from tests.conftest import random_checkpoint
 

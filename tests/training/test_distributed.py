@@ -16,8 +16,9 @@ from ncf.models.weights import Weights
 from ncf.progress import Reporter
 from ncf.training import optimizers
 from ncf.training.average import Average
-from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
+from ncf.training.checkpoint import open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Learner, Samples, train_epoch
+from ncf.training.history import load_history
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE, Ranks
 from ncf.training.recipe import Recipe, Schedule

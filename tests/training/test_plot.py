@@ -13,7 +13,8 @@ import pytest
 from ncf.data.prepared import PreparedData
 from ncf.models.kinds import Variant
 from ncf.training import plot
-from ncf.training.checkpoint import HISTORY_FILE, PICTURE_FILE, open_checkpoint
+from ncf.training.checkpoint import PICTURE_FILE, open_checkpoint
+from ncf.training.history import HISTORY_FILE
 from ncf.training.plot import draw, try_to_draw
 from ncf.training.recipe import Recipe, Schedule
 from ncf.training.request import Request

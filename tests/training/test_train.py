@@ -23,8 +23,9 @@ from ncf.models.scorer import group_scorer, scorer
 from ncf.training import optimizers
 from ncf.training import stage as training
 from ncf.training.average import Average
-from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
+from ncf.training.checkpoint import open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Samples, train_epoch
+from ncf.training.history import load_history
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe, Schedule

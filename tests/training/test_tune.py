@@ -141,7 +141,7 @@ def test_neumf_pre_trains_its_parents_once(
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("", "names nothing to search"),
+        ("", "there is nothing to search"),
         ("factors = 8", "factors = 8 is not a choice"),
         ("factors = []", "is not a choice"),
         ("[schedule.l2]\nlow = 1\nhigh = 0", "is not a range"),
