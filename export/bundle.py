@@ -123,8 +123,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     # Not compressed: the bytes of zlib differ between its versions.
     sparse.save_npz(folder / files.SEEN_FILE, interactions.csr(), compressed=False)
     np.save(folder / files.POPULAR_FILE, by_popularity(interactions))
-    if (cold := np.flatnonzero(~data.trained())).size:
-        np.save(folder / files.COLD_FILE, cold.astype(np.int64))
+    _write_cold(data, folder / files.COLD_FILE)
     manifest = _manifest(source, len(interactions), _write_screen(source, interactions, folder))
     unsealed = files.Bundle(folder, manifest)
     parity |= require_topk_parity(unsealed, score)
@@ -146,6 +145,13 @@ def by_popularity(interactions: Interactions) -> npt.NDArray[np.int32]:
     """Order item indices from the most to the least interacted with; ties by ascending index."""
     counts = np.bincount(interactions.items, minlength=interactions.n_items)
     return np.argsort(-counts, kind="stable").astype(np.int32)
+
+
+def _write_cold(data: PreparedData, path: Path) -> None:
+    """Write who has no training pair; no file if everyone has one."""
+    cold = np.flatnonzero(~data.trained()).astype(np.int64)
+    if cold.size:
+        np.save(path, cold)
 
 
 def _write_user_rows(checkpoint: Checkpoint, path: Path) -> None:

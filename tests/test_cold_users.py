@@ -124,7 +124,7 @@ def test_some_users_and_strangers_left_out(bundle: Bundle, cold: Mask, tmp_path:
     few = read_audience(bundle, Filters(users=tmp_path / "users.csv", strangers=Strangers.SKIP))
     assert (few.n_trained, len(few), few.counts.cold_users) == (1, 1, 1)
     (tmp_path / "users.csv").write_text(f"user_id\n{lost}\n")
-    with pytest.raises(UsageError, match="nobody whom the model knows"):
+    with pytest.raises(UsageError, match="names no user whom the model"):
         read_audience(bundle, Filters(users=tmp_path / "users.csv", strangers=Strangers.SKIP))
 
 
