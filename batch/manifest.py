@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from batch.options import Layout, Mode, TableFormat
 from batch.tables import Style
-from ncf.artifacts import Kind, Manifest
+from ncf.kinds import Kind, Manifest
 from ncf.policies import Strangers
 from ncf.records import KEY, optional
 
@@ -148,6 +148,8 @@ class FileCounts:
     ----------
     unknown_users : int
         Strangers who were asked for or have interactions.
+    cold_users : int or None
+        Users asked for who have no training pair; None if the bundle has no such user.
     seen_rows, seen_rows_of_unknown_items : int or None
         Interactions since the export, and those of items that the bundle does not know; None
         without such a file.
@@ -156,6 +158,7 @@ class FileCounts:
     """
 
     unknown_users: int = 0
+    cold_users: int | None = optional()
     seen_rows: int | None = optional()
     seen_rows_of_unknown_items: int | None = optional()
     candidates_unknown: int | None = optional()
@@ -164,7 +167,7 @@ class FileCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class RunManifest(FileCounts, Identity, Manifest):
-    """The manifest of a run, ``manifest.json``.
+    """The manifest of a run, ``_manifest.json``.
 
     Parameters
     ----------
@@ -198,11 +201,13 @@ class RunManifest(FileCounts, Identity, Manifest):
     peak_memory_bytes: int | None = None
 
 
+# Readers of a Parquet data set skip names that begin with "_" or ".": all but parts begin so.
 RUN = Kind(
     "run",
-    "manifest.json",
+    "_manifest.json",
     2,
     "make it with 'ncf batch'",
     RunManifest,
     r"part-\d+\.(parquet|csv)|_SUCCESS",
+    former_manifest="manifest.json",
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from ncf.artifacts import Manifest
+from ncf.kinds import Manifest
 from ncf.records import Record, is_required, json_key
 from ncf.scoring.bundle import REQUIRED, SCORE_GRAPH, TOPK_GRAPHS
 from ncf.scoring.manifest import BUNDLE, BundleManifest

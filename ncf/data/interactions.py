@@ -108,6 +108,10 @@ class Cases:
     positives: Interactions
     negatives: npt.NDArray[np.int32]
 
+    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Cases":
+        """Take some of the cases, by mask or position."""
+        return Cases(self.positives.take(rows), self.negatives[rows])
+
 
 def latest_by_user(ratings: "Ratings") -> tuple[Interactions, int]:
     """Order rows by user and time, and keep the latest of duplicate pairs.

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ncf.artifacts import Kind, Manifest
 from ncf.data.options import Format, Options
+from ncf.kinds import Kind, Manifest
 from ncf.records import optional
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from ncf.artifacts import Kind, Manifest
+from ncf.kinds import Kind, Manifest
 from ncf.policies import ColdUser
 from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.scoring.values import Count, Digest, Distance, Positive
@@ -178,6 +178,6 @@ BUNDLE = Kind(
     2,
     "make it with 'ncf export'",
     BundleManifest,
-    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular)\.npy|(ids|seen)\.npz"
+    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular|cold)\.npy|(ids|seen)\.npz"
     r"|(users|items)\.parquet|golden\.json|MODEL_CARD\.md",
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ncf.artifacts import Kind, Manifest
+from ncf.kinds import Kind, Manifest
 from ncf.models.architecture import Architecture
 from ncf.records import CLOSED
 from ncf.validation import Validation
