@@ -13,7 +13,6 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any
 
-import onnxruntime as ort
 import pyarrow as pa
 
 from batch.inputs import Inputs, read_inputs, require_unchanged
@@ -27,6 +26,7 @@ from batch.totals import Totals, finish_parts
 from batch.unfinished import Unfinished
 from ncf.artifacts import RUN, Document, seal
 from ncf.files import storage_errors
+from ncf.scoring.onnx_runtime import ort
 
 logger = logging.getLogger(__name__)
 

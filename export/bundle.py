@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 from scipy import sparse
 
 from export.model_card import model_card
@@ -34,6 +33,7 @@ from ncf.proof.bundle_parity import require_pair_parity, require_topk_parity
 from ncf.scoring import bundle as files
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import record
+from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.recommend import Recommender
 from ncf.training.checkpoint import Checkpoint
 

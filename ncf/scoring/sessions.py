@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnxruntime as ort
-
 from ncf.devices import Device
 from ncf.errors import ArtifactError, CapabilityError
+from ncf.scoring.onnx_runtime import ort
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from scipy import sparse
 
@@ -29,6 +28,7 @@ from ncf.proof.bundle_parity import require_pair_parity
 from ncf.proof.reference import graph_scorer
 from ncf.proof.tolerance import TOLERANCE
 from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Checkpoint, Trained, open_checkpoint, write_checkpoint
 from tests.conftest import random_checkpoint

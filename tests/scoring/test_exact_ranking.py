@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +21,7 @@ from ncf.scoring import exact
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.exact import ExactRanker
+from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.seen import Seen
 from ncf.scoring.sessions import CUDA, open_cpu, open_cuda
 from ncf.training.checkpoint import Checkpoint
