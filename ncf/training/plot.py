@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ncf.extras import missing_extra
+from ncf.training.matplotlib_import import import_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
         A PNG.
     """
     # Here, and not above: half a second that only a finished training should pay.
-    import matplotlib as mpl  # noqa: PLC0415
+    mpl = import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
