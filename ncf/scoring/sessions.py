@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ncf.devices import Device
+from ncf.devices import Device, usable_cores
 from ncf.errors import ArtifactError, CapabilityError
 from ncf.scoring.onnx_runtime import ort
 
@@ -68,7 +68,7 @@ def open_session(
     device : Device
         ``auto`` takes CUDA where it really loads, else the CPU, and logs why.
     threads : int
-        For the operators of one run; 0 lets ONNX Runtime take every core.
+        For the operators of one run; 0 is every core that this process may use.
     cuda : CudaOptions
         How a GPU is used, where one is.
 
@@ -166,7 +166,8 @@ def _open(
     model: Path | bytes, provider: str, threads: int, cuda: CudaOptions = EXACT
 ) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    # Left to itself, ONNX Runtime knows nothing of a container's quota.
+    options.intra_op_num_threads = threads or usable_cores()
     options.log_severity_level = _QUIET  # what goes wrong is raised, or found out by the caller
     chosen: list[str | tuple[str, dict[str, str]]] = [provider]
     if provider == CUDA:
