@@ -8,6 +8,7 @@ opens a bundle needs no PyTorch. What the names do is in :mod:`ncf.api`; their t
 from importlib import import_module
 
 from ncf.extras import needed_by
+from ncf.packages import require_own
 
 _MODULES = {
     "Bundle": "ncf.api.bundles",
@@ -33,12 +34,19 @@ _MODULES = {
     "tune": "ncf.api.tuning",
     "verify": "ncf.api.verification",
 }
+# Packages beside this one that a module needs, and that somebody's file may hide.
+_BESIDE = {
+    "ncf.api.exports": ("export",),
+    "ncf.api.runs": ("batch",),
+    "ncf.api.verification": ("batch", "export"),
+}
 __all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'ncf' has no attribute {name!r}")
+    require_own(*_BESIDE.get(_MODULES[name], ()))
     with needed_by(f"ncf.{name}"):
         value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value
