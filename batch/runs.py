@@ -17,7 +17,7 @@ from pyarrow import fs
 from batch.options import Layout, TableFormat
 from batch.tables import Style, read_part
 from ncf.artifacts import RUN, open_sealed
-from ncf.errors import ArtifactError, StorageError, UsageError
+from ncf.errors import ArtifactError, NcfError, StorageError, UnreachableError, UsageError
 from ncf.files import check_target
 from ncf.locks import reader_lock
 
@@ -25,6 +25,23 @@ LATEST_FILE = "LATEST"
 SUCCESS_FILE = "_SUCCESS"
 RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
 _TRIES = 5
+# What stores say of names and credentials; of these trying again changes nothing.
+_REFUSALS = (
+    "access_denied",
+    "access denied",
+    "accessdenied",
+    "no_such_bucket",
+    "nosuchbucket",
+    "forbidden",
+    "invalid_access_key",
+    "invalidaccesskey",
+    "signature_does_not_match",
+    "signaturedoesnotmatch",
+    "invalid_client_token",
+    "unrecognized_client",
+    "permission denied",
+    "unauthorized",
+)
 
 
 @dataclass(frozen=True)
@@ -142,17 +159,23 @@ def storage_access(place: str) -> Iterator[None]:
     Raises
     ------
     StorageError
-        It cannot be reached, or refuses.
+        It refuses.
+    UnreachableError
+        It cannot be reached, or fails: trying again may help.
     """
     try:
         yield
-    except (FileNotFoundError, ArtifactError, StorageError):
+    except (FileNotFoundError, NcfError):
         raise
     except (OSError, pa.ArrowException) as error:
-        raise StorageError(
-            f"cannot be read or written ({error})",
+        problem = f"cannot be read or written ({error})"
+        if _is_refusal(error):
+            remedy = "check the name, the credentials and the permissions"
+            raise StorageError(problem, where=place, remedy=remedy) from error
+        raise UnreachableError(
+            problem,
             where=place,
-            remedy="check the name, the credentials and the network",
+            remedy="check the network and the credentials, and run the same command again",
         ) from error
 
 
@@ -217,6 +240,13 @@ def read_latest(place: str | Path) -> pd.DataFrame:
                 if runs.latest() == name:
                     raise  # else it was replaced, and removed, meanwhile: an object has no lock
     raise ArtifactError("is replaced faster than it can be read", where=place, remedy="try again")
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a store or a disk said no, and would again; most have no class of their own."""
+    kinds = (PermissionError, NotADirectoryError, IsADirectoryError)
+    text = str(error).lower()
+    return isinstance(error, kinds) or any(sign in text for sign in _REFUSALS)
 
 
 def _folder(place: str) -> Runs:

@@ -5,6 +5,15 @@ A message names the parameters of the call in back quotes, with a value where th
 `mode="exact"`. The command line shows its options in their place: -k, --mode exact.
 """
 
+FAULT = 1
+"""Exit code of a fault of ours."""
+BAD_INPUT = 2
+"""Exit code of wrong usage or bad input: trying again is no use."""
+TEMPORARY = 75
+"""Exit code of what may be gone when the same command runs again (``EX_TEMPFAIL``)."""
+INTERRUPTED = 130
+"""Exit code of Ctrl-C and SIGTERM."""
+
 
 class NcfError(Exception):
     """Root of the tree: whatever the toolkit refuses to do, it says with one of these.
@@ -20,7 +29,7 @@ class NcfError(Exception):
         class.
     """
 
-    exit_code = 2
+    exit_code = BAD_INPUT
     http_status = 400
     code = "bad_request"
     remedy = ""
@@ -53,7 +62,15 @@ class RatingsError(NcfError):
 
 
 class SourceError(NcfError):
-    """No source of a data set could be fetched, or what came is not what was pinned."""
+    """A source of a data set does not have it, or what came is not what was pinned."""
+
+
+class UnreachableError(NcfError):
+    """A server, an object store or another process does not answer now."""
+
+    exit_code = TEMPORARY
+    http_status = 503
+    remedy = "check the address and the network, and run the same command again"
 
 
 class ArtifactError(NcfError):
@@ -88,7 +105,7 @@ class RequestError(NcfError):
 class ParityError(NcfError):
     """An exported graph and the PyTorch model disagree."""
 
-    exit_code = 1
+    exit_code = FAULT
     http_status = 500
 
 
@@ -101,6 +118,7 @@ class CapabilityError(NcfError):
 class ServerError(NcfError):
     """The server that was started does not come up, or ended by itself."""
 
+    exit_code = TEMPORARY
     http_status = 503
     remedy = "read the logs in the folder `state`"
 
@@ -108,18 +126,26 @@ class ServerError(NcfError):
 class LockedError(NcfError):
     """Another process is writing the same output."""
 
+    exit_code = TEMPORARY
     http_status = 503
 
 
 class InterruptedWorkError(NcfError):
     """A training or a batch was interrupted; the message says what is kept and how to go on."""
 
-    exit_code = 130
+    exit_code = INTERRUPTED
     http_status = 503
 
 
 class StorageError(NcfError):
-    """The output folder cannot be written: disk full, read-only, or forbidden."""
+    """The output folder cannot be written: read-only, forbidden, or of something else."""
 
     http_status = 507
     remedy = "choose another output folder"
+
+
+class FullDiskError(StorageError):
+    """The disk, a quota or the largest file size is used up."""
+
+    exit_code = TEMPORARY
+    remedy = "free some space and run the same command again"

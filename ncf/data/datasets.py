@@ -14,7 +14,7 @@ from ncf.artifacts import DATASET, open_sealed, seal, sealed_folder
 from ncf.data.downloads import GitBlob, Sha256, download, download_wheel
 from ncf.data.options import Format
 from ncf.data.titles import Titles, grouplens_titles, recbole_titles, titles_csv
-from ncf.errors import ArtifactError, SourceError, UsageError
+from ncf.errors import ArtifactError, NcfError, SourceError, UnreachableError, UsageError
 from ncf.files import sweep
 from ncf.locks import writer_lock
 
@@ -243,7 +243,7 @@ def open_dataset(folder: Path) -> FetchedDataset:
 
 
 def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
-    failures = []
+    failures: list[NcfError] = []
     parts = _parts(target)
     for source in sources:
         try:
@@ -251,14 +251,15 @@ def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
                 ratings, file_format = source.fetch(folder, parts)
                 document = {"name": name, "source": source.name, "format": file_format.value}
                 seal(folder, DATASET, {**document, "ratings": ratings})
-        except SourceError as error:
-            failures.append(str(error))
+        except (SourceError, UnreachableError) as error:
+            failures.append(error)
             continue
         return
-    raise SourceError(
-        f"no source of {name!r} could be fetched (tried {'; '.join(failures)})",
-        remedy='prepare a local file: `ratings`, with `format="movielens"`',
-    )
+    problem = f"no source of {name!r} could be fetched (tried {'; '.join(map(str, failures))})"
+    local = 'prepare a local file: `ratings`, with `format="movielens"`'
+    if any(isinstance(failure, UnreachableError) for failure in failures):
+        raise UnreachableError(problem, remedy=f"run it again later, or {local}")
+    raise SourceError(problem, remedy=local)
 
 
 def _parts(target: Path) -> Path:
