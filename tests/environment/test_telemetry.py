@@ -19,9 +19,7 @@ ROOT = Path(__file__).parents[2]
 ONLY = Path("ncf/scoring/onnx_runtime.py")
 # Long enough for ONNX Runtime to look up its host.
 _LINGER = 8
-_PLAIN = (
-    "import onnxruntime as ort; from ncf.doctor import _PROBE; s = ort.InferenceSession(_PROBE)"
-)
+_PLAIN = "import onnxruntime as o; from ncf.doctor import _PROBE as p; s = o.InferenceSession(p)"
 _WORKER = """
 import sys, time
 from pathlib import Path
