@@ -1,4 +1,4 @@
-"""Where to compute: one choice for PyTorch and ONNX Runtime alike."""
+"""Choose the device that computes, for PyTorch and ONNX Runtime alike."""
 
 import os
 from enum import StrEnum
@@ -10,7 +10,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Device(StrEnum):
-    """``auto`` takes CUDA where it can be used, else the CPU."""
+    """Devices that compute; ``auto`` takes CUDA where it works, else the CPU."""
 
     AUTO = "auto"
     CPU = "cpu"

@@ -1,4 +1,4 @@
-"""Who gets a list, and of what: files as they are, frames and ids as files written aside."""
+"""Turn filters of a batch into files: files stay, frames and ids go to temporary files."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -31,9 +31,9 @@ def filters_of(
     candidates: Given,
     strangers: Strangers | None = None,
 ) -> Iterator[Filters]:
-    """Give filters as files, which are there until the block ends.
+    """Make files of filters, which exist until the block ends.
 
-    The same ids give the same bytes, so that a batch that died goes on when it is called again.
+    The same ids give the same bytes, so that the same call continues a batch that died.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def filters_of(
     """
     given = (seen, users, exclude_items, candidates)
     in_memory = any(not isinstance(each, str | Path | None) for each in given)
-    # Files need no room aside: a batch must not fail because the temporary folder is full.
+    # Files are not copied: a batch must not fail because the temporary folder is full.
     with tempfile.TemporaryDirectory(prefix="ncf-") if in_memory else nullcontext("") as scratch:
         folder = Path(scratch)
         yield Filters(
@@ -59,7 +59,7 @@ def _file(given: Any, columns: tuple[str, ...], aside: Path) -> Path | None:  # 
         return None
     if isinstance(given, str | Path):
         return Path(given)
-    from ncf.data.frames import Frame, read_ids_of  # pandas, which files do without
+    from ncf.data.frames import Frame, read_ids_of  # needs pandas, which files do not
     from ncf.data.raw_ids import raw_ids
 
     if isinstance(given, Frame):

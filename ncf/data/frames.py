@@ -1,4 +1,4 @@
-"""Ratings out of data frames: columns by usual names, ids as the strings they are."""
+"""Read ratings from data frames: find columns by usual names, and keep ids as strings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ncf.data.values import numbers, refuse_where
 from ncf.errors import RatingsError, UsageError
 
 Frame: TypeAlias = pd.DataFrame | pa.Table
-"""A table in memory: of pandas, or of Arrow."""
+"""A table in memory: a pandas DataFrame or an Arrow table."""
 
 _DATE_THEM = "give each row a time, or leave the column out"
 
@@ -37,11 +37,11 @@ class FrameRows:
 
     @property
     def noun(self) -> str:
-        """What messages call a row."""
+        """Word that messages use for a row."""
         return "row"
 
     def line(self, row: int) -> int:
-        """Give the position itself."""
+        """Return the position itself, which is what a frame's rows are counted by."""
         return row
 
     def at(self, number: int) -> str:
@@ -65,13 +65,13 @@ def column_of(frame: Frame, column: str, *, required: bool = True) -> Values | N
     Raises
     ------
     RatingsError
-        It is required and missing, or several columns may be it.
+        The column is required and missing, or several columns match.
     """
     names = list(frame.columns if isinstance(frame, pd.DataFrame) else frame.column_names)
     found = columns_named(column, [name for name in names if isinstance(name, str)])
     if len(found) > 1 or names.count(found[0] if found else None) > 1:
         several = " and ".join(map(repr, dict.fromkeys(found)))
-        raise RatingsError(f"{several} may all be {column}", remedy=f"keep one, as {column!r}")
+        raise RatingsError(f"{several} all match {column}", remedy=f"keep one, as {column!r}")
     if not found and required:
         listed = ", ".join(map(repr, names[:8]))
         raise RatingsError(
@@ -83,19 +83,19 @@ def column_of(frame: Frame, column: str, *, required: bool = True) -> Values | N
 def read_ids_of(frame: Frame, column: str) -> pa.StringArray:
     """Read the ids of a column, in the order of the rows."""
     values = column_of(frame, column)
-    if values is None:  # it is required above
+    if values is None:  # not possible: the column is required above
         raise AssertionError
     return id_texts(values, column, rows_of(frame))
 
 
 def read_frame(frame: Frame, *, min_rating: float | None = None) -> Ratings:
-    """Read the rows of a frame as those of a file.
+    """Read the rows of a frame, as :func:`ncf.data.readers.read_ratings` reads those of a file.
 
     Parameters
     ----------
     frame : DataFrame or pyarrow.Table
-        Columns of users and items, maybe of ratings and timestamps, by usual names (see
-        :func:`ncf.columns.usual_column`); others are left aside.
+        Has columns of users and items, and may have ratings and timestamps, under usual names
+        (see :func:`ncf.columns.usual_column`); other columns are ignored.
     min_rating : float, optional
         Rows rated lower are left out, as if they were not there.
 
@@ -178,12 +178,12 @@ def _timestamps(frame: Frame) -> npt.NDArray[np.int64] | None:
         return Clock().milliseconds(_texts(values), rows)
     moments = column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
     times: npt.NDArray[np.int64] = moments.to_numpy()
-    refuse_where(pa.array(times < 0), rows, "timestamp lies before 1970", None)
+    refuse_where(pa.array(times < 0), rows, "timestamp is before 1970", "correct the frame")
     return times
 
 
 def _texts(values: Values | None) -> pa.ChunkedArray:
-    """Values as strings, for the readers of files; what is missing becomes an empty string."""
+    """Turn values into strings for the readers of files; a missing one becomes an empty string."""
     column = _arrow(values)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)

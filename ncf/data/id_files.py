@@ -1,4 +1,4 @@
-"""Files of raw ids, CSV or Parquet: users to score, items to leave out, tonight's interactions."""
+"""Read files of raw ids, CSV or Parquet: users to score, excluded items, new interactions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,8 +52,8 @@ def read_pairs(path: Path) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
     Parameters
     ----------
     path : Path
-        CSV as ``ncf data prepare`` takes it, or Parquet with ``user_id`` and ``item_id``. No row
-        at all is fine.
+        CSV as ``ncf data prepare`` takes it, or Parquet with ``user_id`` and ``item_id``. It may
+        have no rows.
 
     Raises
     ------
@@ -68,9 +68,9 @@ def read_pairs(path: Path) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
 
 
 def find(ids: IdMap, raw: pa.StringArray) -> npt.NDArray[np.int64]:
-    """Index of each raw id, int64 of shape ``(len(raw),)``; -1 where it is unknown.
+    """Find the index of each raw id, int64 of shape ``(len(raw),)``; -1 where it is unknown.
 
-    Goes piece by piece: millions of Python strings would take hundreds of bytes each.
+    Works in pieces: as Python strings, millions of ids would take hundreds of bytes each.
     """
     found = np.empty(len(raw), np.int64)
     for start in range(0, len(raw), _AT_ONCE):
@@ -97,19 +97,19 @@ def _parquet_columns(path: Path, names: Sequence[str]) -> list[pa.ChunkedArray]:
             wrong = [name for name in names if len(found[name]) != 1]
             table = None if wrong else file.read([found[name][0] for name in names])
             if table is not None:
-                table.validate(full=True)  # texts that are not UTF-8 are no error to the reader
-    except Exception as error:  # a damaged schema is none of Arrow's own errors
+                table.validate(full=True)  # the reader itself accepts text that is not UTF-8
+    except Exception as error:  # for a damaged schema, Arrow raises errors of other classes
         raise RatingsError(f"not readable as Parquet ({error})", where=path) from error
     if table is None:
         several = " and ".join(map(repr, found[wrong[0]]))
-        problem = f"both {several} may be {wrong[0]}" if several else f"no column {wrong[0]!r}"
+        problem = f"{several} all match {wrong[0]}" if several else f"no column {wrong[0]!r}"
         raise RatingsError(problem, where=path, remedy="rename the column")
     return [_texts(table[found[name][0]], name, path) for name in names]
 
 
 def _texts(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not len(column):  # a quiet night has any type
+    if not len(column):  # an empty column may have any type
         return pa.chunked_array([], pa.string())
     if not (
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)

@@ -1,4 +1,4 @@
-"""How the columns of a ratings file lie: delimiter, header, order; told from its first line."""
+"""Find the layout of a ratings file in its first line: delimiter, header, order of columns."""
 
 import re
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ _CSV_HEADER = "user_id,item_id[,rating][,timestamp]"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each column stands.
+    """The layout of a file says where each column is.
 
     Parameters
     ----------
     delimiter : bytes
-        Between fields; two bytes for MovieLens' ``::``.
+        Separates fields; two bytes for MovieLens' ``::``.
     columns : tuple of str
         Names in the order of the file.
     header : bool
@@ -37,7 +37,7 @@ class Layout:
 
     @property
     def quoted(self) -> bool:
-        """Whether fields may stand in double quotes (comma-separated files only)."""
+        """Whether fields may be in double quotes (only in comma-separated files)."""
         return self.delimiter == b","
 
 
@@ -47,7 +47,7 @@ NCF_LAYOUT = Layout(
 
 
 def check_quotes(block: Block) -> None:
-    """Refuse a quote that is not closed on its line, or that text follows (RFC 4180).
+    """Refuse a quote that is not closed on its line, or that is followed by text (RFC 4180).
 
     Raises
     ------
@@ -63,7 +63,7 @@ def check_quotes(block: Block) -> None:
 
 
 def detect_layout(block: Block, file_format: Format) -> Layout:
-    """Tell the layout from the first line of the first block.
+    """Find the layout from the first line of the first block.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _movielens(block: Block) -> Layout:
     fitting = (mark for mark in (b"::", b"\t", b",") if first.count(mark) in {2, 3})
     delimiter = next(fitting, b"")
     if not delimiter:
-        raise block.error(0, "neither three nor four fields", f"expected '{expected}'")
+        raise block.error(0, "the line has neither three nor four fields", f"expected '{expected}'")
     width = first.count(delimiter) + 1
     return Layout(delimiter, _POSITIONAL[:width], header=False, expected=expected)
 
@@ -113,4 +113,4 @@ def _names(block: Block, delimiter: bytes) -> list[str]:
 
 def _canonical(name: str) -> str | None:
     column = usual_column(name)
-    return None if column == Columns.TITLE else column  # titles come in a file of their own
+    return None if column == Columns.TITLE else column  # titles are read from a separate file

@@ -1,4 +1,4 @@
-"""How to prepare data: formats, splits and options; light enough for ``--help``."""
+"""Formats, splits and options of data preparation; imports little, so that ``--help`` is quick."""
 
 import math
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ class Format(StrEnum):
 
 
 class SplitKind(StrEnum):
-    """How the test part is chosen."""
+    """Ways to choose the test part."""
 
     LEAVE_ONE_OUT = "leave-one-out"
     RANDOM = "random"
 
 
 class Exclude(StrEnum):
-    """Which known items of a user are never drawn as a negative of a test case."""
+    """Which of a user's items are never drawn as negatives of a test case."""
 
     ALL = "all"
     TRAIN = "train"
@@ -32,23 +32,23 @@ class Exclude(StrEnum):
 
 @dataclass(frozen=True)
 class Options:
-    """How to prepare data.
+    """Options of data preparation, checked when they are made.
 
     Parameters
     ----------
     split : SplitKind
         How the test part is chosen; the NCF triple brings its own.
     test_ratio : float
-        Share of a random split's test part, in (0, 1).
+        Share of interactions that a random split takes as the test part, in (0, 1).
     min_rating : float or None
-        Rows rated lower are left out.
+        Rows with a lower rating are left out.
     negatives : int
-        Sampled for each test case, at least 1; at most as many as there are items.
+        Number sampled for each test case, at least 1; at most as many as there are items.
     negatives_exclude : Exclude
-        ``all``: never a known item of the user; ``train``: the looser protocol, in which other
-        test items of the user may be drawn.
+        ``all`` never draws an item that the user has interacted with; ``train`` is the looser
+        protocol, which may draw other test items of the user.
     seed : int
-        All choices follow from it; at least 0.
+        Seeds all random choices; at least 0.
     """
 
     split: SplitKind = SplitKind.LEAVE_ONE_OUT

@@ -1,4 +1,4 @@
-"""Ratings files in: every row's width and every value checked, ids kept as the strings they are."""
+"""Read ratings files: check the width of each row and every value, and keep ids as strings."""
 
 import hashlib
 import io
@@ -46,7 +46,7 @@ class Ratings:
     dropped: int
 
     def sha256(self) -> str:
-        """Digest of the rows, 64 hex digits, for ratings that come from no file."""
+        """Digest of the rows, 64 hex digits, for ratings that do not come from a file."""
         digest = hashlib.sha256()
         for ids in (self.users, self.items):
             texts = Texts.pack(ids.dictionary.to_pylist())
@@ -63,18 +63,18 @@ def read_ratings(
     min_rating: float | None = None,
     may_be_empty: bool = False,
 ) -> Ratings:
-    """Read a ratings file in bounded memory.
+    """Read a ratings file block by block, in bounded memory.
 
     Parameters
     ----------
     path : Path
-        Text in UTF-8, may be compressed.
+        Text in UTF-8; it may be compressed.
     file_format : Format
-        What the lines look like.
+        Format of the lines.
     min_rating : float, optional
         Rows rated lower are left out, as if they were not there.
     may_be_empty : bool
-        Whether a header alone is a file without rows, and no error.
+        Whether a file with a header and no rows is accepted.
 
     Raises
     ------
@@ -100,14 +100,14 @@ def read_ratings(
 
 
 def read_columns(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Block, pa.Table]]:
-    """Yield the rows of a CSV with these columns alone, block by block, as strings.
+    """Yield the rows of a CSV that has only these columns, block by block, as strings.
 
     The header names them in this order, or by usual names (see :func:`usual_column`).
 
     Raises
     ------
     RatingsError
-        The file is empty, its header is another, or a row is malformed.
+        The file is empty, its header differs, or a row is malformed.
     """
     expected = ",".join(columns)
     layout, first = Layout(b",", columns, header=True, expected=expected), True
@@ -146,7 +146,7 @@ def parse_block(block: Block, layout: Layout) -> pa.Table:
     try:
         table = csv.read_csv(
             io.BytesIO(data),
-            # One thread: only then does Arrow know the number of a bad row.
+            # With more than one thread, Arrow does not know the number of a bad row.
             read_options=csv.ReadOptions(
                 column_names=layout.columns, use_threads=False, block_size=len(data) + 1
             ),
@@ -171,7 +171,7 @@ def parse_block(block: Block, layout: Layout) -> pa.Table:
 
 
 class _Collected:
-    """Columns of the blocks read so far."""
+    """Collects the columns of the blocks read so far."""
 
     def __init__(self) -> None:
         self._users: list[pa.Array] = []
@@ -202,7 +202,7 @@ class _Collected:
     def ratings(self, path: Path, *, may_be_empty: bool) -> Ratings:
         users, items = _unify(self._users), _unify(self._items)
         if len(users) == 0 and not may_be_empty:
-            problem, remedy = "a header and no rows", GIVE_SOME
+            problem, remedy = "the file has a header and no rows", GIVE_SOME
             if self._dropped:
                 problem = f"none of the {self._dropped:,} rows reaches `min_rating`"
                 remedy = "give a lower one"

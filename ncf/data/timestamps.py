@@ -1,4 +1,4 @@
-"""Timestamps: Unix seconds, Unix milliseconds or ISO 8601, one of them throughout a file."""
+"""Read timestamps: Unix seconds, Unix milliseconds or ISO 8601, one unit throughout a file."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ _TIMES = "give Unix seconds, or ISO 8601, throughout"
 
 
 class Clock:
-    """Reads timestamps: Unix seconds, Unix milliseconds, or ISO 8601, in one unit throughout."""
+    """Reads the timestamps of a file block by block, and refuses a change of unit."""
 
     def __init__(self) -> None:
         self._first_lines: dict[str, int] = {}
@@ -26,7 +26,7 @@ class Clock:
         Raises
         ------
         RatingsError
-            One is malformed or implausible, or in another unit than those before.
+            A timestamp is malformed or implausible, or in another unit than those before.
         """
         try:
             cast(column.slice(0, 1))
@@ -48,7 +48,7 @@ class Clock:
             row = first_failing(column, _moments)
             text = column[row].as_py()
             raise rows.error(row, f"timestamp {text!r} is not understood", _TIMES) from error
-        refuse_where(pa.array(times < 0), rows, "timestamp lies before 1970", _TIMES)
+        refuse_where(pa.array(times < 0), rows, "timestamp is before 1970", _TIMES)
         self._note("ISO 8601", np.ones(times.size, np.bool_), rows)
         return times
 
@@ -61,12 +61,12 @@ class Clock:
             raise RatingsError(
                 f"timestamps in {' and '.join(each)} are mixed",
                 where=rows.at(max(self._first_lines.values())),
-                remedy="give all in one unit",
+                remedy="give all timestamps in one unit",
             )
 
 
 def _moments(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Milliseconds of ISO 8601 texts, all with a zone or all without (then UTC)."""
+    """Parse ISO 8601 texts to milliseconds; all have a zone or none has (then it is UTC)."""
     text = pc.utf8_trim_whitespace(column)
     try:
         moments = text.cast(pa.timestamp("ns", tz="UTC"))

@@ -1,4 +1,4 @@
-"""Titles of items, from the files that data sets bring and from a user's own CSV."""
+"""Read titles of items from the files of data sets and from a user's own CSV."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ Titles = dict[str, str]
 
 
 def read_titles(path: Path) -> Titles:
-    """Read a CSV with the header ``item_id,title``: title by raw item id.
+    """Read a CSV with the header ``item_id,title`` into titles by raw item id.
 
     Raises
     ------
@@ -42,12 +42,12 @@ def titles_csv(titles: Titles) -> bytes:
 
 
 def grouplens_titles(content: bytes, delimiter: str) -> Titles:
-    """Titles of GroupLens' item files (``u.item``: ``|``; ``movies.dat``: ``::``); Latin-1."""
+    """Read titles of GroupLens' item files (``u.item``: ``|``; ``movies.dat``: ``::``); Latin-1."""
     return {row[0]: row[1] for row in _rows(content, "latin-1", delimiter)}
 
 
 def recbole_titles(content: bytes) -> Titles:
-    """Titles of a RecBole ``.item`` file with a title and a year, as ``Toy Story (1995)``."""
+    """Read titles of a RecBole ``.item`` file; title and year become ``Toy Story (1995)``."""
     rows = _rows(content, "utf-8", "\t")
     next(rows)
     return {row[0]: f"{row[1]} ({row[2]})" if row[2] else row[1] for row in rows}

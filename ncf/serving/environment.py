@@ -30,7 +30,7 @@ def inherited() -> dict[str, str]:
 
 
 def environment(settings: Settings, workers: int) -> dict[str, str]:
-    """Give the variables of ``torchserve`` beside those that are set already.
+    """Make the variables of ``torchserve`` that are set beside the inherited ones.
 
     Raises
     ------
@@ -45,8 +45,8 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
             remedy=f"install one, or {install('torchserve')}",
         )
     return {
-        "TEMP": str(settings.temporary),  # becomes java.io.tmpdir: archives, sockets
-        "TMPDIR": str(settings.temporary),  # TorchServe's pid file, one a machine otherwise
+        "TEMP": str(settings.temporary),  # becomes java.io.tmpdir, for archives and sockets
+        "TMPDIR": str(settings.temporary),  # for TorchServe's pid file, else one for the machine
         "LOG_LOCATION": str(settings.logs),
         "METRICS_LOCATION": str(settings.logs),
         "JAVA_HOME": str(Path(java).parent.parent),
@@ -57,7 +57,7 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
 
 
 def start_command(settings: Settings) -> str:
-    """Write the lines of a shell that start ``torchserve`` with these settings and one worker.
+    """Write shell lines that start ``torchserve`` with these settings and one worker.
 
     Raises
     ------

@@ -39,13 +39,14 @@ def import_matplotlib() -> ModuleType:
 @contextmanager
 def _folders(matplotlib: ModuleType, cache: str) -> Iterator[None]:
     """Let modules note where Matplotlib's folders are, without making them."""
-    own = matplotlib.get_cachedir, matplotlib.get_configdir
-    matplotlib.get_cachedir = lambda: cache
-    matplotlib.get_configdir = lambda: _home("XDG_CONFIG_HOME", ".config")
+    names = vars(matplotlib)
+    own = {name: names[name] for name in ("get_cachedir", "get_configdir")}
+    names["get_cachedir"] = lambda: cache
+    names["get_configdir"] = lambda: _home("XDG_CONFIG_HOME", ".config")
     try:
         yield
     finally:
-        matplotlib.get_cachedir, matplotlib.get_configdir = own
+        names.update(own)
 
 
 def _home(variable: str, folder: str) -> str:

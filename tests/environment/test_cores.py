@@ -106,7 +106,7 @@ def test_onnx_runtime_is_told_the_quota(bundle: Bundle, monkeypatch: pytest.Monk
         raise RuntimeError
 
     monkeypatch.setattr(sessions, "usable_cores", lambda: 3)
-    monkeypatch.setattr(sessions.ort, "InferenceSession", opened)
+    monkeypatch.setattr("onnxruntime.InferenceSession", opened)
     for threads in (0, 1):
         with pytest.raises(Exception, match="ONNX Runtime"):
             ExactRanker.open(bundle, devices.Device.CPU, threads)

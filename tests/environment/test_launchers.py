@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import distributed
 
 from ncf.errors import UnreachableError, UsageError
-from ncf.training import ranks
 from ncf.training.launcher import Launch, launched
 from ncf.training.ranks import joined
 
@@ -61,11 +61,11 @@ def test_a_rank_beyond_the_size_is_named() -> None:
 
 def test_processes_that_do_not_come_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(_: str) -> None:
-        raise ranks.distributed.DistNetworkError("timed out\nand a trace")
+        raise distributed.DistNetworkError("timed out\nand a trace")
 
     for name, value in WHOLE.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(ranks.distributed, "init_process_group", nobody)
+    monkeypatch.setattr(distributed, "init_process_group", nobody)
     with (
         pytest.raises(UnreachableError, match=r"MASTER_ADDR 127\.0\.0\.1:29500: .*timed out"),
         joined("cpu"),

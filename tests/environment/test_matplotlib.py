@@ -10,7 +10,8 @@ import pytest
 _DRAW = """
 import sys
 from ncf.training.plot import draw
-rows = [{"epoch": n, "loss": 1 / n, "hr": n / 9, "ndcg": n / 11} for n in range(1, 6)]
+from ncf.validation import Epoch
+rows = [Epoch(n, 1 / n, n / 9, n / 11) for n in range(1, 6)]
 sys.stdout.buffer.write(draw(rows, "gmf", 3, 10))
 """
 
