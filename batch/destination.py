@@ -7,6 +7,8 @@ object appears whole: the parts are copied first, then the manifest, then ``_SUC
 import logging
 import os
 import shutil
+import stat
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +18,7 @@ from pyarrow import fs
 from batch.manifest import RUN
 from batch.runs import LATEST_FILE, RUN_NAME, SUCCESS_FILE, Runs, storage_access
 from ncf.disks import flush_tree, fsync
-from ncf.errors import ArtifactError, UsageError
+from ncf.errors import ArtifactError, StorageError, UsageError
 from ncf.files import atomic_file, sha256_bytes, storage_errors, sweep
 from ncf.locks import removal_lock
 from ncf.volumes import UNMOVABLE
@@ -58,7 +60,7 @@ def open_destination(runs: Runs, work: Path | None, place: str) -> Destination:
         The place.
     work : Path or None
         Folder for the unfinished run. Only an object store needs one; the default is under
-        ``$XDG_CACHE_HOME``.
+        ``$XDG_CACHE_HOME`` or, if that is not set, in the folder of temporary files.
     place : str
         The place as it was given; it keeps the work for different stores apart.
 
@@ -183,5 +185,18 @@ class Bucket:
 
 
 def _cache(place: str) -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ncf" / "batch" / sha256_bytes(place.encode())[:12]
+    given = os.environ.get("XDG_CACHE_HOME")
+    base = Path(given) / "ncf" if given else _own_temporary()
+    return base / "batch" / sha256_bytes(place.encode())[:12]
+
+
+def _own_temporary() -> Path:
+    """Folder of this user's among the temporary ones: others could put parts of theirs there."""
+    user = os.getuid() if hasattr(os, "getuid") else None  # Windows has such folders by user
+    folder = Path(tempfile.gettempdir(), "ncf" if user is None else f"ncf-{user}")
+    with storage_errors(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or (user is not None and found.st_uid != user):
+        raise StorageError("belongs to somebody else", where=folder, remedy="give `work`")
+    return folder

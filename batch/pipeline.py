@@ -14,7 +14,6 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any
 
-import onnxruntime as ort
 import pyarrow as pa
 
 from batch.audience import Audience
@@ -31,6 +30,7 @@ from batch.unfinished import Unfinished
 from ncf.artifacts import canonical_json, seal
 from ncf.files import storage_errors
 from ncf.records import json_values
+from ncf.scoring.onnx_runtime import ort
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from batch.manifest import RUN, RunManifest
-from ncf.errors import ArtifactError, StorageError, UsageError
+from ncf.errors import ArtifactError, NcfError, StorageError, UnreachableError, UsageError
 from ncf.files import check_target
 from ncf.locks import reader_lock
 from ncf.records import read_record
@@ -22,6 +22,23 @@ LATEST_FILE = "LATEST"
 SUCCESS_FILE = "_SUCCESS"
 RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
 TRIES = 5
+# What stores say of names and credentials; of these trying again changes nothing.
+_REFUSALS = (
+    "access_denied",
+    "access denied",
+    "accessdenied",
+    "no_such_bucket",
+    "nosuchbucket",
+    "forbidden",
+    "invalid_access_key",
+    "invalidaccesskey",
+    "signature_does_not_match",
+    "signaturedoesnotmatch",
+    "invalid_client_token",
+    "unrecognized_client",
+    "permission denied",
+    "unauthorized",
+)
 
 
 @dataclass(frozen=True)
@@ -161,17 +178,23 @@ def storage_access(place: str) -> Iterator[None]:
     Raises
     ------
     StorageError
-        It cannot be reached, or refuses.
+        It refuses.
+    UnreachableError
+        It cannot be reached, or fails: trying again may help.
     """
     try:
         yield
-    except (FileNotFoundError, ArtifactError, StorageError):
+    except (FileNotFoundError, NcfError):
         raise
     except (OSError, pa.ArrowException) as error:
-        raise StorageError(
-            f"cannot be read or written ({error})",
+        problem = f"cannot be read or written ({error})"
+        if _is_refusal(error):
+            remedy = "check the name, the credentials and the permissions"
+            raise StorageError(problem, where=place, remedy=remedy) from error
+        raise UnreachableError(
+            problem,
             where=place,
-            remedy="check the name, the credentials and the network",
+            remedy="check the network and the credentials, and run the same command again",
         ) from error
 
 
@@ -191,6 +214,13 @@ def local_copy(run: str) -> Iterator[Path]:
             target.mkdir()
             fs.copy_files(runs.root, str(target), runs.system, fs.LocalFileSystem())
         yield target
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Tell whether a store or a disk refused; most such errors have no class of their own."""
+    kinds = (PermissionError, NotADirectoryError, IsADirectoryError)
+    text = str(error).lower()
+    return isinstance(error, kinds) or any(sign in text for sign in _REFUSALS)
 
 
 def _folder(place: str) -> Runs:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 from scipy import sparse
 
 from export.model_card import model_card
@@ -43,6 +42,7 @@ from ncf.scoring.manifest import (
     Provenance,
     SampledMetrics,
 )
+from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.recommend import Recommender
 from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.training.checkpoint import Checkpoint

@@ -74,8 +74,8 @@ def _load(folder: Path, context: Context) -> None:
 
     The error must not be a RuntimeError: TorchServe catches it, and would log another one after.
     """
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    # TorchServe puts the folder behind PYTHONPATH, which may have an ncf or a handlers of its own.
+    sys.path.insert(0, str(folder))
     try:
         from handlers.metrics import Metrics  # noqa: PLC0415 - is in the archive
         from handlers.service import Service  # noqa: PLC0415

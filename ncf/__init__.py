@@ -7,6 +7,7 @@ implemented in :mod:`ncf.api`; their types are in ``__init__.pyi``.
 from importlib import import_module
 
 from ncf.extras import needed_by
+from ncf.packages import require_own
 
 _MODULES = {
     "Bundle": "ncf.api.bundles",
@@ -32,12 +33,19 @@ _MODULES = {
     "tune": "ncf.api.tuning",
     "verify": "ncf.api.verification",
 }
+# Packages beside this one that a module needs, and that somebody's file may hide.
+_BESIDE = {
+    "ncf.api.exports": ("export",),
+    "ncf.api.runs": ("batch",),
+    "ncf.api.verification": ("batch", "export"),
+}
 __all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'ncf' has no attribute {name!r}")
+    require_own(*_BESIDE.get(_MODULES[name], ()))
     with needed_by(f"ncf.{name}"):
         value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value

@@ -3,6 +3,11 @@
 import os
 from enum import StrEnum
 
+from ncf import cgroups
+
+# What OpenMP (PyTorch, Arrow), OpenBLAS (NumPy) and MKL read when they are loaded.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
 
 class Device(StrEnum):
     """Devices that compute; ``auto`` takes CUDA where it works, else the CPU."""
@@ -13,7 +18,24 @@ class Device(StrEnum):
 
 
 def usable_cores() -> int:
-    """Count the cores that this process may use."""
+    """Count the cores that this process may use: of its affinity, and of a container's quota.
+
+    A part of a core more than the quota allows would have all threads wait for it: 1.5 is 1.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    allowed = cgroups.quota()
+    return cores if allowed is None else max(1, min(cores, int(allowed)))
+
+
+def keep_to_quota() -> None:
+    """Have libraries start no more threads than may run; what the user has set stands.
+
+    For a process of ours, before they are imported: left to themselves they know the machine's
+    cores, or the affinity, and nothing of a quota.
+    """
+    if usable_cores() < (os.cpu_count() or 1):
+        for name in _THREADS:
+            os.environ.setdefault(name, str(usable_cores()))

@@ -165,7 +165,7 @@ def _java() -> Finding:
 def _java_version(java: str) -> int:
     try:
         ended = subprocess.run(  # noqa: S603 - a path found above, no shell
-            [java, "-version"],
+            [java, "-XX:-UsePerfData", "-version"],  # no hsperfdata in /tmp
             capture_output=True,
             text=True,
             errors="replace",

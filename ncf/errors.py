@@ -5,6 +5,15 @@ names parameters of the call in back quotes, with a value where that matters: `k
 `mode="exact"`. The command line shows its options instead: -k, --mode exact.
 """
 
+FAULT = 1
+"""Exit code of a fault of ours."""
+BAD_INPUT = 2
+"""Exit code of wrong usage or bad input: trying again is no use."""
+TEMPORARY = 75
+"""Exit code of what may be gone when the same command runs again (``EX_TEMPFAIL``)."""
+INTERRUPTED = 130
+"""Exit code of Ctrl-C and SIGTERM."""
+
 
 class NcfError(Exception):
     """Root of the tree of errors that the toolkit raises on purpose.
@@ -24,7 +33,7 @@ class NcfError(Exception):
     ratings.csv:3: rating 'x' is not a number; correct the file and run the same command again
     """
 
-    exit_code = 2
+    exit_code = BAD_INPUT
     http_status = 400
     code = "bad_request"
     remedy = ""
@@ -57,7 +66,15 @@ class RatingsError(NcfError):
 
 
 class SourceError(NcfError):
-    """No source of a data set could be fetched, or the file differs from its pinned checksum."""
+    """No source has the data set, or the file differs from its pinned checksum."""
+
+
+class UnreachableError(NcfError):
+    """A server, an object store or another process does not answer now."""
+
+    exit_code = TEMPORARY
+    http_status = 503
+    remedy = "check the address and the network, and run the same command again"
 
 
 class ArtifactError(NcfError):
@@ -92,7 +109,7 @@ class RequestError(NcfError):
 class ParityError(NcfError):
     """An exported graph and the PyTorch model disagree."""
 
-    exit_code = 1
+    exit_code = FAULT
     http_status = 500
 
 
@@ -105,6 +122,7 @@ class CapabilityError(NcfError):
 class ServerError(NcfError):
     """The server that was started does not answer, or ended by itself."""
 
+    exit_code = TEMPORARY
     http_status = 503
     remedy = "read the logs in the folder `state`"
 
@@ -112,18 +130,26 @@ class ServerError(NcfError):
 class LockedError(NcfError):
     """Another process is writing the same output."""
 
+    exit_code = TEMPORARY
     http_status = 503
 
 
 class InterruptedWorkError(NcfError):
     """A training or a batch was interrupted; the message says what is kept and how to go on."""
 
-    exit_code = 130
+    exit_code = INTERRUPTED
     http_status = 503
 
 
 class StorageError(NcfError):
-    """The output folder cannot be written: disk full, read-only, or forbidden."""
+    """The output folder cannot be written: read-only, forbidden, or of something else."""
 
     http_status = 507
     remedy = "choose another output folder"
+
+
+class FullDiskError(StorageError):
+    """The disk, a quota or the largest file size is used up."""
+
+    exit_code = TEMPORARY
+    remedy = "free some space and run the same command again"

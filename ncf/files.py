@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ncf.disks import flush, flush_tree, fsync, swap_folder
-from ncf.errors import StorageError
+from ncf.errors import FullDiskError, StorageError
 from ncf.volumes import UNMOVABLE, beside, followed, is_mount, keeps_within, refill
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -49,18 +49,18 @@ def storage_errors(target: Path) -> Iterator[None]:
 
     Raises
     ------
+    FullDiskError
+        The disk is full.
     StorageError
-        The disk is full, or ``target`` cannot be written.
+        ``target`` cannot be written.
     """
     check_target(target)
     try:
         yield
     except OSError as error:
         if is_full(error):
-            raise StorageError(
-                f"no space left on the disk ({_free_bytes(target):,} bytes free)",
-                where=target,
-                remedy="free some space and run the same command again",
+            raise FullDiskError(
+                f"no space left on the disk ({_free_bytes(target):,} bytes free)", where=target
             ) from error
         if error.errno in _FORBIDDEN and _concerns(error, target):
             raise StorageError(

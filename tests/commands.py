@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ncf.cli import main
+from ncf.errors import BAD_INPUT
 
 Snapshot = dict[str, bytes | None]
 
@@ -43,16 +44,17 @@ def ncf(*words: object, cwd: Path) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
-def refused(*words: object, cwd: Path) -> str:
+def refused(*words: object, cwd: Path, code: int = BAD_INPUT) -> str:
     """Run a command that must be refused as the contract says, and leave all as it was.
 
-    Exit code 2, nothing on standard output, one line on standard error that gives a remedy, and
-    every file under ``cwd`` (the last good output among them) with the bytes that it had.
+    The exit code (2, or 75 where trying again may help), nothing on standard output, one line on
+    standard error that gives a remedy, and every file under ``cwd`` (the last good output among
+    them) with the bytes that it had.
     """
     before = snapshot(cwd)
     ended = ncf(*words, cwd=cwd)
     lines = ended.err.splitlines()
-    assert (ended.code, ended.out, len(lines)) == (2, "", 1), ended
+    assert (ended.code, ended.out, len(lines)) == (code, "", 1), ended
     assert lines[0].startswith("ncf: "), ended
     assert "; " in lines[0], f"no remedy: {lines[0]}"
     assert snapshot(cwd) == before

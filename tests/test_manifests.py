@@ -12,11 +12,12 @@ from batch.manifest import RUN
 from batch.pipeline import run_batch
 from batch.runs import open_runs
 from batch.verify import verify_run
-from ncf.artifacts import Kind, Manifest, seal
+from ncf.artifacts import seal
 from ncf.data.manifests import DATA
 from ncf.data.prepared import open_data
 from ncf.devices import Device
 from ncf.errors import ArtifactError
+from ncf.kinds import Kind, Manifest
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.manifest import BUNDLE
 from ncf.training.checkpoint import Checkpoint, open_checkpoint

@@ -60,8 +60,7 @@ def run(settings: Settings, record: Record) -> None:
 
 
 def _onnx_runtime(settings: Settings, record: Record) -> None:
-    import onnxruntime as ort
-
+    from ncf.scoring.onnx_runtime import ort
     from ncf.scoring.sessions import open_cpu, open_cuda
 
     graph = next(iter(sorted(settings.worlds.glob("*/ncf/score.onnx"))))

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 from onnx import TensorProto
 from scipy import sparse
 
@@ -16,6 +15,7 @@ from ncf.graphs.builder import GraphBuilder
 from ncf.graphs.topk import TILE_ITEMS
 from ncf.graphs.tower import Floats, Tower, catalogue_size, heads, row_width
 from ncf.models.weights import Weights
+from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.sessions import open_cpu
 
 FEWEST = 64  # users; with fewer, neither a basis nor a recall means much

@@ -24,7 +24,7 @@ from ncf.scoring.recommend import Recommender
 from ncf.scoring.sessions import open_cpu
 
 if TYPE_CHECKING:
-    import onnxruntime as ort
+    from ncf.scoring.onnx_runtime import ort
 
 
 class Bundle:

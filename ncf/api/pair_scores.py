@@ -12,7 +12,7 @@ from ncf.data.id_files import find
 from ncf.scoring.bundle import Bundle
 
 if TYPE_CHECKING:
-    import onnxruntime as ort
+    from ncf.scoring.onnx_runtime import ort
 
 _PAIRS_AT_ONCE = 1 << 16
 

@@ -1,5 +1,6 @@
 """Define the command tree, and turn errors into one line and an exit code."""
 
+import errno
 import io
 import logging
 import os
@@ -28,17 +29,24 @@ from ncf.cli import (
     verify,
 )
 from ncf.cli.flags import Command, Flags, Group
-from ncf.errors import NcfError, UsageError
+from ncf.devices import keep_to_quota
+from ncf.errors import BAD_INPUT, FAULT, INTERRUPTED, TEMPORARY, NcfError, UsageError
 from ncf.extras import needed_by
 from ncf.files import is_full
 
 logger = logging.getLogger(__name__)
 
-_FAULT = 1
-_BAD_INPUT = 2
-_INTERRUPTED = 130
-
+_UNREACHABLE = {
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.ENETDOWN,
+    errno.ESTALE,
+    errno.EREMOTEIO,
+    errno.ENOLCK,
+}
 _FREE_SPACE = "no space left on the disk: free some and run the same command again"
+_TRY_AGAIN = "check the address and the network, and run the same command again"
 _CHECK_PATH = "check the path, its disk and its permissions"
 
 app = typer.Typer(
@@ -84,7 +92,8 @@ class _CurrentStderr:
 
 
 def main() -> None:
-    """Run the command line; exit 0 for done, 2 for wrong usage or bad input, 1 for a bug."""
+    """Run the command line; the exit codes are 0 for done, and those of :mod:`ncf.errors`."""
+    keep_to_quota()
     flags = _log_to_stderr()
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
@@ -94,20 +103,23 @@ def main() -> None:
         sys.argv.append("--help")
     try:
         # Typer turns Ctrl-C into this code, and prints nothing.
-        if (code := _run(flags)) == _INTERRUPTED:
+        if (code := _run(flags)) == INTERRUPTED:
             _complain("interrupted", code)
     except NcfError as error:
         code = _complain(str(error), error.exit_code)
     except typer.TyperException as error:
-        code = _complain(f"{error.format_message()}; {UsageError.remedy}", error.exit_code)
+        # All of it is about what was typed, a file that cannot be opened too.
+        code = _complain(f"{error.format_message()}; {UsageError.remedy}", BAD_INPUT)
+    except KeyboardInterrupt:
+        code = _complain("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # The reader (head, less) has closed the pipe: nobody would see a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = _FAULT
+        code = FAULT
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        remedy = _FREE_SPACE if is_full(error) else _CHECK_PATH
-        code = _complain(f"{reason}; {remedy}", _BAD_INPUT)
+        code, remedy = _judged(error)
+        _complain(f"{reason}; {remedy}", code)
     sys.exit(code)
 
 
@@ -116,6 +128,15 @@ def _run(flags: Flags) -> int:
     with needed_by(f"'ncf {sys.argv[1]}'"):
         code: int = app(standalone_mode=False, prog_name="ncf", obj=flags)
     return code
+
+
+def _judged(error: OSError) -> tuple[int, str]:
+    """Exit code and remedy of an error of the operating system."""
+    if is_full(error):
+        return TEMPORARY, _FREE_SPACE
+    if isinstance(error, ConnectionError | TimeoutError) or error.errno in _UNREACHABLE:
+        return TEMPORARY, _TRY_AGAIN
+    return BAD_INPUT, _CHECK_PATH
 
 
 def _log_to_stderr() -> Flags:

@@ -38,7 +38,7 @@ def torchserve_config(
 
     Example: ncf torchserve-config serving --model-store model_store
     """
-    from ncf.serving.process import start_command
+    from ncf.serving.environment import start_command
 
     ports = Ports(port, management_port, metrics_port, grpc_port, grpc_management_port)
     folders = (model_store.absolute(), name, out.absolute())

@@ -1,7 +1,6 @@
 """``ncf train`` trains a model on prepared data."""
 
 import logging
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from ncf.cli.options import AsJson, Config, Data, Gmf, Mlp, Where
 from ncf.cli.output import print_json, show
 from ncf.devices import Device
 from ncf.models.kinds import Variant
+from ncf.training.launcher import launched
 from ncf.training.names import Named
 
 
@@ -38,10 +38,10 @@ def train(
 
     Example: ncf train --data data/ml-100k --model neumf-pre --out checkpoints/neumf-pre
 
-    With several processes: torchrun --nproc-per-node 2 -m ncf train ... with the same options.
-    The processes share --out and --data.
+    With several processes: torchrun --no-python --nproc-per-node 2 ncf train ... with the same
+    options. The processes share --out and --data.
     """
-    leads = os.environ.get("RANK", "0") == "0"  # the first of the processes of torchrun
+    leads = launched().rank == 0  # the first of the processes of torchrun
     if not leads:
         logging.getLogger().setLevel(logging.ERROR)  # only the first one logs
     trained = ncf.train(

@@ -19,7 +19,7 @@ from ncf.data.sources import (
     ZipSource,
 )
 from ncf.data.titles import grouplens_titles, recbole_titles
-from ncf.errors import ArtifactError, SourceError, UsageError
+from ncf.errors import ArtifactError, NcfError, SourceError, UnreachableError, UsageError
 from ncf.files import sweep_beside
 from ncf.locks import writer_lock
 from ncf.records import json_values
@@ -155,7 +155,7 @@ def open_dataset(folder: Path) -> FetchedDataset:
 
 
 def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
-    failures = []
+    failures: list[NcfError] = []
     parts = _parts(target)
     for source in sources:
         try:
@@ -165,14 +165,15 @@ def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
                     name=name, source=source.name, format=file_format, ratings=ratings
                 )
                 seal(folder, DATASET, json_values(manifest))
-        except SourceError as error:
-            failures.append(str(error))
+        except (SourceError, UnreachableError) as error:
+            failures.append(error)
             continue
         return
-    raise SourceError(
-        f"no source of {name!r} could be fetched (tried {'; '.join(failures)})",
-        remedy='prepare a local file: `ratings`, with `format="movielens"`',
-    )
+    problem = f"no source of {name!r} could be fetched (tried {'; '.join(map(str, failures))})"
+    local = 'prepare a local file: `ratings`, with `format="movielens"`'
+    if any(isinstance(failure, UnreachableError) for failure in failures):
+        raise UnreachableError(problem, remedy=f"run it again later, or {local}")
+    raise SourceError(problem, remedy=local)
 
 
 def _parts(target: Path) -> Path:

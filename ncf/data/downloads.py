@@ -13,7 +13,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from ncf.errors import SourceError
+from ncf.connections import connect, through_proxy
+from ncf.errors import SourceError, UnreachableError
 from ncf.progress import report
 
 _CHUNK_BYTES = 1 << 20
@@ -62,13 +63,19 @@ def download(url: str, target: Path, digest: Digest) -> None:
     Raises
     ------
     SourceError
-        The server cannot be reached, refuses, or sends other bytes than were pinned.
+        The server refuses, or sends other bytes than were pinned.
+    UnreachableError
+        The server cannot be reached, or fails.
     """
     part = target.with_name(f"{target.name}.part")
     try:
         _append_rest(url, part)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise SourceError(_reason(error), where=url) from error
+        if not _is_temporary(error):
+            raise SourceError(f"{_reason(error)}{through_proxy(url)}", where=url) from error
+        raise UnreachableError(
+            f"{_reason(error)}{through_proxy(url)}", where=url, remedy="try again later"
+        ) from error
     if not digest.matches(part):
         part.unlink()
         raise SourceError("the file differs from its pinned checksum", where=url)
@@ -90,25 +97,31 @@ def download_wheel(requirement: str, sha256: str, folder: Path) -> Path:
     Raises
     ------
     SourceError
+        What pip got is not what was pinned.
+    UnreachableError
         pip is missing or fails.
     """
     with tempfile.TemporaryDirectory() as scratch:
         pinned = Path(scratch, "requirements.txt")
         pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n")
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+        pip += ["--no-cache-dir", "--disable-pip-version-check"]  # nothing in the home, no question
         command = [*pip, "--require-hashes", "--quiet", "-d", str(folder), "-r", str(pinned)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words and our own pins
     if ended.returncode:
         lines = [line for line in ended.stderr.splitlines() if line.startswith("ERROR")]
         lines = lines or ended.stderr.splitlines() or ["pip failed"]
-        raise SourceError(lines[-1], where=f"pip download {requirement}")
+        where = f"pip download {requirement}"
+        if "DO NOT MATCH THE HASHES" in ended.stderr:
+            raise SourceError(lines[-1], where=where)
+        raise UnreachableError(lines[-1], where=where, remedy="try again later")
     return next(folder.glob("*.whl"))
 
 
 def _append_rest(url: str, part: Path) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     have = part.stat().st_size if part.exists() else 0
-    with requests.Session() as session:
+    with connect(url) as session:
         session.mount("https://", HTTPAdapter(max_retries=_RETRY))
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
@@ -122,6 +135,13 @@ def _append_rest(url: str, part: Path) -> None:
                 while chunk := answer.raw.read1(_CHUNK_BYTES):
                     file.write(chunk)
                     bar.advance(len(chunk))
+
+
+def _is_temporary(error: Exception) -> bool:
+    if isinstance(error, requests.HTTPError):
+        status = error.response.status_code
+        return status in _RETRY.status_forcelist or status >= 500
+    return not isinstance(error, ValueError)  # an address that is none
 
 
 def _reason(error: Exception) -> str:

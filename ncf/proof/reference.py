@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.onnx_runtime import ort
 
 _PAIRS_AT_ONCE = 1 << 16
 _LARGEST_SAMPLE = 128

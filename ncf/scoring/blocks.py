@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.ranker import Pairs, TopK, Users
 from ncf.scoring.sessions import GpuMemoryError, device_of, failed_on_cuda
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from ncf.devices import Device
 from ncf.scoring.blocks import BlockRanker
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.sessions import EXACT, CudaOptions, device_of, open_session
 
 # Users of one call, by the form of the graph. The loop holds a block's logits, 8 MiB here. The

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
 from ncf.scoring.blocks import BlockRanker, Feeds
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH, Bundle
 from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.ranker import Pairs, Users
 from ncf.scoring.screen_manifest import Calibrated, NoScreen, Screen
 from ncf.scoring.sessions import EXACT, CudaOptions, device_of, failed_on_cuda, open_session

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnxruntime as ort
-
-from ncf.devices import Device
+from ncf.devices import Device, usable_cores
 from ncf.errors import ArtifactError, CapabilityError
+from ncf.scoring.onnx_runtime import ort
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ def open_session(
     device : Device
         ``auto`` takes CUDA where it loads, else the CPU, and logs why.
     threads : int
-        Threads for the operators of one run; 0 lets ONNX Runtime take every core.
+        Threads for the operators of one run; 0 is every core that this process may use.
     cuda : CudaOptions
         Options for a GPU.
 
@@ -168,7 +167,8 @@ def _open(
     model: Path | bytes, provider: str, threads: int, cuda: CudaOptions = EXACT
 ) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    # By itself, ONNX Runtime does not know the CPU quota of a container.
+    options.intra_op_num_threads = threads or usable_cores()
     options.log_severity_level = _QUIET  # failures are raised, or found by the caller
     chosen: list[str | tuple[str, dict[str, str]]] = [provider]
     if provider == CUDA:

@@ -10,11 +10,13 @@ from typing import Any
 import requests
 
 from ncf import archives
-from ncf.errors import ArtifactError, CapabilityError, UsageError
+from ncf.connections import connect, through_proxy
+from ncf.errors import ArtifactError, CapabilityError, UnreachableError, UsageError
 from ncf.serving.settings import TOKEN_FILE, Settings
 
 _TIMEOUT = 10.0  # seconds
 _DIGEST_SHOWN = 12
+_OVERLOADED = {429, 502, 503, 504}  # statuses that may be gone soon
 
 
 class Client:
@@ -40,28 +42,37 @@ class Client:
             raise UsageError(f"{url!r} is not a URL", remedy="begin it with http://")
         self.url = url.rstrip("/")
         self._name = name
-        self._session = requests.Session()
-        if token_file is not None:
-            token = read_token(token_file, "inference")
-            self._session.headers["Authorization"] = f"Bearer {token}"
+        token = None if token_file is None else read_token(token_file, "inference")
+        self._session = connect(url, token)
 
     def predict(self, user: str, k: int = 10) -> dict[str, Any]:
         """Ask for one list.
 
         Raises
         ------
+        UnreachableError
+            Nothing answers, or it is too busy.
         CapabilityError
-            The server does not answer, or the answer is not a list.
+            The answer is not a list.
         """
         url = f"{self.url}/predictions/{self._name}"
         try:
-            answer = self._session.post(url, json={"user": user, "k": k}, timeout=_TIMEOUT)
+            # A redirection could take the token elsewhere.
+            answer = self._session.post(
+                url, json={"user": user, "k": k}, timeout=_TIMEOUT, allow_redirects=False
+            )
         except requests.RequestException as error:
-            raise CapabilityError(
-                f"no answer ({type(error).__name__})",
+            raise UnreachableError(
+                f"no answer{through_proxy(url)} ({type(error).__name__})",
                 where=self.url,
                 remedy="see that the server runs and the address is right",
             ) from error
+        if answer.status_code in _OVERLOADED:
+            raise UnreachableError(
+                f"status {answer.status_code}: {answer.text[:200]}",
+                where=self.url,
+                remedy="see the server's logs, or try again later",
+            )
         if answer.status_code != 200:
             raise CapabilityError(
                 f"status {answer.status_code}: {answer.text[:200]}",
@@ -115,8 +126,10 @@ def check_server(
     ------
     UsageError
         No user is given, and there is no archive to name one.
+    UnreachableError
+        Nothing answers, or it is too busy.
     CapabilityError
-        The server does not answer, or the answer is not a list.
+        The answer is not a list.
     """
     own = settings.state / TOKEN_FILE
     tokens = token_file or (own if own.exists() else None)
@@ -132,7 +145,7 @@ def measure(client: Client, user: str, times: int) -> dict[str, Any]:
 
     Raises
     ------
-    CapabilityError
+    UnreachableError, CapabilityError
         A prediction failed.
     """
     answer = client.predict(user)

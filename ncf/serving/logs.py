@@ -48,7 +48,7 @@ def last_words(logs: Path) -> str | None:
     log = logs / f"{_MODEL}.log"
     if not log.exists():
         return None
-    found = _END.findall(log.read_text(errors="replace"))
+    found = _END.findall(_text(log))
     return found[-1][1] if found else None
 
 
@@ -58,7 +58,13 @@ def last_line(logs: Path) -> str:
         line
         for name in (_SERVER, CONSOLE)
         if (logs / f"{name}.log").exists()
-        for line in (logs / f"{name}.log").read_text(errors="replace").splitlines()
+        for line in (logs / f"{name}.log")
+        .read_text(encoding="utf-8", errors="replace")
+        .splitlines()
         if line.strip()
     ]
     return lines[-1][:300] if lines else "no log"
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -15,15 +14,14 @@ from typing import Any
 
 import requests
 
-from ncf.doctor import find_java
-from ncf.errors import CapabilityError, ServerError, UsageError
-from ncf.extras import install, require
+from ncf.connections import connect
+from ncf.errors import ArtifactError, CapabilityError, ServerError, UnreachableError, UsageError
 from ncf.locks import writer_lock
 from ncf.serving.check import Client, golden_user, read_token
+from ncf.serving.environment import environment, inherited
 from ncf.serving.logs import CONSOLE, last_line, last_words
 from ncf.serving.settings import TOKEN_FILE, Settings
 
-OTHER_CONFIG = "TS_CONFIG_FILE"  # a variable that would override our settings
 _STOPS_WITHIN = 20.0  # seconds
 _DESCRIBES_WITHIN = 10.0
 _SCALES_WITHIN = 300.0
@@ -85,9 +83,9 @@ class Server:
     def _manage(self, method: str, parameters: dict[str, str], within: float) -> Any:  # noqa: ANN401 - JSON
         settings = self.settings
         url = f"{settings.management_url}/models/{settings.name}"
-        token = {"Authorization": f"Bearer {read_token(self.token_file, 'management')}"}
         try:
-            answer = requests.request(method, url, params=parameters, headers=token, timeout=within)
+            with connect(url, read_token(self.token_file, "management")) as session:
+                answer = session.request(method, url, params=parameters, timeout=within)
             answer.raise_for_status()
             return answer.json()
         except requests.RequestException as error:
@@ -109,13 +107,15 @@ def running(settings: Settings, workers: int, within: float) -> Iterator[Server]
 
     Raises
     ------
-    ArtifactError, UsageError, StorageError, LockedError
-        There is nothing to serve, a port is taken, or the state folder cannot be written or
-        belongs to another server.
+    ArtifactError
+        There is nothing to serve, or the worker does not start; the message gives the worker's
+        last error.
+    UsageError, StorageError, LockedError
+        A port is taken, or the state folder cannot be written or belongs to another server.
     CapabilityError
         There is no Java, or this is Windows.
     ServerError
-        TorchServe or its worker does not start; the message gives the worker's last error.
+        TorchServe does not start.
     """
     if sys.platform == "win32":  # stopping its workers takes POSIX sessions and signals
         raise CapabilityError(
@@ -140,58 +140,18 @@ def running(settings: Settings, workers: int, within: float) -> Iterator[Server]
 
 def _start(settings: Settings, workers: int) -> "subprocess.Popen[bytes]":
     added = environment(settings, workers)
-    inherited = {name: value for name, value in os.environ.items() if name != OTHER_CONFIG}
     _clear(settings)
     settings.write()
     with (settings.logs / f"{CONSOLE}.log").open("wb") as console:
         return subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
             [sys.executable, "-m", "ts.model_server", *settings.arguments()],
             cwd=settings.state,
-            env=inherited | added,
+            env=inherited() | added,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we stop it
         )
-
-
-def environment(settings: Settings, workers: int) -> dict[str, str]:
-    """Make the environment of ``torchserve``: what is set already, and its own variables.
-
-    Raises
-    ------
-    CapabilityError
-        There is no Java.
-    """
-    require("ts", "torch", "yaml", user="'ncf serve'")
-    java = find_java()
-    if java is None:
-        raise CapabilityError(
-            "TorchServe needs Java 17 or later",
-            remedy=f"install one, or {install('torchserve')}",
-        )
-    return {
-        "TEMP": str(settings.temporary),  # becomes java.io.tmpdir, for archives and sockets
-        "TMPDIR": str(settings.temporary),  # for TorchServe's pid file, else one for the machine
-        "LOG_LOCATION": str(settings.logs),
-        "METRICS_LOCATION": str(settings.logs),
-        "JAVA_HOME": str(Path(java).parent.parent),
-        "NCF_WORKERS": str(workers),
-    }
-
-
-def start_command(settings: Settings) -> str:
-    """Write shell lines that start ``torchserve`` with these settings and one worker.
-
-    Raises
-    ------
-    CapabilityError
-        There is no Java.
-    """
-    assigned = [f"{name}={value}" for name, value in environment(settings, 1).items()]
-    program = [sys.executable, "-m", "ts.model_server", *settings.arguments()]
-    words = ["env", "-u", OTHER_CONFIG, *assigned, *program]
-    return f"cd {shlex.quote(str(settings.state))}\n{shlex.join(words)}"
 
 
 def _wait(server: Server, digest: str, within: float) -> None:
@@ -202,7 +162,11 @@ def _wait(server: Server, digest: str, within: float) -> None:
         if (status := server.process.poll()) is not None:
             raise ServerError(f"TorchServe ended with {status}: {last_line(logs)}", where=logs)
         if refusal := last_words(logs):
-            raise ServerError(f"the worker does not start: {refusal}", where=archive)
+            raise ArtifactError(
+                f"the worker does not start: {refusal}",
+                where=archive,
+                remedy=f"export it again, or read the logs in {logs}",
+            )
         if time.monotonic() > deadline:
             raise ServerError(f"no answer within {within:.0f} s: {last_line(logs)}", where=logs)
         time.sleep(_PAUSE)
@@ -215,7 +179,7 @@ def _answers(server: Server, digest: str) -> bool:
         if not any(worker["status"] == "READY" for worker in server.workers()):
             return False
         return bool(server.client().predict(server.user)["model"] == digest)
-    except (CapabilityError, UsageError, ServerError):
+    except (CapabilityError, UnreachableError, UsageError, ServerError):
         return False
 
 

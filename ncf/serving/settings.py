@@ -12,6 +12,7 @@ HOST = "127.0.0.1"
 CONFIG_FILE = "config.properties"
 LOG_CONFIG_FILE = "log4j2.xml"
 TOKEN_FILE = "key_file.json"  # noqa: S105 - a name that TorchServe gives
+_UNFIT = "%#?"  # Log4j would find no settings, and log nothing
 _LONGEST_SOCKET = 100  # bytes of a Unix socket's path, of the 108 that Linux allows
 
 
@@ -110,7 +111,7 @@ class Settings:
         Raises
         ------
         UsageError
-            The path is too long for the sockets in it.
+            The path is too long for the sockets in it, or TorchServe would take it for a URL.
         StorageError
             The folder cannot be written.
         """
@@ -119,6 +120,12 @@ class Settings:
                 "path too long for Unix sockets",
                 where=self.state,
                 remedy="choose a shorter `state`",
+            )
+        if found := set(_UNFIT) & set(str(self.state.absolute())):
+            raise UsageError(
+                f"the path holds {min(found)!r}, which TorchServe takes for part of a URL",
+                where=self.state,
+                remedy="choose another `state`",
             )
         with storage_errors(self.state):
             for folder in (self.state, self.logs, self.temporary):
@@ -140,8 +147,8 @@ class Settings:
             )
         self.make_folders()
         with storage_errors(self.state):
-            (self.state / CONFIG_FILE).write_text(self._config())
-            (self.state / LOG_CONFIG_FILE).write_text(log_config(self.logs))
+            (self.state / CONFIG_FILE).write_text(self._config(), encoding="utf-8")
+            (self.state / LOG_CONFIG_FILE).write_text(log_config(self.logs), encoding="utf-8")
 
     def arguments(self) -> list[str]:
         """List the arguments of ``torchserve``, to be run in the state folder."""
@@ -179,5 +186,6 @@ max_response_size=6553500
 metrics_mode=prometheus
 model_metrics_auto_detect=true
 disable_system_metrics=true
-vmargs=-Xmx512m
+# No hsperfdata in /tmp.
+vmargs=-Xmx512m -XX:-UsePerfData
 """

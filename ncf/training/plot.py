@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ncf.extras import missing_extra
+from ncf.training.matplotlib_import import import_matplotlib
 from ncf.validation import Epoch
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
         PNG image.
     """
     # Imported here because it takes half a second, which only a finished training needs.
-    import matplotlib as mpl  # noqa: PLC0415
+    mpl = import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 

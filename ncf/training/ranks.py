@@ -10,6 +10,10 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ncf.devices import usable_cores
+from ncf.errors import UnreachableError
+from ncf.training.launcher import launched
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -72,17 +76,40 @@ def joined(device: str) -> Iterator[tuple[Ranks, str]]:
         Place of this process.
     device : str
         Device of this process.
+
+    Raises
+    ------
+    UsageError
+        The environment announces other processes, but not how to find them.
+    UnreachableError
+        The other processes do not answer.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    launch = launched()
+    # PyTorch counts the machine's cores, not those of a container's quota.
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+    if launch.size == 1:
         yield ALONE, device
         return
     if device != "cpu":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        device = f"cuda:{launch.local_rank}"
         torch.cuda.set_device(device)
-    distributed.init_process_group("gloo" if device == "cpu" else "nccl")
+    _meet("gloo" if device == "cpu" else "nccl")
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size()), device
     finally:
         # A remaining reference keeps the group's threads, which abort a process that ends.
         gc.collect()
         distributed.destroy_process_group()
+
+
+def _meet(backend: str) -> None:
+    try:
+        distributed.init_process_group(backend)
+    except distributed.DistError as error:
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise UnreachableError(
+            f"the other processes of WORLD_SIZE {os.environ['WORLD_SIZE']} cannot be met"
+            f" ({str(error).splitlines()[0][:120]})",
+            where=f"MASTER_ADDR {address}",
+            remedy="start it with torchrun, or unset WORLD_SIZE to train in one process",
+        ) from error

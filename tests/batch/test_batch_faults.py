@@ -28,7 +28,7 @@ from batch.shards import Shard, plan
 from batch.verify import verify_run
 from ncf.artifacts import canonical_json
 from ncf.devices import Device
-from ncf.errors import StorageError
+from ncf.errors import TEMPORARY, StorageError
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.ranker import TopK
@@ -277,7 +277,7 @@ def test_a_disk_that_is_full_is_one_line_and_nothing_half_written(
 ) -> None:
     first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
     ended = _limited(bundle, tmp_path, file_bytes)
-    assert ended.returncode == 2
+    assert ended.returncode == TEMPORARY
     assert "no space left" in ended.stderr.splitlines()[-1]
     assert open_runs(tmp_path).latest() == first
     verify_run(_latest(tmp_path), bundle.path)
@@ -298,7 +298,7 @@ def test_a_tmpfs_that_fills_up(bundle: Bundle, tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode in {1, 77} and "ncf:" not in ended.stderr:
         pytest.skip(f"no mount namespace here: {ended.stderr.strip()[:80]}")
-    assert ended.returncode == 2
+    assert ended.returncode == TEMPORARY
     assert "no space left" in ended.stderr
     assert "LATEST" not in ended.stdout
 

@@ -1,5 +1,6 @@
 """Places that are no local folder and no bucket: what fsspec knows, and disks with renames."""
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -19,7 +20,7 @@ from batch.published import read_latest
 from batch.runs import Runs, local_copy, open_runs
 from batch.verify import verify_run
 from ncf.devices import Device
-from ncf.errors import ArtifactError, StorageError, UsageError
+from ncf.errors import ArtifactError, StorageError, UnreachableError, UsageError
 from ncf.scoring.bundle import Bundle
 
 FIRST = "20261124T030000Z-0123abcd"
@@ -123,7 +124,7 @@ def test_a_write_that_breaks_off_leaves_latest_as_it_was(tmp_path: Path) -> None
     destination = Bucket(runs, tmp_path / "work")
     destination.point(FIRST)
     system.breaks = True
-    with pytest.raises(StorageError, match="the line went dead"):
+    with pytest.raises(UnreachableError, match="the line went dead"):
         destination.point("20261125T030000Z-0123abcd")
     assert runs.latest() == FIRST
 
@@ -155,13 +156,34 @@ def test_unfinished_runs_of_two_places_lie_apart_in_the_cache(
     assert not left[0].exists() or not left[1].exists()
 
 
-def test_without_a_setting_the_cache_is_under_the_home_folder(
-    place: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files, and no home at all."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def test_without_a_setting_unfinished_parts_lie_among_temporary_files_for_this_user_alone(
+    place: str, bundle: Bundle, temporary: Path
 ) -> None:
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     run_batch(_job(bundle, place), NOW)
-    assert list((tmp_path / "home" / ".cache" / "ncf" / "batch").iterdir())
+    own = temporary / f"ncf-{os.getuid()}"
+    assert list((own / "batch").iterdir())
+    assert own.stat().st_mode & 0o077 == 0
+
+
+def test_a_temporary_folder_that_somebody_else_prepared_is_refused(
+    place: str, bundle: Bundle, temporary: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (temporary / f"ncf-{os.getuid()}").symlink_to(tmp_path / "theirs")
+    with pytest.raises(StorageError, match="belongs to somebody else; give `work`"):
+        run_batch(_job(bundle, place), NOW)
+    assert not list((tmp_path / "theirs").iterdir())
 
 
 def test_a_kind_of_place_that_nobody_knows_is_refused() -> None:

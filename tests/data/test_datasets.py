@@ -19,7 +19,14 @@ from ncf.data.manifests import DATASET
 from ncf.data.options import Format
 from ncf.data.sources import Members, Source, TripleSource, WheelSource, ZipSource
 from ncf.data.titles import grouplens_titles, read_titles, recbole_titles
-from ncf.errors import ArtifactError, LockedError, SourceError, StorageError, UsageError
+from ncf.errors import (
+    ArtifactError,
+    LockedError,
+    SourceError,
+    StorageError,
+    UnreachableError,
+    UsageError,
+)
 from ncf.locks import writer_lock
 
 RATINGS = b"196\t242\t3\t881250949\n"
@@ -162,7 +169,7 @@ def test_where_nothing_can_be_reached_one_line_names_every_source_and_the_way_ou
 ) -> None:
     triple = TripleSource(f"{server.url}missing", {".train.rating": GitBlob("0" * 40)})
     sources: tuple[Source, ...] = (nowhere("a.zip"), triple, nowhere("b.zip"))
-    with pytest.raises(SourceError, match="prepare a local file: `ratings`") as caught:
+    with pytest.raises(UnreachableError, match="prepare a local file: `ratings`") as caught:
         fetch("ml", tmp_path / "cache", {"ml": sources})
     message = str(caught.value)
     for source in sources:
@@ -177,7 +184,7 @@ def test_a_damaged_set_that_cannot_be_fetched_again_is_never_opened(
 ) -> None:
     folder = fetch("ml", tmp_path / "cache", {"ml": (zipped,)})
     (folder / "u.data").write_bytes(b"damaged")
-    with pytest.raises(SourceError):
+    with pytest.raises(UnreachableError):
         fetch("ml", tmp_path / "cache", {"ml": (nowhere(),)})
     with pytest.raises(ArtifactError, match=r"u\.data"):
         open_dataset(folder)

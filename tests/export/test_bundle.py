@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from scipy import sparse
 
@@ -31,6 +30,7 @@ from ncf.proof.reference import graph_scorer
 from ncf.proof.tolerance import TOLERANCE
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.manifest import BUNDLE
+from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Checkpoint, Trained, open_checkpoint, write_checkpoint
 from ncf.training.manifest import Outcome

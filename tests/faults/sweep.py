@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ncf.errors import BAD_INPUT, TEMPORARY
 from ncf.locks import writer_lock
 from tests.commands import Ended
 from tests.commands import ncf as command_line
@@ -192,9 +193,13 @@ class Sweep:
         self.tried[fault] += 1
         where = f"{number}"
         code = None if found is None or found.ended is None else found.ended.code
-        if found is not None and code not in {0, 2}:
+        if found is not None and code not in {0, BAD_INPUT, TEMPORARY}:
             self._note(fault, f"{where}: {found}")
-        if code == 2 and (promised not in _error(found) or "; " not in _error(found)):
+        if code == BAD_INPUT and "free some" in _error(found):
+            self._note(fault, f"{where}: a full disk ended with {code}")
+        if code in {BAD_INPUT, TEMPORARY} and (
+            promised not in _error(found) or "; " not in _error(found)
+        ):
             self._note(fault, f"{where}: said {_error(found)!r}")
         try:
             state = self._state()

@@ -90,7 +90,7 @@ def test_check_reports_latency_and_the_model(live: Live, store: Path, bundle: Bu
     assert without.returncode == 2
     assert "token" in without.stderr
     nobody = command("check", "http://127.0.0.1:1", "--user", "u3")
-    assert nobody.returncode == 2
+    assert nobody.returncode == 75
     assert "no answer" in nobody.stderr
 
 
@@ -195,7 +195,7 @@ def test_sigterm_stops_the_server_its_workers_and_no_other(
         assert len(workers) == 2
         java = int((state / "tmp" / ".model_server.pid").read_text())
         running = command(*arguments(store, state, some_ports()))
-        assert running.returncode == 2
+        assert running.returncode == 75
         assert f"pid {second.process.pid}" in running.stderr
         (described,) = second.manage("GET", "models/ncf", customized="true").json()
         cores = len(os.sched_getaffinity(0))
