@@ -23,6 +23,8 @@ class Filters:
     strangers : Strangers
         What users get whom the model does not know; if not given, what the bundle was exported
         with (skipped where it refuses them).
+    keep_spaces : bool
+        Whether spaces around ids in delimited text are part of them.
     """
 
     seen: Path | None = None
@@ -30,6 +32,7 @@ class Filters:
     exclude_items: Path | None = None
     candidates: Path | None = None
     strangers: Strangers | None = None
+    keep_spaces: bool = False
 
     def files(self) -> dict[str, Path]:
         """Name the given files by option."""

@@ -145,6 +145,7 @@ def _identity(job: Job, inputs: Inputs) -> Document:
             "format": job.style.file_format.value,
             "layout": job.style.layout.value,
             "cold_user": job.filters.strangers.value if job.filters.strangers else None,
+            **({"keep_spaces": True} if job.filters.keep_spaces else {}),
         },
         "inputs": dict(inputs.digests),
         "ncf": metadata.version("ncf"),

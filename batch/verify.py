@@ -1,6 +1,7 @@
 """Check a published run: digests, schema, ranks, completeness, and no seen item."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from batch.shards import Shard, plan
 from batch.tables import Style, long_frame, read_table
 from ncf.artifacts import RUN, open_sealed
 from ncf.columns import Columns
+from ncf.data.sources import digest_of
 from ncf.errors import ArtifactError, UsageError
-from ncf.files import sha256
 from ncf.pairs import among, pair_keys, split_keys
 from ncf.policies import Policy, Strangers
 from ncf.scoring.bundle import open_bundle
@@ -80,7 +81,7 @@ def _audience(path: Path, manifest: Mapping[str, Any], bundle: Path, filters: Fi
             where=path,
             remedy="give the bundle it was scored with",
         )
-    given = {name: sha256(file) for name, file in filters.files().items()}
+    given = {name: digest_of(file) for name, file in filters.files().items()}
     for name in sorted(recorded.keys() | given.keys()):
         if recorded.get(name) != given.get(name):
             raise UsageError(
@@ -88,11 +89,12 @@ def _audience(path: Path, manifest: Mapping[str, Any], bundle: Path, filters: Fi
                 where=path,
                 remedy="give the files it was run with, or leave `bundle` out",
             )
-    cold = manifest["parameters"]["cold_user"]
+    parameters = manifest["parameters"]
+    cold = parameters["cold_user"]
     wanted = Strangers(cold) if cold else None
     audience = read_audience(
         opened,
-        Filters(filters.seen, filters.users, filters.exclude_items, filters.candidates, wanted),
+        replace(filters, strangers=wanted, keep_spaces=parameters.get("keep_spaces", False)),
     )
     if len(audience) != manifest["users"]:
         raise ArtifactError("users are missing", where=path)

@@ -77,6 +77,7 @@ def batch(
     exclude_items: Given = None,
     candidates: Given = None,
     cold_user: str | None = None,
+    keep_spaces: bool = False,
     format: str = "parquet",
     layout: str = "long",
     keep: int = 0,
@@ -111,6 +112,8 @@ def batch(
         Only these may be listed.
     cold_user : {"popular", "skip"}, optional
         For users unknown to the model; as exported if not given.
+    keep_spaces : bool
+        Leave spaces around ids of files of text, which are cut off otherwise.
     format : {"parquet", "csv"}
         File format of the parts.
     layout : {"long", "list"}
@@ -156,7 +159,9 @@ def batch(
     aside = None if work is None else folder(work, "work")
     metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with (
-        filters_of(seen, users, exclude_items, candidates, strangers) as filters,
+        filters_of(
+            seen, users, exclude_items, candidates, strangers=strangers, keep_spaces=keep_spaces
+        ) as filters,
         metrics_of(metrics) as record,
     ):
         job = Job(bundle_folder(bundle), out, k, *machine, filters, style, keep, aside, *way)

@@ -42,6 +42,9 @@ def batch(
         Strangers | None,
         typer.Option(help="For users unknown to the model; if not given, as exported."),
     ] = None,
+    keep_spaces: Annotated[
+        bool, typer.Option("--keep-spaces", help="Leave spaces around ids, in files of text.")
+    ] = False,
     format: Annotated[TableFormat, typer.Option(help="File format of the parts.")] = (
         TableFormat.PARQUET
     ),
@@ -82,6 +85,7 @@ def batch(
         exclude_items=exclude_items,
         candidates=candidates,
         cold_user=cold_user,
+        keep_spaces=keep_spaces,
         format=format,
         layout=layout,
         keep=keep,

@@ -1,8 +1,10 @@
 """How to prepare data: formats, splits and options; light enough for ``--help``."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from ncf.errors import UsageError
 
@@ -10,10 +12,12 @@ from ncf.errors import UsageError
 class Format(StrEnum):
     """Formats of a ratings file."""
 
+    AUTO = "auto"
     CSV = "csv"
     MOVIELENS = "movielens"
     NCF = "ncf"
     RECBOLE = "recbole"
+    PARQUET = "parquet"
 
 
 class SplitKind(StrEnum):
@@ -49,6 +53,10 @@ class Options:
         test items of the user may be drawn.
     seed : int
         All choices follow from it; at least 0.
+    columns : mapping
+        Name in the ratings by the toolkit's name of the column, where it is not a usual one.
+    keep_spaces : bool
+        Whether spaces around ids in delimited text are part of them.
     """
 
     split: SplitKind = SplitKind.LEAVE_ONE_OUT
@@ -57,6 +65,8 @@ class Options:
     negatives: int = 99
     negatives_exclude: Exclude = Exclude.ALL
     seed: int = 0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    keep_spaces: bool = False
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -68,3 +78,9 @@ class Options:
             raise UsageError(f"`negatives` {self.negatives} is less than 1")
         if self.seed < 0:
             raise UsageError(f"`seed` {self.seed} is negative")
+
+    def document(self) -> dict[str, Any]:
+        """List all options; how to read the file only where that was said."""
+        said = {"columns": dict(self.columns), "keep_spaces": self.keep_spaces}
+        rest = {name: value for name, value in asdict(self).items() if name not in said}
+        return rest | {name: value for name, value in said.items() if value}

@@ -1,6 +1,5 @@
 """From a ratings file to prepared data: read, order, split, draw negatives, write."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,10 +10,13 @@ from scipy import sparse
 from ncf.arrays import new_npy
 from ncf.artifacts import DATA, sealed_folder
 from ncf.data.interactions import Interactions, latest_by_user
+from ncf.data.naming import Naming, ReadAs
 from ncf.data.negatives import UnseenItems
 from ncf.data.options import Exclude, Format, Options, SplitKind
 from ncf.data.prepared import negatives_path, seal_data, write_interactions
-from ncf.data.readers import Ratings, read_ratings
+from ncf.data.ratings import Ratings
+from ncf.data.readers import read_ratings
+from ncf.data.sources import at_rest, digests_of, format_of
 from ncf.data.splits import Split, leave_one_out, one_of_each_user, random_split
 from ncf.data.titles import Titles
 from ncf.data.triple import Triple, read_triple, triple_paths
@@ -66,7 +68,10 @@ def prepare(
     """
     rng = np.random.default_rng(options.seed)
     with writer_lock(out), sealed_folder(out, DATA) as folder:
-        read = _read(ratings, file_format, options, rng)
+        if isinstance(ratings, Path):
+            read = _read(ratings, format_of(ratings, file_format), options, rng)
+        else:
+            read = _read_frame(ratings, options, rng)
         split, counts = read.split, read.counts
         _draw_negatives(folder, split, "validation", options, rng)
         if read.negatives is None:
@@ -83,8 +88,8 @@ def prepare(
         counts |= {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
         document = {
             "source": read.source,
-            "format": file_format.value if isinstance(ratings, Path) else "frame",
-            "options": asdict(options),
+            "format": read.ratings.reading.format.value if isinstance(ratings, Path) else "frame",
+            "options": options.document(),
             "counts": counts,
         }
         digest = seal_data(folder, users, items, document)
@@ -101,27 +106,30 @@ class _Read(NamedTuple):
     negatives: npt.NDArray[np.int32] | None  # of the test part, where the files bring them
 
 
-def _read(
-    ratings: "Path | Frame", file_format: Format, options: Options, rng: np.random.Generator
-) -> _Read:
-    if not isinstance(ratings, Path):
-        from ncf.data.frames import read_frame  # noqa: PLC0415 - pandas, which files do without
+def _read_frame(ratings: "Frame", options: Options, rng: np.random.Generator) -> _Read:
+    from ncf.data.frames import read_frame  # noqa: PLC0415 - pandas, which files do without
 
-        found = read_frame(ratings, min_rating=options.min_rating)
-        return _Read(found, *_split(found, options, rng), {"frame": found.sha256()}, None)
-    if file_format is not Format.NCF:
-        found = read_ratings(ratings, file_format, min_rating=options.min_rating)
-        return _Read(found, *_split(found, options, rng), _digests(ratings), None)
-    if options.min_rating is not None:
-        raise UsageError('`min_rating` does not apply to `format="ncf"`', remedy="leave it out")
-    triple = read_triple(ratings)
+    found = read_frame(ratings, min_rating=options.min_rating, naming=Naming(options.columns))
+    return _Read(found, *_split(found, options, rng), {"frame": found.sha256()}, None)
+
+
+def _read(path: Path, file_format: Format, options: Options, rng: np.random.Generator) -> _Read:
+    if file_format is Format.NCF:
+        return _read_triple(path, options, rng)
+    with at_rest(path) as at:
+        read_as = ReadAs(Naming(options.columns), options.keep_spaces, at)
+        found = read_ratings(path, file_format, min_rating=options.min_rating, read_as=read_as)
+        return _Read(found, *_split(found, options, rng), digests_of(path, at), None)
+
+
+def _read_triple(prefix: Path, options: Options, rng: np.random.Generator) -> _Read:
+    for name, given in (("min_rating", options.min_rating), ("columns", options.columns or None)):
+        if given is not None:
+            raise UsageError(f'`{name}` does not apply to `format="ncf"`', remedy="leave it out")
+    triple = read_triple(prefix, keep_spaces=options.keep_spaces)
     split, counts = _split_triple(triple, rng)
-    source = _digests(*triple_paths(ratings))
+    source = {path.name: sha256(path) for path in triple_paths(prefix)}
     return _Read(triple.ratings, split, counts, source, triple.negatives)
-
-
-def _digests(*paths: Path) -> dict[str, str]:
-    return {path.name: sha256(path) for path in paths}
 
 
 def _split(
@@ -133,6 +141,7 @@ def _split(
         "under_min_rating": ratings.dropped,
         "duplicates": duplicates,
         "order": "file" if ratings.timestamps is None else "time",
+        **ratings.reading.counts(),
     }
     if options.split is SplitKind.RANDOM:
         return random_split(interactions, options.test_ratio, rng), facts
@@ -160,6 +169,7 @@ def _split_triple(triple: Triple, rng: np.random.Generator) -> tuple[Split, dict
         "duplicates": duplicates,
         "test_pairs_in_train": int(np.count_nonzero(leaked)),
         "order": "given",
+        **ratings.reading.counts(),
     }
     return Split(train.take(~chosen), train.take(chosen), test), facts
 

@@ -120,7 +120,9 @@ def test_any_filters_k_and_shards_give_what_brute_force_gives(
             for name, each in columns.items()
             if each is not None
         }
-        filters = Filters(**files, strangers=strangers)
+        names = ("seen", "users", "exclude_items", "candidates")
+        seen_file, users_file, *of_items = (files.get(name) for name in names)
+        filters = Filters(seen_file, users_file, *of_items, strangers=strangers)
         job = Job(bundle.path, folder / "topk", k, Device.CPU, shard_users, filters=filters)
         if not allowed or not served:
             with pytest.raises(UsageError):
