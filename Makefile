@@ -23,7 +23,7 @@ CHOICE     := .make/choice
 TOP        := .make/k
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train export batch serve test test-all lock lint fuzz mutate bench cuda cuda-kit clean FORCE
+.PHONY: help setup data train export batch serve test test-all lock schema lint fuzz mutate bench cuda cuda-kit clean FORCE
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -80,6 +80,9 @@ test-all: $(SETUP) ## The slow tests that 'make test' leaves out: the wheel in e
 
 lock: $(SETUP) ## Write constraints.lock and requirements-cpu.txt from what .venv holds
 	$(VENV)/bin/python -m tests.packaging.requirements
+
+schema: $(SETUP) ## Write docs/bundle.schema.json from the type of bundle.json
+	$(VENV)/bin/python -m export.bundle_schema
 
 fuzz: $(SETUP) ## Fuzz each reader for FUZZ_SECONDS; finds go to .fuzz/
 	@for target in ratings triple request bundle; do \

@@ -1,1 +1,1 @@
-"""Every user's top-K as one published table."""
+"""Publish a table of every user's top-K list."""

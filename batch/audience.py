@@ -1,4 +1,4 @@
-"""Tonight's audience: who gets a list, what each must not get, and which items may go out."""
+"""Find the audience of a batch: its users, their excluded items, and the eligible items."""
 
 import logging
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batch.filters import Filters
+from batch.manifest import FileCounts
 from ncf.columns import Columns
 from ncf.data.id_files import find, read_ids, read_pairs
 from ncf.errors import UsageError
@@ -29,22 +30,22 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Audience:
-    """Users by position: those the model was trained on by ascending index, then strangers.
+    """The users of a batch by position: trained users by ascending index, then strangers.
 
     Parameters
     ----------
     bundle : Bundle
-        What the model knows.
+        The exported model.
     chosen : int64 array of shape (n,), or None
-        User indices, ascending; None is everyone.
+        Indices of the trained users, ascending; None means all.
     strangers : sequence of str
-        Raw ids of users whom the model does not know.
+        Raw ids of the strangers.
     eligibility : Eligibility
-        What may be listed; excludes what users had seen at the export and have seen since.
+        Says what may be listed; excludes items seen before and after the export.
     strangers_seen : Seen
-        Interactions of the strangers, by their position among them.
-    counts : dict
-        What the files held, for reports.
+        Seen items of the strangers, by position among them.
+    counts : FileCounts
+        Counts of what the files hold, for reports.
     """
 
     bundle: Bundle
@@ -52,11 +53,11 @@ class Audience:
     strangers: Sequence[str]
     eligibility: Eligibility
     strangers_seen: Seen
-    counts: dict[str, int]
+    counts: FileCounts
 
     @property
     def n_trained(self) -> int:
-        """Count of users whom the model was trained on."""
+        """Count of trained users."""
         return self.bundle.n_users if self.chosen is None else self.chosen.size
 
     def __len__(self) -> int:
@@ -65,12 +66,12 @@ class Audience:
 
     @cached_property
     def popular(self) -> npt.NDArray[np.int32]:
-        """Items that may be listed, the most popular first."""
+        """Eligible items, most popular first."""
         popular = self.bundle.popular
         return popular[self.eligibility.items[popular]]
 
     def trained(self, start: int, stop: int) -> Indices:
-        """User indices at the positions from ``start`` to ``stop``, but for strangers."""
+        """List the indices of the trained users at positions from ``start`` to ``stop``."""
         stop = min(stop, self.n_trained)
         if self.chosen is None:
             return np.arange(start, max(start, stop), dtype=np.int64)
@@ -78,14 +79,14 @@ class Audience:
 
 
 def read_audience(bundle: Bundle, filters: Filters) -> Audience:
-    """Read the files and look their ids up in the bundle.
+    """Read the files, and look up their ids in the bundle.
 
     Raises
     ------
     RatingsError
         A file cannot be read.
     UsageError
-        No user, or no item, is left.
+        No user or no item is left.
     """
     counts: dict[str, int] = {}
     items = _eligible_items(bundle, filters, counts)
@@ -101,26 +102,27 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
     counts["unknown_users"] = len(unknown)
     strangers = unknown if _wanted(bundle, filters) is Strangers.POPULAR else []
     if chosen is not None and not chosen.size and not strangers:
-        raise UsageError("names nobody whom the model knows", where=filters.users, remedy=_WHOM)
+        raise UsageError("names no user whom the model knows", where=filters.users, remedy=_WHOM)
     eligibility = Eligibility(items, (bundle.seen, pairs.fresh()))
-    return Audience(bundle, chosen, strangers, eligibility, pairs.of_strangers(strangers), counts)
+    held = FileCounts(**counts)
+    return Audience(bundle, chosen, strangers, eligibility, pairs.of_strangers(strangers), held)
 
 
 def _wanted(bundle: Bundle, filters: Filters) -> Strangers:
     if filters.strangers is not None:
         return filters.strangers
-    refused = bundle.manifest["cold_user"] == ColdUser.ERROR
+    refused = bundle.manifest.cold_user is ColdUser.ERROR
     return Strangers.SKIP if refused else Strangers.POPULAR
 
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Interactions since the export, those with unknown items left out."""
+    """Interactions since the export, without those of unknown items."""
 
     known: Indices  # user index of each distinct user; -1 for strangers
     strange: pa.StringArray  # raw ids of these strangers, in their order
-    users: Indices  # position in known, a pair each
-    items: Indices  # item index, a pair each
+    users: Indices  # position in known, one for each pair
+    items: Indices  # item index, one for each pair
     n_items: int
 
     @classmethod
@@ -181,4 +183,4 @@ def _eligible_items(
 
 def _warn_of_strange_items(path: Path, indices: Indices) -> None:
     if indices.size and (indices < 0).all():
-        logger.warning("%s: the bundle knows no item of it; are these the same ids?", path)
+        logger.warning("%s: the bundle knows none of its items; are these the same ids?", path)

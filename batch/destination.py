@@ -1,7 +1,7 @@
-"""Publishing: a run appears whole, then LATEST names it, then old runs go.
+"""Publish runs: a run appears whole, then LATEST names it, then old runs are removed.
 
-In a folder the run's parts are renamed into place. An object store has no renames, but each
-object appears whole: there parts go first, then the manifest, then ``_SUCCESS``.
+In a folder, the run's parts are renamed into place. An object store cannot rename, but each
+object appears whole: the parts are copied first, then the manifest, then ``_SUCCESS``.
 """
 
 import logging
@@ -13,8 +13,8 @@ from typing import Protocol
 
 from pyarrow import fs
 
+from batch.manifest import RUN
 from batch.runs import LATEST_FILE, RUN_NAME, SUCCESS_FILE, Runs, storage_access
-from ncf.artifacts import RUN
 from ncf.errors import ArtifactError, UsageError
 from ncf.files import atomic_file, flush_tree, fsync, sha256_bytes, storage_errors, sweep
 from ncf.locks import removal_lock
@@ -26,39 +26,39 @@ _PROBE = ".ncf-probe"
 
 
 class Destination(Protocol):
-    """Where runs are published."""
+    """A place where runs are published."""
 
     work: Path
     """Folder of the unfinished run."""
 
     lock: Path
-    """What the one writer locks."""
+    """Path that the only writer locks."""
 
     def prepare(self) -> None:
-        """Clear away what dead writers left, and find out whether one may write here."""
+        """Remove leftovers of dead writers, and check that the place can be written."""
 
     def publish(self, parts: Path, name: str) -> None:
-        """Make sealed parts appear as a run."""
+        """Publish sealed parts as a run."""
 
     def point(self, name: str) -> None:
         """Make LATEST name a run, in one step."""
 
     def remove(self, name: str) -> None:
-        """Remove a run, unless somebody reads it."""
+        """Remove a run unless somebody reads it."""
 
 
 def open_destination(runs: Runs, work: Path | None, place: str) -> Destination:
-    """Open a place for writing.
+    """Open a place to publish runs.
 
     Parameters
     ----------
     runs : Runs
         The place.
     work : Path or None
-        Folder for the unfinished run; only an object store needs one, and has a default under
+        Folder for the unfinished run. Only an object store needs one; the default is under
         ``$XDG_CACHE_HOME``.
     place : str
-        How the place was given: tells the work for one store from that for another.
+        The place as it was given; it keeps the work for different stores apart.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def open_destination(runs: Runs, work: Path | None, place: str) -> Destination:
     """
     if runs.folder is not None:
         if work is not None:
-            raise UsageError("`work` is for object stores", remedy="leave it out")
+            raise UsageError("`work` applies only to object stores", remedy="leave it out")
         return Folder(runs.folder)
     return Bucket(runs, work or _cache(place))
 
@@ -81,11 +81,11 @@ class Folder:
         self.lock = path / "runs"
 
     def prepare(self) -> None:
-        """Clear away what dead writers left."""
+        """Remove leftovers of dead writers."""
         sweep(self._path, f"{RUN_NAME}|{LATEST_FILE}")
 
     def publish(self, parts: Path, name: str) -> None:
-        """Rename the parts."""
+        """Rename the parts into place."""
         target = self._path / name
         with storage_errors(target):
             flush_tree(parts)
@@ -120,7 +120,7 @@ class Bucket:
         self.lock = work / "runs"
 
     def prepare(self) -> None:
-        """Write an object and remove it: better to fail now than after the scoring."""
+        """Write an object and remove it, so that a failure comes before the scoring."""
         probe = f"{self._root}/{_PROBE}-{uuid.uuid4().hex}"
         with storage_access(self._root):
             self._write(probe, b"")
@@ -136,12 +136,12 @@ class Bucket:
                 self._copy(parts / file, f"{self._root}/{name}/{file}")
 
     def point(self, name: str) -> None:
-        """Replace LATEST: an object is replaced in one step."""
+        """Replace LATEST, which is one step for an object."""
         with storage_access(self._root):
             self._write(f"{self._root}/{LATEST_FILE}", f"{name}\n".encode())
 
     def remove(self, name: str) -> None:
-        """Delete ``_SUCCESS`` first, so that a run half removed is no run."""
+        """Delete ``_SUCCESS`` first, so that a half removed run is not read as a run."""
         run = f"{self._root}/{name}"
         with storage_access(run):
             if self._system.get_file_info(run).type is not fs.FileType.Directory:
@@ -153,7 +153,7 @@ class Bucket:
     def _copy(self, source: Path, target: str) -> None:
         fs.copy_files(str(source), target, fs.LocalFileSystem(), self._system)
         if self._system.get_file_info(target).size != source.stat().st_size:
-            raise ArtifactError("arrived with another size", where=target, remedy="run it again")
+            raise ArtifactError("the copy has another size", where=target, remedy="run it again")
 
     def _write(self, path: str, content: bytes) -> None:
         self._make_folder(path.rsplit("/", 1)[0])
@@ -164,12 +164,12 @@ class Bucket:
             self._system.move(aside, path)
 
     def _make_folder(self, path: str) -> None:
-        """Make a folder, where there are any: S3 and GCS would get an empty object."""
+        """Make a folder if the store has folders; S3 and GCS would get an empty object."""
         if not self._has_objects():
             self._system.create_dir(path, recursive=True)
 
     def _has_objects(self) -> bool:
-        """Whether a write appears whole, and folders are but prefixes."""
+        """Whether a write appears whole and folders are only prefixes."""
         return self._system.type_name in {"s3", "gcs", "abfs"}
 
 

@@ -1,7 +1,7 @@
-"""The engine of one machine: shards side by side on threads, so that writing overlaps scoring.
+"""Run shards on the threads of one machine, so that one is written while another is scored.
 
-Each block of users runs in its thread through one session of one thread: on two cores that was
-1.7 times as fast as one session of two threads, whose operators are too small to share out.
+Each block of users runs in its own thread through one session of one thread. On two cores that
+was 1.7 times as fast as one session of two threads, whose operators are too small to split.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,18 +17,18 @@ _SHARDS_AT_ONCE = 2  # one is scored while the other is written
 def run_shards(
     task: Task, shards: Iterable[Shard], workers: int, finish: Callable[[Task, Shard], None]
 ) -> None:
-    """Finish every shard; an error or an interrupt stops the others within a block of users.
+    """Finish every shard; an error or an interrupt stops the others after the current block.
 
     Parameters
     ----------
     task : Task
-        What scores.
+        Scores the shards.
     shards : iterable of Shard
-        The plan.
+        Shards to finish.
     workers : int
         Threads that score.
     finish : callable
-        Makes one part; called from a thread.
+        Makes one part; it is called from a thread.
     """
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(_SHARDS_AT_ONCE) as runners:
         pooled = replace(task, pool=pool)

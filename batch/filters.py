@@ -1,4 +1,4 @@
-"""Files that shape a table: who gets a list, and of which items; light enough for ``--help``."""
+"""Filters of a table: files of users and items; imports little, so that ``--help`` is quick."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,21 +8,21 @@ from ncf.policies import Strangers
 
 @dataclass(frozen=True)
 class Filters:
-    """Files that shape the table; each may be left out.
+    """Files that choose users and items of a table; each is optional.
 
     Parameters
     ----------
     seen : Path
-        Interactions since the export, of known users and of strangers.
+        Interactions since the export, of trained users and of strangers.
     users : Path
         The only users who get a list.
     exclude_items : Path
-        Items that nobody gets.
+        Items that are not listed.
     candidates : Path
-        The only items that anybody gets.
+        The only items that may be listed.
     strangers : Strangers
-        What users get whom the model does not know; if not given, what the bundle was exported
-        with (skipped where it refuses them).
+        What strangers get; if not given, as the bundle was exported (they are skipped if it
+        refuses them).
     keep_spaces : bool
         Whether spaces around ids in delimited text are part of them.
     """
@@ -35,7 +35,7 @@ class Filters:
     keep_spaces: bool = False
 
     def files(self) -> dict[str, Path]:
-        """Name the given files by option."""
+        """Give the files by the names of their options."""
         every = {
             "seen": self.seen,
             "users": self.users,

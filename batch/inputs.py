@@ -1,4 +1,4 @@
-"""What a batch reads: a bundle and files of users and items, which must not change meanwhile."""
+"""Read the inputs of a batch, a bundle and files, and check that they stay unchanged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,26 +7,27 @@ from pathlib import Path
 from batch.audience import Audience, read_audience
 from batch.filters import Filters
 from batch.job import Job
-from ncf.artifacts import BUNDLE, open_sealed
-from ncf.data.sources import digest_of
+from ncf.artifacts import open_sealed
+from ncf.data.origins import digest_of
 from ncf.errors import ArtifactError, UsageError
 from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.manifest import BUNDLE
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was read.
+    """The inputs of a batch.
 
     Parameters
     ----------
     bundle : Bundle
         The exported model.
     filters : Filters
-        The files.
+        The files of users and items.
     audience : Audience
-        Who gets a list, and of which items.
+        Users, their excluded items and the eligible items.
     digests : mapping
-        SHA-256 of the files by the name of their option, and the digest of the bundle.
+        SHA-256 of the files by the names of their options, and the digest of the bundle.
     """
 
     bundle: Bundle
@@ -36,7 +37,7 @@ class Inputs:
 
 
 def read_inputs(job: Job) -> Inputs:
-    """Read all that a batch is given.
+    """Read all inputs of a batch.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def read_inputs(job: Job) -> Inputs:
     RatingsError
         A file of users or items cannot be read.
     UsageError
-        A file is not there, or no user or no item is left.
+        A file is missing, or no user or no item is left.
     """
     files = {name: _digest(name, path) for name, path in job.filters.files().items()}
     bundle = open_bundle(job.bundle)
@@ -54,12 +55,12 @@ def read_inputs(job: Job) -> Inputs:
 
 
 def require_unchanged(inputs: Inputs) -> None:
-    """Refuse to publish what was read from files that have changed since.
+    """Refuse to publish if an input has changed since it was read.
 
     Raises
     ------
     ArtifactError
-        One has; the message names it.
+        An input has changed; the message names it.
     """
     changed = [
         path
@@ -67,7 +68,7 @@ def require_unchanged(inputs: Inputs) -> None:
         if _digest(name, path) != inputs.digests[name]
     ]
     bundle = inputs.bundle
-    if changed or open_sealed(bundle.path, BUNDLE)["digest"] != bundle.digest:
+    if changed or open_sealed(bundle.path, BUNDLE).digest != bundle.digest:
         raise ArtifactError(
             "changed during the run; nothing was published",
             where=changed[0] if changed else bundle.path,

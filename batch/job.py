@@ -1,4 +1,4 @@
-"""What a batch is asked for."""
+"""The job of a batch: its options, checked."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +12,13 @@ from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.scoring.ranker import check_k
 
-_ROWS_A_SHARD = 2_000_000  # two shards are in memory at a time
+_ROWS_A_SHARD = 2_000_000  # two shards are in memory at once
 _LARGEST_K = int(np.iinfo(np.int16).max)  # rank is an int16
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to score and where to publish.
+    """The job of a batch: what to score and where to publish it.
 
     Parameters
     ----------
@@ -27,23 +27,23 @@ class Job:
     out : str or Path
         Folder of all runs, or a URI such as ``s3://bucket/topk``.
     k : int
-        Rows a user at most, 1 to 32,767.
+        Largest number of rows for each user, 1 to 32,767.
     device : Device
-        Where to compute.
+        Device that computes.
     shard_users : int
-        Users a part at most, at least 1.
+        Largest number of users in a part, at least 1.
     workers : int
-        Threads that score; 0 takes every core this process may use.
+        Threads that score; 0 takes every core that this process may use.
     filters : Filters
         Files of users and items.
     style : Style
-        How parts are written.
+        File format and layout of parts.
     keep : int
-        Runs kept, the new one among them; 0 keeps all.
+        Number of runs to keep, with the new one; 0 keeps all.
     work : Path or None
         Folder for the unfinished run of an object store.
     mode : Mode
-        Exact or screened; ``auto`` screens where that pays and keeps the contract.
+        Exact or screened; ``auto`` screens if that is faster and can keep the recall contract.
     recall : float
         Least recall, in (0, 1), that a screened run must prove; see :mod:`batch.recall_contract`.
     """
@@ -74,5 +74,5 @@ class Job:
 
     @property
     def users_a_shard(self) -> int:
-        """Users a part, fewer than asked for where lists are very long."""
+        """Users in a part; fewer than asked for if lists are very long."""
         return max(1, min(self.shard_users, _ROWS_A_SHARD // self.k))

@@ -1,4 +1,4 @@
-"""How much memory this process has held."""
+"""Measure the peak memory of this process."""
 
 import sys
 from pathlib import Path
@@ -7,14 +7,14 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_memory() -> int:
-    """Most memory that this process has held, in bytes; mapped files count."""
-    if _STATUS.exists():  # what getrusage says may be from before this program was started
+    """Find the peak memory of this process, in bytes, memory-mapped files included."""
+    if _STATUS.exists():  # getrusage may report memory from before this program was started
         lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
         peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), None)
         if peak is not None:
             return int(peak) * 1024
     if sys.platform == "win32":
-        import psutil  # noqa: PLC0415 - loaded where it is the only one to know
+        import psutil  # noqa: PLC0415 - needed only on Windows
 
         return int(psutil.Process().memory_info().peak_wset)
     import resource  # noqa: PLC0415 - not on Windows

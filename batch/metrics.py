@@ -1,4 +1,4 @@
-"""What a monitor reads of a batch: a file in Prometheus' text format, for node_exporter."""
+"""Write figures of a batch in Prometheus' text format, for node_exporter."""
 
 import logging
 import tempfile
@@ -22,17 +22,17 @@ _LAST = "last_success_timestamp_seconds"
 
 @contextmanager
 def metrics_of(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Give what records the figures of a run; without them, in the end, the run has failed.
+    """Yield a function that records a run's figures; if it is not called, the run has failed.
 
     Parameters
     ----------
     path : Path or None
-        Where to write; None writes nothing.
+        File to write; None writes nothing.
 
     Raises
     ------
     StorageError
-        The file cannot be written; found out at the start.
+        The file cannot be written; this is checked at the start.
     """
     if path is None:
         yield lambda _: None
@@ -54,12 +54,12 @@ def metrics_of(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None
         raise
     try:
         write_metrics(path, recorded[0], time.time())
-    except (NcfError, OSError) as error:  # the table is published all the same
+    except (NcfError, OSError) as error:  # the table is published anyway
         logger.warning("%s: not written: %s", path, error)
 
 
 def last_success(path: Path) -> float | None:
-    """Unix time of the last success that a file tells of; None where it tells of none."""
+    """Read the Unix time of the last success from a file; None if there is none."""
     try:
         families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
@@ -69,16 +69,16 @@ def last_success(path: Path) -> float | None:
 
 
 def write_metrics(path: Path, figures: Mapping[str, Any] | None, last: float | None) -> None:
-    """Replace the file.
+    """Replace the file of figures.
 
     Parameters
     ----------
     path : Path
-        Ends in ``.prom`` where node_exporter is to find it.
+        File to write; node_exporter reads names that end in ``.prom``.
     figures : mapping or None
-        What :func:`batch.pipeline.run_batch` returned; None where the run failed.
+        Result of :func:`batch.pipeline.run_batch`; None if the run failed.
     last : float or None
-        Unix time of the last success; None where there was none.
+        Unix time of the last success; None if there is none.
     """
     registry = CollectorRegistry()
 

@@ -1,4 +1,4 @@
-"""How a table is written; light enough for ``--help``."""
+"""Options of a table; no imports, so that ``--help`` is quick."""
 
 from enum import StrEnum
 
@@ -11,14 +11,14 @@ class TableFormat(StrEnum):
 
 
 class Layout(StrEnum):
-    """One row a user and item, or one row a user with lists."""
+    """One row for each user and item, or one row with lists for each user."""
 
     LONG = "long"
     LIST = "list"
 
 
 class Mode(StrEnum):
-    """How users are ranked; ``auto`` screens where that pays and keeps the contract."""
+    """Ways to rank; ``auto`` screens if that is faster and can keep the recall contract."""
 
     AUTO = "auto"
     EXACT = "exact"

@@ -1,22 +1,23 @@
-"""Parts: each shard of the audience is scored on its own and written as one file.
+"""Make parts: score each shard of the audience and write it as one file.
 
-Making a part is a plain function of what it is given, so that another engine than the threads
-of :mod:`batch.engine` can run it elsewhere.
+Making a part depends on its arguments alone, so that an engine other than the threads of
+:mod:`batch.engine` can do it elsewhere.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from batch.audience import Audience
+from batch.notes import Note
 from batch.shards import Shard
 from batch.tables import Lists, Style, write_lists
 from ncf.policies import Policy
@@ -24,35 +25,35 @@ from ncf.proof.audit import PairAudit
 from ncf.proof.recall import PairSample
 from ncf.scoring.ranker import Ranker, TopK
 
-_AUDITED_USERS, _AUDITED_PAIRS = 2048, 1 << 17  # of a block
+_AUDITED_USERS, _AUDITED_PAIRS = 2048, 1 << 17  # in a block
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the run was told to stop
-    """The run is ending; blocks that have not begun are not scored."""
+    """The run is stopping; blocks that have not begun are not scored."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What scores and writes shards.
+    """Everything that scoring and writing shards needs.
 
     Parameters
     ----------
     audience : Audience
-        Users, and what they may get.
+        Users, and the items that they may get.
     ranker : Ranker
-        Ranks the users whom the model was trained on.
+        Ranks the trained users.
     k : int
-        Rows a user at most, at least 1.
+        Largest number of rows for each user, at least 1.
     style : Style
-        How parts are written.
+        File format and layout of parts.
     audit : PairAudit or None
-        Measures what a screen missed.
+        Audits screened lists; None for exact ranking.
     pool : Executor or None
         Threads for the blocks of a shard.
     stop : threading.Event
-        Set to end the scoring within a block.
+        Set to stop the scoring after the current block.
     scored : callable
-        Told the count of users after each block.
+        Called with the count of users of each block.
     """
 
     audience: Audience
@@ -70,21 +71,14 @@ class Task:
         return pa.array(self.audience.bundle.items.raw, pa.string())
 
     def started(self, users: int) -> None:
-        """Count a block of users, or stop before it is ranked."""
+        """Count a block of users, or stop if the run is stopping."""
         if self.stop.is_set():
             raise Stopped
         self.scored(users)
 
 
-def make_part(task: Task, shard: Shard, file: BinaryIO) -> dict[str, Any]:
-    """Score a shard and write its part.
-
-    Returns
-    -------
-    dict
-        ``rows``, users by policy, what the audit found, and the seconds that scoring, the audit
-        and writing took.
-    """
+def make_part(task: Task, shard: Shard, file: BinaryIO) -> Note:
+    """Score a shard and write its part."""
     started = time.perf_counter()
     lists, top = score(task, shard)
     scored = time.perf_counter()
@@ -93,20 +87,20 @@ def make_part(task: Task, shard: Shard, file: BinaryIO) -> dict[str, Any]:
     write_lists(lists, task.item_ids, task.style, file)
     written = time.perf_counter()
     by_policy = zip(Policy, np.bincount(lists.policies, minlength=len(Policy)), strict=True)
-    return {
-        "rows": lists.items.size,
-        "users": {policy.value: int(count) for policy, count in by_policy},
-        "audit": asdict(sample),
-        "seconds": {
+    return Note(
+        rows=lists.items.size,
+        users={policy.value: int(count) for policy, count in by_policy},
+        audit=sample,
+        seconds={
             "score": scored - started,
             "audit": audited - scored,
             "write": written - audited,
         },
-    }
+    )
 
 
 def score(task: Task, shard: Shard) -> tuple[Lists, TopK]:
-    """Top-K of a shard's users, strangers last; and the ranker's answer for the others."""
+    """Rank a shard's users, strangers last; also return the ranker's lists of the trained users."""
     audience = task.audience
     users = audience.trained(shard.start, shard.stop)
     top = task.ranker.rank(users, task.k, task.pool, task.started)
@@ -134,7 +128,7 @@ def score(task: Task, shard: Shard) -> tuple[Lists, TopK]:
 
 
 def audit(task: Task, shard: Shard, top: TopK) -> PairSample:
-    """Measure what a screen missed of the trained users' lists; nothing where there is none."""
+    """Audit the trained users' lists; without a screen, the sample is empty."""
     checker = task.audit
     if checker is None:
         return PairSample()

@@ -1,7 +1,6 @@
-"""Publishing a run: under the one writer's lock it gets a name, appears whole, and becomes LATEST.
+"""Publish a run under a writer's lock: name it, make it appear whole, and point LATEST at it.
 
-How files get to their place is said in :mod:`batch.destination`; what readers need of published
-runs, in :mod:`batch.runs`.
+:mod:`batch.destination` moves the files; :mod:`batch.runs` is for readers of published runs.
 """
 
 import logging
@@ -11,9 +10,10 @@ from datetime import datetime
 
 from batch.destination import Destination, open_destination
 from batch.job import Job
+from batch.manifest import RUN, Identity
 from batch.runs import Runs, open_runs
 from batch.unfinished import Unfinished
-from ncf.artifacts import RUN, Document, open_sealed
+from ncf.artifacts import open_sealed
 from ncf.errors import ArtifactError, NcfError
 from ncf.locks import writer_lock
 
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 
 
 class Publication:
-    """Where a batch publishes.
+    """The place where a batch publishes, with what is there.
 
     Parameters
     ----------
     runs : Runs
-        What is published there.
+        The published runs.
     destination : Destination
-        Moves files there.
+        Moves files to the place.
     """
 
     def __init__(self, runs: Runs, destination: Destination) -> None:
@@ -38,19 +38,19 @@ class Publication:
 
     @classmethod
     def open(cls, job: Job) -> "Publication":
-        """Find the place that a job is for.
+        """Open the place that a job names.
 
         Raises
         ------
         UsageError
-            It is no name, the URI is of no known kind, or ``work`` is given for a folder.
+            The place is not a name, its kind of URI is unknown, or ``work`` is given for a folder.
         """
         runs = open_runs(job.out)
         return cls(runs, open_destination(runs, job.work, str(job.out)))
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only writer, with what dead writers left cleared away.
+        """Lock the place for writing, and remove leftovers of dead writers.
 
         Raises
         ------
@@ -64,39 +64,39 @@ class Publication:
             self._before = self._latest()
             yield
 
-    def take_up(self, identity: Document) -> Unfinished:
-        """Take up the unfinished run of the same inputs, or begin one."""
+    def take_up(self, identity: Identity) -> Unfinished:
+        """Continue the unfinished run of the same inputs, or begin one."""
         return Unfinished.open(self._destination.work, identity, self._forget)
 
     def published(self, unfinished: Unfinished) -> str | None:
-        """Name of a run that was renamed into place, and is whole, but not yet named by LATEST."""
+        """Find the name of a whole run that is in place, but that LATEST does not name yet."""
         name = unfinished.published()
         if name is None or self.runs.folder is None:
             return None
         try:
             open_sealed(self.runs.folder / name, RUN)
         except ArtifactError as error:
-            logger.warning("beginning anew: %s", error)
+            logger.warning("starting over: %s", error)
             unfinished.begin_anew()
             return None
         return name
 
     def sequence(self) -> int:
-        """Count of publishes; above that of any run that is here, whatever LATEST names."""
+        """Count the publishes, so that the next number is above that of every run here."""
         return 1 + max(map(self.runs.sequence, self.runs.names()), default=0)
 
     def publish(self, unfinished: Unfinished, now: datetime, digest: str) -> str:
-        """Make sealed parts appear as a run, named after the time and the bundle's digest."""
+        """Publish sealed parts as a run, named after the time and the bundle's digest."""
         name = unfinished.name(lambda: self._free_name(f"{now:%Y%m%dT%H%M%SZ}-{digest[:8]}"))
         self._destination.publish(unfinished.parts, name)
         return name
 
     def conclude(self, name: str, unfinished: Unfinished, keep: int) -> None:
-        """Point LATEST at a run, and clear away what it leaves behind.
+        """Point LATEST at a run, and remove old runs and leftovers.
 
-        Of runs the ``keep`` newest stay, all of them for 0: this one, and the one that LATEST
-        named before, which an operator may have gone back to, then others by order of publishing.
-        The table is published: what goes wrong with the clearing is a warning.
+        The ``keep`` newest runs stay; 0 keeps all. Counted first are this run and the one that
+        LATEST named before, which an operator may have gone back to, then others by order of
+        publishing. As the table is published, an error here is only a warning.
         """
         self._destination.point(name)
         try:
@@ -105,7 +105,9 @@ class Publication:
                 for old in self._by_age(name)[keep:]:
                     self._destination.remove(old)
         except (NcfError, OSError) as error:
-            logger.warning("the table is published, and something old is left: %s", error)
+            logger.warning(
+                "the table is published, but an old file could not be removed: %s", error
+            )
 
     def _by_age(self, name: str) -> list[str]:
         names = set(self.runs.names())
@@ -126,6 +128,6 @@ class Publication:
             return None
 
     def _forget(self, name: str) -> None:
-        """Remove what an abandoned run has left, unless it was published after all."""
+        """Remove the files of an abandoned run, unless it was published."""
         if name != self._latest():
             self._destination.remove(name)

@@ -1,20 +1,21 @@
-"""The recall contract: screen, prove what was kept, widen, and fall back to exact.
+"""Keep the recall contract: screen, prove the recall, widen, and fall back to exact ranking.
 
-A screened run scores exactly what it lists, and may miss an item. How much it missed is measured
-in the same run: random pairs of its users and items are scored exactly and compared with the end
-of each list (:mod:`ncf.proof.audit`), and their misses bound the recall of the whole table from
-below at 95 % confidence, whatever the users have in common (:class:`PairSample`). Where the bound
-is under the contract, a larger audit is tried, then more candidates, then exact ranking: nothing
-is published under the contract.
+A screened run gives exact scores, but may miss an item. The same run measures how many it missed:
+random pairs of its users and items are scored exactly and compared with the end of each list
+(:mod:`ncf.proof.audit`). Their misses bound the recall of the whole table from below at 95 %
+confidence, even if users are alike (:class:`PairSample`). If the bound is under the contract, a
+larger audit is tried, then more candidates, then exact ranking: no table under the contract is
+published.
 """
 
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from batch.audience import Audience
 from batch.job import Job
+from batch.manifest import AuditPlan, RecallProof
 from batch.options import Mode
 from ncf.artifacts import canonical_json
 from ncf.devices import Device
@@ -24,21 +25,22 @@ from ncf.proof.audit import PairAudit
 from ncf.proof.recall import CONFIDENCE, PairSample, pairs_needed
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.ranker import Ranker
+from ncf.scoring.screen_manifest import NoScreen
 from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
 
 logger = logging.getLogger(__name__)
 
 
 class Try(NamedTuple):
-    """A width, the misses that its audit may draw, and the chance that its proof is wrong."""
+    """A width, the misses that its audit allows, and the probability that its proof is wrong."""
 
     width: float
     misses: int
     doubt: float
 
 
-# The doubts add up to what the contract allows, so that trying again does not weaken it
-# (Bonferroni). The first audit is the smallest there is; an unlucky one is repeated larger.
+# The probabilities add up to what the contract allows, so that several tries do not weaken it
+# (Bonferroni). The first audit is the smallest possible; after an unlucky one comes a larger one.
 TRIES = (
     Try(1, 0, 0.03),
     Try(1, 2, 0.01),
@@ -46,27 +48,27 @@ TRIES = (
     Try(4, 2, 0.003),
     Try(8, 2, 0.003),
 )
-_LARGEST_SHARE = 0.2  # of all pairs in the audit: above, exact ranking costs no more
+_LARGEST_SHARE = 0.2  # of all pairs in the audit; above this, exact ranking costs no more
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way to rank the audience.
+    """One way to rank the audience, with the audit that proves its recall.
 
     Parameters
     ----------
     ranker : Ranker
-        Exact, or a screen of some width.
+        Ranks exactly, or screens with some width.
     audit : PairAudit or None
-        What proves a screen's recall; None for exact ranking.
+        Proves a screen's recall; None for exact ranking.
     width : float
-        Times the calibrated candidates beyond K; 0 for exact ranking.
+        Factor on the calibrated candidates beyond K; 0 for exact ranking.
     target : float
         Recall to prove.
     confidence : float
-        Of this proof alone.
+        Confidence of this proof alone.
     number : int
-        Counts the tries, from 1.
+        Number of the try, from 1.
     """
 
     ranker: Ranker
@@ -76,59 +78,59 @@ class Attempt:
     confidence: float = CONFIDENCE
     number: int = 0
 
-    def identity(self) -> dict[str, Any]:
-        """Tell what decides the bytes of the parts."""
-        mode = Mode.SCREENED if self.audit else Mode.EXACT
-        found = {"device": self.ranker.device.value, "mode": mode.value}
+    @property
+    def mode(self) -> Mode:
+        """Mode of ranking: exact or screened."""
+        return Mode.SCREENED if self.audit else Mode.EXACT
+
+    def plan(self) -> AuditPlan | None:
+        """Describe the plan of the audit; None for exact ranking."""
         if self.audit is None:
-            return found
-        contract = {"target": self.target, "confidence": self.confidence, "number": self.number}
-        audit = {"pairs_a_user": self.audit.each, "seed": self.audit.seed, **contract}
-        return {**found, "width": self.width, "audit": audit}
+            return None
+        contract = (self.target, self.confidence, self.number)
+        return AuditPlan(self.audit.each, self.audit.seed, *contract)
 
     def keeps(self, sample: PairSample) -> bool:
-        """Whether the sample proves the contract; exact ranking needs no proof."""
+        """Whether the sample proves the recall contract; exact ranking needs no proof."""
         return self.audit is None or sample.lower_bound(self.confidence) >= self.target
 
-    def report(self, sample: PairSample, k: int) -> dict[str, Any]:
-        """Describe the proof, for the manifest."""
+    def proof(self, sample: PairSample, k: int) -> RecallProof | None:
+        """Describe the proof, for the manifest; None for exact ranking."""
         if self.audit is None or not isinstance(self.ranker, ScreenedRanker):
-            return {}
-        return {
-            "recall": {
-                "target": self.target,
-                "lower_bound": round(sample.lower_bound(self.confidence), 7),
-                "estimate": round(sample.recall(), 7),
-                "confidence": CONFIDENCE,
-                "confidence_of_this_try": self.confidence,
-                "try": self.number,
-                "method": "random pairs, Garwood's bound for a Poisson mean",
-                "seed": self.audit.seed,
-                "candidates": self.ranker.candidates(k),
-                **asdict(sample),
-            }
-        }
+            return None
+        return RecallProof(
+            target=self.target,
+            lower_bound=round(sample.lower_bound(self.confidence), 7),
+            estimate=round(sample.recall(), 7),
+            confidence=CONFIDENCE,
+            confidence_of_this_try=self.confidence,
+            number=self.number,
+            method="random pairs, Garwood's bound for a Poisson mean",
+            seed=self.audit.seed,
+            candidates=self.ranker.candidates(k),
+            **asdict(sample),
+        )
 
 
 def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterator[Attempt]:
-    """Yield ways to rank, each safer than the one before; the last is exact.
+    """Yield ways to rank, each safer than the one before; the last one is exact.
 
     Parameters
     ----------
     job : Job
-        What is asked for.
+        The job of the batch.
     audience : Audience
-        Whom it is for.
+        Users of the batch.
     inputs : mapping
-        Digests of all that is read: they and the try make the seed of its audit, so that other
-        nights draw other pairs, and a resumed run the same.
+        Digests of all inputs. With the number of the try they give the seed of its audit, so that
+        another night draws other pairs, and a resumed run the same ones.
 
     Raises
     ------
     UsageError
-        A screen is asked for where the bundle has none, or none for lists so long.
+        A screen is asked for, but the bundle has none, or none for lists of this length.
     CapabilityError
-        CUDA was asked for and cannot be had.
+        CUDA was asked for and is not available.
     """
     bundle, eligibility = audience.bundle, audience.eligibility
     why_not = _why_not(job, audience)
@@ -162,12 +164,12 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
 
 
 def _why_not(job: Job, audience: Audience) -> str:
-    """Reason not to screen; empty where there is none."""
+    """Give the reason not to screen; empty if there is none."""
     if job.mode is Mode.EXACT:
         return "every item is to be scored"
-    if not audience.bundle.has_screen:
-        reason = audience.bundle.manifest["screen"].get("reason", "exported without")
-        return f"the bundle has no screen ({reason})"
+    screen = audience.bundle.manifest.screen
+    if isinstance(screen, NoScreen):
+        return f"the bundle has no screen ({screen.reason})"
     found = Calibration.of(audience.bundle).find(job.k)
     if found is None:
         return f"the screen is not calibrated for k = {job.k}"
@@ -185,7 +187,7 @@ def _too_costly(job: Job, audience: Audience, attempt: Try) -> bool:
 
 
 def _audit_pairs(job: Job, audience: Audience, attempt: Try) -> int:
-    """Pairs for the lists that are to be had: shorter than K where few items may go out."""
+    """Count the pairs of an audit; lists are shorter than K if few items are eligible."""
     length = min(job.k, audience.eligibility.count())
     n_items, misses = audience.bundle.n_items, attempt.misses
     return pairs_needed(job.recall, length, n_items, 1 - attempt.doubt, misses=misses)

@@ -7,24 +7,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import fsspec
-import pandas as pd
 import pyarrow as pa
 from pyarrow import fs
 
-from batch.options import Layout, TableFormat
-from batch.tables import Style, read_part
-from ncf.artifacts import RUN, open_sealed
+from batch.manifest import RUN, RunManifest
 from ncf.errors import ArtifactError, StorageError, UsageError
 from ncf.files import check_target
 from ncf.locks import reader_lock
+from ncf.records import read_record
 
 LATEST_FILE = "LATEST"
 SUCCESS_FILE = "_SUCCESS"
 RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
-_TRIES = 5
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """The one field that is asked of every run, of whatever version."""
+
+    sequence: int
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,20 @@ class Runs:
             )
         return name
 
-    def manifest(self, name: str) -> dict[str, Any]:
-        """Manifest of a run, unchecked; empty where it cannot be read."""
+    def manifest(self, name: str) -> RunManifest:
+        """Read a run's manifest; its digest is not checked.
+
+        Raises
+        ------
+        ArtifactError
+            It cannot be read.
+        """
         try:
-            document = json.loads(self._read(f"{name}/{RUN.manifest}"))
-        except (ArtifactError, ValueError):
-            return {}
-        return document if isinstance(document, dict) else {}
+            return read_record(RunManifest, json.loads(self._read(f"{name}/{RUN.manifest}")))
+        except (ArtifactError, ValueError, RecursionError) as error:
+            raise ArtifactError(
+                f"run {name} is damaged ({error})", where=self.root, remedy="run the batch again"
+            ) from error
 
     def names(self) -> list[str]:
         """Names of all runs, complete or not."""
@@ -79,8 +90,11 @@ class Runs:
 
     def sequence(self, name: str) -> int:
         """How many runs had been published with this one: a clock may be set back, this not."""
-        sequence = self.manifest(name).get("sequence")
-        return sequence if isinstance(sequence, int) else 0
+        try:
+            document = json.loads(self._read(f"{name}/{RUN.manifest}"))
+            return read_record(_Numbered, document).sequence
+        except (ArtifactError, ValueError, RecursionError):
+            return 0
 
     @contextmanager
     def newest(self) -> Iterator[str]:
@@ -91,7 +105,7 @@ class Runs:
         ArtifactError
             Nothing was published here.
         """
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             name = self.latest()
             if self.folder is None:
                 yield name
@@ -174,51 +188,6 @@ def local_copy(run: str) -> Iterator[Path]:
         yield target
 
 
-def style_of(manifest: dict[str, Any]) -> Style:
-    """How the parts of a run are written."""
-    parameters = manifest["parameters"]
-    return Style(TableFormat(parameters["format"]), Layout(parameters["layout"]))
-
-
-def read_run(folder: Path) -> pd.DataFrame:
-    """Read a run: columns of the long table, rows by user and rank.
-
-    Raises
-    ------
-    ArtifactError
-        It is damaged.
-    """
-    style = style_of(open_sealed(folder, RUN))
-    parts = sorted(folder.glob(style.parts), key=lambda part: (len(part.name), part.name))
-    return pd.concat([read_part(part, style) for part in parts])
-
-
-def read_latest(place: str | Path) -> pd.DataFrame:
-    """Read the newest complete run: ``user_id``, ``rank``, ``item_id``, ``score``, ``policy``.
-
-    Parameters
-    ----------
-    place : str or Path
-        What ``ncf batch --out`` was given.
-
-    Raises
-    ------
-    ArtifactError
-        Nothing was published here, or a part is damaged.
-    """
-    runs = open_runs(place)
-    for _ in range(_TRIES):
-        with runs.newest() as name:
-            whole = str(runs.folder / name) if runs.folder else _within(str(place), name)
-            try:
-                with local_copy(whole) as folder:
-                    return read_run(folder).reset_index(drop=True)
-            except ArtifactError:
-                if runs.latest() == name:
-                    raise  # else it was replaced, and removed, meanwhile: an object has no lock
-    raise ArtifactError("is replaced faster than it can be read", where=place, remedy="try again")
-
-
 def _folder(place: str) -> Runs:
     if not place.strip() or place.startswith("~") or re.match(r"[a-z0-9+]+:/", place):
         raise UsageError(
@@ -227,12 +196,6 @@ def _folder(place: str) -> Runs:
     folder = Path(place)
     check_target(folder)
     return Runs(fs.LocalFileSystem(), str(folder.absolute()), folder)
-
-
-def _within(uri: str, name: str) -> str:
-    """URI of a run, options after ``?`` kept."""
-    path, mark, options = uri.partition("?")
-    return f"{path.rstrip('/')}/{name}{mark}{options}"
 
 
 def _through_fsspec(place: str, cause: Exception) -> tuple[fs.FileSystem, str]:

@@ -1,4 +1,4 @@
-"""Shards: contiguous ranges of an audience; each becomes one part."""
+"""Cut an audience into shards, contiguous ranges that become one part each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ class Shard:
     Parameters
     ----------
     number : int
-        From 0.
+        Number of the shard, from 0.
     start, stop : int
-        Positions in ``[start, stop)``.
+        The positions ``[start, stop)``.
     """
 
     number: int
@@ -22,6 +22,12 @@ class Shard:
 
 
 def plan(size: int, each: int) -> Iterator[Shard]:
-    """Cut an audience into shards of ``each`` users; the last may be smaller."""
+    """Cut an audience into shards of ``each`` users; the last may be smaller.
+
+    Examples
+    --------
+    >>> list(plan(5, 3))
+    [Shard(number=0, start=0, stop=3), Shard(number=1, start=3, stop=5)]
+    """
     for number, start in enumerate(range(0, size, each)):
         yield Shard(number, start, min(start + each, size))

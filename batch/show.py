@@ -1,4 +1,4 @@
-"""One user's rows of the newest table."""
+"""Find one user's rows of the newest table."""
 
 from io import BytesIO
 from pathlib import Path
@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.runs import Runs, open_runs, storage_access, style_of
+from batch.runs import Runs, open_runs, storage_access
 from batch.tables import long_frame, read_table
 from ncf.columns import Columns
 from ncf.errors import ArtifactError
@@ -20,30 +20,30 @@ def rows_of(place: str | Path, user: str) -> tuple[str, pd.DataFrame]:
     Parameters
     ----------
     place : str or Path
-        What ``ncf batch --out`` was given.
+        The ``--out`` that ``ncf batch`` was given.
     user : str
-        Raw id.
+        Raw id of the user.
 
     Returns
     -------
     run : str
         Name of the run.
     rows : DataFrame
-        Of the long table, by rank; none where the user is not in it.
+        Rows of the long table, by rank; none if the user is not in it.
 
     Raises
     ------
     ArtifactError
-        Nothing was published here, or a part is damaged; the message names it.
+        No run was published here, or a part is damaged; the message names it.
     """
     runs = open_runs(place)
     with runs.newest() as name, storage_access(runs.root):
         manifest = runs.manifest(name)
         found = []
         try:
-            style = style_of(manifest)
-            for part in sorted(manifest["rows_by_part"]):
-                content = _checked(runs, f"{name}/{part}", manifest["files"][part])
+            style = manifest.parameters.style
+            for part in sorted(manifest.rows_by_part):
+                content = _checked(runs, f"{name}/{part}", manifest.files[part])
                 table = read_table(BytesIO(content), style)
                 found.append(table.filter(pc.equal(table[Columns.USER_ID], user)))
         except (KeyError, TypeError, ValueError, FileNotFoundError) as error:

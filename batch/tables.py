@@ -1,4 +1,4 @@
-"""Parts of a table: lists of items out to Parquet or CSV, and back."""
+"""Write the parts of a table as Parquet or CSV, and read them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,33 +40,33 @@ SCHEMAS = {
 
 @dataclass(frozen=True)
 class Style:
-    """How parts are written.
+    """File format and layout of parts.
 
     Parameters
     ----------
     file_format : TableFormat
         Parquet or CSV.
     layout : Layout
-        Rows of items, or rows of lists.
+        A row for each item, or a row with lists for each user.
 
     Raises
     ------
     UsageError
-        CSV has no lists.
+        CSV cannot hold lists.
     """
 
     file_format: TableFormat = TableFormat.PARQUET
     layout: Layout = Layout.LONG
 
     def __post_init__(self) -> None:
-        """Check that the two go together."""
+        """Check that format and layout fit together."""
         if self.file_format is TableFormat.CSV and self.layout is Layout.LIST:
             raise UsageError(
                 "CSV has no lists", remedy='use `layout="long"`, or `format="parquet"`'
             )
 
     def part(self, number: int) -> str:
-        """Name of a part's file."""
+        """Name the file of a part."""
         return f"part-{number:05d}.{self.file_format.value}"
 
     @property
@@ -77,18 +77,18 @@ class Style:
 
 @dataclass(frozen=True)
 class Lists:
-    """Ranked items of some users.
+    """The top-K lists of some users, one after another.
 
     Parameters
     ----------
     users : list of str
-        Raw ids, n of them.
+        The n raw ids.
     counts : int64 array of shape (n,)
-        Items of each user.
+        Number of items of each user.
     items : int64 array
-        Item indices, user after user, best first.
+        Item indices, user by user, best first.
     scores : float32 array
-        Logits, or NaN where there is none.
+        Logits; NaN where there is none.
     policies : int array of shape (n,)
         Position of each user's policy in :class:`Policy`.
     """
@@ -101,7 +101,7 @@ class Lists:
 
 
 def write_lists(lists: Lists, item_ids: pa.Array, style: Style, file: BinaryIO) -> None:
-    """Write a part; ``item_ids`` are raw ids by index. The same lists give the same bytes."""
+    """Write a part, with raw ids by index in ``item_ids``; equal lists give equal bytes."""
     make = _long if style.layout is Layout.LONG else _listed
     table = make(lists, item_ids)
     if style.file_format is TableFormat.CSV:
@@ -118,18 +118,18 @@ def read_part(source: Path | BinaryIO, style: Style) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        Its columns are not those of the style.
+        The columns are not those of the style.
     """
     return long_frame(read_table(source, style), style)
 
 
 def read_table(source: Path | BinaryIO, style: Style) -> pa.Table:
-    """Read a part as it was written.
+    """Read a part in the layout it was written in.
 
     Raises
     ------
     ValueError
-        Its columns are not those of the style.
+        The columns are not those of the style.
     """
     schema = SCHEMAS[style.layout]
     if style.file_format is TableFormat.CSV:
@@ -151,7 +151,7 @@ def read_table(source: Path | BinaryIO, style: Style) -> pa.Table:
 
 
 def long_frame(table: pa.Table, style: Style) -> pd.DataFrame:
-    """Rows of the long table from what a part of some style holds."""
+    """Turn a part of any style into rows of the long table."""
     frame: pd.DataFrame = (table if style.layout is Layout.LONG else _unlisted(table)).to_pandas()
     return frame
 
@@ -198,7 +198,7 @@ def _unlisted(table: pa.Table) -> pa.Table:
 
 
 def _item_ids(lists: Lists, item_ids: pa.Array) -> pa.DictionaryArray:
-    # Only the items of this part go into its dictionary.
+    # The dictionary holds only the items of this part.
     items, codes = np.unique(lists.items, return_inverse=True)
     return pa.DictionaryArray.from_arrays(codes.astype(np.int32), item_ids.take(pa.array(items)))
 
@@ -213,6 +213,6 @@ def _policies(lists: Lists) -> pa.DictionaryArray:
 
 
 def _as_dictionaries(columns: dict[str, pa.Array]) -> pa.Schema:
-    """Describe the long table with the types that its columns have in memory."""
+    """Make the schema of the long table, with the types of its columns in memory."""
     schema = SCHEMAS[Layout.LONG]
     return pa.schema([schema.field(name).with_type(each.type) for name, each in columns.items()])

@@ -1,4 +1,4 @@
-"""All shards of a run: finished, or taken over from a run that died, and added up."""
+"""Finish all shards of a run, reuse parts of a batch that died, and add up the totals."""
 
 import time
 from collections import Counter
@@ -6,19 +6,20 @@ from dataclasses import replace
 
 from batch.engine import run_shards
 from batch.job import Job
+from batch.notes import Note
 from batch.parts import Task, make_part
 from batch.shards import Shard, plan
-from batch.unfinished import Part, Unfinished
+from batch.unfinished import Unfinished
 from ncf.devices import Device, usable_cores
 from ncf.errors import InterruptedWorkError
 from ncf.progress import report
 from ncf.proof.recall import PairSample
 
-_THREADS_ON_CUDA = 4  # each holds a block's hidden layers
+_THREADS_ON_CUDA = 4  # each thread holds a block's hidden layers
 
 
 class Totals:
-    """What the parts add up to."""
+    """The totals over all parts."""
 
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
@@ -28,26 +29,26 @@ class Totals:
         self.elapsed = 0.0
         self.audited = PairSample()
 
-    def add(self, name: str, part: Part, *, reused: bool) -> None:
-        """Count a part."""
-        self.rows[name] = part["rows"]
-        self.users.update(part["users"])
-        self.audited += PairSample(**part["audit"])
+    def add(self, name: str, note: Note, *, reused: bool) -> None:
+        """Add a part to the totals."""
+        self.rows[name] = note.rows
+        self.users.update(note.users)
+        self.audited += note.audit
         self.reused += reused
         if not reused:
-            self.seconds.update(part["seconds"])
+            self.seconds.update(note.seconds)
 
 
 def finish_parts(job: Job, task: Task, work: Unfinished) -> Totals:
-    """Finish every shard; the order in which they end does not show.
+    """Finish every shard; the result does not depend on the order in which they end.
 
     Raises
     ------
     InterruptedWorkError
-        Ctrl-C or SIGTERM; finished parts are kept.
+        Ctrl-C or SIGTERM came; finished parts are kept.
     """
     shards = list(plan(len(task.audience), job.users_a_shard))
-    found: dict[int, tuple[Part, bool]] = {}
+    found: dict[int, tuple[Note, bool]] = {}
     started = time.monotonic()
     with report("score users", len(task.audience)) as progress:
 
@@ -63,17 +64,17 @@ def finish_parts(job: Job, task: Task, work: Unfinished) -> Totals:
         except KeyboardInterrupt as error:
             raise InterruptedWorkError(
                 f"interrupted with {len(found)} of {len(shards)} parts finished",
-                remedy="the same command goes on from them",
+                remedy="the same command continues from them",
             ) from error
     totals = Totals()
     for number in range(len(shards)):
-        part, reused = found[number]
-        totals.add(job.style.part(number), part, reused=reused)
+        note, reused = found[number]
+        totals.add(job.style.part(number), note, reused=reused)
     totals.elapsed = time.monotonic() - started
     return totals
 
 
 def _threads(task: Task) -> int:
-    """Threads that score: on a GPU enough to keep it busy while others prepare their block."""
+    """Count the threads that score: on a GPU, enough to prepare blocks while one is ranked."""
     cores = usable_cores()
     return min(cores, _THREADS_ON_CUDA) if task.ranker.device is Device.CUDA else cores

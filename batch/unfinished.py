@@ -1,52 +1,52 @@
-"""The unfinished run: parts that a death leaves behind, and the same command takes up again."""
+"""Keep an unfinished run: after a crash, the same command continues from its parts."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from batch.manifest import Identity
+from batch.notes import Note, note_bytes, read_note
 from batch.runs import RUN_NAME
-from ncf.artifacts import Document, canonical_json
+from ncf.artifacts import canonical_json
 from ncf.errors import StorageError
-from ncf.files import atomic_file, sha256, sha256_bytes, storage_errors, sweep
+from ncf.files import atomic_file, storage_errors, sweep
+from ncf.records import json_values
 
 _IDENTITY = "identity.json"
 _NAME = "name"
 _OURS = {_IDENTITY, _NAME, "parts", "notes"}
 
-Part = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Unfinished:
-    """Parts finished so far, and a note beside each; the caller holds the output's lock.
+    """The parts finished so far, with a note beside each; the caller holds the output's lock.
 
     Parameters
     ----------
     folder : Path
-        Where they lie until the parts are published.
+        Folder of parts and notes until the parts are published.
     """
 
     folder: Path
 
     @classmethod
-    def open(cls, folder: Path, identity: Document, forget: Callable[[str], None]) -> "Unfinished":
-        """Take up the work on the same inputs, or begin anew.
+    def open(cls, folder: Path, identity: Identity, forget: Callable[[str], None]) -> "Unfinished":
+        """Continue the work on the same inputs, or start over.
 
         Parameters
         ----------
         folder : Path
-            Where it lies.
-        identity : dict
-            Everything that decides the bytes of the parts.
+            Folder of the unfinished run.
+        identity : Identity
+            Everything that determines the bytes of the parts.
         forget : callable
-            Told the name under which abandoned work had begun to be published.
+            Called with the name under which abandoned work was being published.
         """
         work = cls(folder)
-        wanted, found = canonical_json(identity), folder / _IDENTITY
+        wanted, found = canonical_json(json_values(identity)), folder / _IDENTITY
         with storage_errors(folder):
             if not found.is_file() or found.read_bytes() != wanted:
                 work._require_ours()
@@ -69,31 +69,31 @@ class Unfinished:
 
     @property
     def notes(self) -> Path:
-        """Folder of what is known of each part."""
+        """Folder of the notes."""
         return self.folder / "notes"
 
-    def finish(self, name: str, make: Callable[[BinaryIO], Part]) -> tuple[Part, bool]:
-        """Tell the facts of a part, and make it unless it is here, whole.
+    def finish(self, name: str, make: Callable[[BinaryIO], Note]) -> tuple[Note, bool]:
+        """Read the note of a part, or make the part unless it is here and whole.
 
         Returns
         -------
-        facts : dict
-            What ``make`` said of it.
+        note : Note
+            Facts about the part.
         reused : bool
-            Whether it was here.
+            Whether the part was here.
         """
-        part, note = self.parts / name, self.notes / f"{name}.json"
-        if (facts := _noted(part, note)) is not None:
-            return facts, True
+        part, beside = self.parts / name, self.notes / f"{name}.json"
+        if (note := read_note(part, beside)) is not None:
+            return note, True
         with atomic_file(part, clean=False) as file:
-            facts = make(file)
-        # The note comes last: a part without one is not counted on.
-        with atomic_file(note, clean=False) as file:
-            file.write(_note(facts, part))
-        return facts, False
+            note = make(file)
+        # The note is written last: a part without a note is made again.
+        with atomic_file(beside, clean=False) as file:
+            file.write(note_bytes(note, part))
+        return note, False
 
     def name(self, choose: Callable[[], str]) -> str:
-        """Name of the run, chosen once: a publishing that died goes on under the same."""
+        """Get the name of the run, which is chosen once and kept for later tries."""
         if (name := self._chosen_name()) is None:
             name = choose()
             with atomic_file(self.folder / _NAME) as file:
@@ -101,28 +101,28 @@ class Unfinished:
         return name
 
     def published(self) -> str | None:
-        """Name of the run, where its parts have been renamed away and only LATEST is behind."""
+        """Get the name of the run if its parts are in place and only LATEST is missing."""
         return None if self.parts.exists() else self._chosen_name()
 
     def begin_anew(self) -> None:
-        """Forget the parts and the name, for the same inputs."""
+        """Remove the parts and the name, for the same inputs."""
         (self.folder / _NAME).unlink(missing_ok=True)
         for folder in (self.parts, self.notes):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
 
     def clear(self) -> None:
-        """Remove what is left once all is published."""
+        """Remove the folder after publishing."""
         shutil.rmtree(self.folder)
 
     def _chosen_name(self) -> str | None:
-        """Name of the run; None where its file is missing or damaged: what it names may go."""
+        """Read the name of the run; None if its file is missing or damaged."""
         path = self.folder / _NAME
         name = path.read_bytes().decode(errors="replace") if path.is_file() else ""
         return name if re.fullmatch(RUN_NAME, name) else None
 
     def _require_ours(self) -> None:
-        """Refuse to clear away what no batch has written."""
+        """Refuse to remove files that no batch has written."""
         names = {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
         foreign = [name for name in names - _OURS if not name.startswith(".")]
         if foreign:
@@ -131,21 +131,3 @@ class Unfinished:
                 where=self.folder,
                 remedy="move it away, or choose another output folder",
             )
-
-
-def _note(facts: Part, part: Path) -> bytes:
-    """Describe a part, with a digest of that too."""
-    noted = {"facts": facts, "sha256": sha256(part)}
-    return canonical_json({**noted, "digest": sha256_bytes(canonical_json(noted))})
-
-
-def _noted(part: Path, note: Path) -> Part | None:
-    """Tell what is known of a part; None where either is missing or damaged."""
-    if not part.is_file() or not note.is_file():
-        return None
-    content = note.read_bytes()
-    try:
-        facts: Part = json.loads(content)["facts"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return facts if _note(facts, part) == content else None

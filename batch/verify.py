@@ -1,6 +1,5 @@
-"""Check a published run: digests, schema, ranks, completeness, and no seen item."""
+"""Check a published run: digests, schema, ranks, completeness, and that no seen item is listed."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,73 +10,74 @@ import pyarrow as pa
 
 from batch.audience import Audience, read_audience
 from batch.filters import Filters
+from batch.manifest import RUN, RunManifest
 from batch.options import Layout
-from batch.runs import LATEST_FILE, local_copy, open_runs, style_of
+from batch.runs import LATEST_FILE, local_copy, open_runs
 from batch.shards import Shard, plan
 from batch.tables import Style, long_frame, read_table
-from ncf.artifacts import RUN, open_sealed
+from ncf.artifacts import open_sealed
 from ncf.columns import Columns
-from ncf.data.sources import digest_of
+from ncf.data.origins import digest_of
 from ncf.errors import ArtifactError, UsageError
 from ncf.pairs import among, pair_keys, split_keys
-from ncf.policies import Policy, Strangers
+from ncf.policies import Policy
 from ncf.scoring.bundle import open_bundle
 
 
 def verify_run(
     run: str | Path, bundle: Path | None = None, filters: Filters | None = None
 ) -> dict[str, Any]:
-    """Check a run, part by part.
+    """Check a run part by part.
 
     Parameters
     ----------
     run : str or Path
-        Folder of the run, or its URI (then it is copied aside first).
+        Folder of the run, or its URI; a run in an object store is copied first.
     bundle : Path, optional
-        What it was scored with: then users, seen items and items are checked too.
+        Bundle of the run; with it, users, seen items and items are checked too.
     filters : Filters, optional
-        The files that it was run with, if any; needed beside ``bundle``.
+        Files that the run was given, if any; needed with ``bundle``.
 
     Returns
     -------
     dict
-        ``parts``, ``users`` and ``rows`` checked, and the run's ``digest``.
+        Counts of ``parts``, ``users`` and ``rows`` checked, and the run's ``digest``.
 
     Raises
     ------
     ArtifactError
-        Something is damaged, missing or wrong; the message names the part.
+        A part is damaged, missing or wrong; the message names it.
     UsageError
-        The run was made with files that are not given, or with others.
+        The run was made with other files than those given.
     """
     with local_copy(str(run)) as copy:
         path = copy
-        if (copy / LATEST_FILE).is_file():  # a folder of runs: the newest of them
+        if (copy / LATEST_FILE).is_file():  # a folder of runs: check the newest one
             path = copy / open_runs(copy).latest()
         manifest = open_sealed(path, RUN)
         audience = _audience(path, manifest, bundle, filters or Filters()) if bundle else None
-        style = style_of(manifest)
-        parts: Mapping[str, int] = manifest["rows_by_part"]
-        shards = list(plan(manifest["users"], manifest["parameters"]["shard_users"]))
+        asked, parts = manifest.parameters, manifest.rows_by_part
+        style = asked.style
+        shards = list(plan(manifest.users, asked.shard_users))
         if {style.part(shard.number) for shard in shards} != set(parts):
-            raise ArtifactError("its parts do not hold all of its users", where=path)
+            raise ArtifactError("its parts do not have all of its users", where=path)
         users = 0
         for shard in shards:
             part = path / style.part(shard.number)
             table = _read(part, style, parts[part.name], shard)
-            users += _check_ranks(part, table, manifest["parameters"]["k"])
+            users += _check_ranks(part, table, asked.k)
             if audience:
-                _check_against(part, table, audience, shard, manifest["parameters"]["k"])
-    checked = {"parts": len(shards), "users": users, "rows": manifest["rows"]}
-    return {**checked, "digest": manifest["digest"]}
+                _check_against(part, table, audience, shard, asked.k)
+    checked = {"parts": len(shards), "users": users, "rows": manifest.rows}
+    return {**checked, "digest": manifest.digest}
 
 
-def _audience(path: Path, manifest: Mapping[str, Any], bundle: Path, filters: Filters) -> Audience:
+def _audience(path: Path, manifest: RunManifest, bundle: Path, filters: Filters) -> Audience:
     opened = open_bundle(bundle)
-    recorded = dict(manifest["inputs"])
+    recorded = dict(manifest.inputs)
     if (digest := recorded.pop("bundle")) != opened.digest:
         raise ArtifactError(
-            f"was scored with bundle {digest[:12]}, given is {opened.digest[:12]}",
+            f"was scored with bundle {digest[:12]}, but given bundle {opened.digest[:12]}",
             where=path,
             remedy="give the bundle it was scored with",
         )
@@ -87,16 +87,14 @@ def _audience(path: Path, manifest: Mapping[str, Any], bundle: Path, filters: Fi
             raise UsageError(
                 f"was not run with this `{name}`",
                 where=path,
-                remedy="give the files it was run with, or leave `bundle` out",
+                remedy="give the files of the run, or leave `bundle` out",
             )
-    parameters = manifest["parameters"]
-    cold = parameters["cold_user"]
-    wanted = Strangers(cold) if cold else None
+    wanted = manifest.parameters.cold_user
     audience = read_audience(
         opened,
-        replace(filters, strangers=wanted, keep_spaces=parameters.get("keep_spaces", False)),
+        replace(filters, strangers=wanted, keep_spaces=bool(manifest.parameters.keep_spaces)),
     )
-    if len(audience) != manifest["users"]:
+    if len(audience) != manifest.users:
         raise ArtifactError("users are missing", where=path)
     return audience
 
@@ -117,31 +115,31 @@ def _read(part: Path, style: Style, rows: int, shard: Shard) -> pd.DataFrame:
 
 
 def _check_ranks(part: Path, table: pd.DataFrame, k: int) -> int:
-    """Ranks go from 1 without a gap, scores do not rise, no item twice; counts the users."""
+    """Check that ranks have no gap, scores do not rise and items are distinct; count the users."""
     by_user = table.groupby(Columns.USER_ID, sort=False)
     expected = by_user.cumcount() + 1
     if not (table[Columns.RANK] == expected).all() or not (expected <= k).all():
         raise ArtifactError("ranks are not 1, 2, 3, … up to k", where=part)
     scored = table[Columns.POLICY] == Policy.MODEL
     if not scored.eq(table[Columns.POLICY] != Policy.POPULAR).all():
-        raise ArtifactError("holds an unknown policy", where=part)
+        raise ArtifactError("there is an unknown policy in it", where=part)
     finite = np.isfinite(table[Columns.SCORE])
     rising = by_user[Columns.SCORE].diff() > 0
     if rising.any() or not finite.eq(scored).all():
         raise ArtifactError("scores rise with the rank, or are not numbers", where=part)
     if table.duplicated([Columns.USER_ID, Columns.ITEM_ID]).any():
-        raise ArtifactError("an item stands twice in a user's list", where=part)
+        raise ArtifactError("an item is in a user's list twice", where=part)
     return int(by_user.ngroups)
 
 
 def _check_against(
     part: Path, table: pd.DataFrame, audience: Audience, shard: Shard, k: int
 ) -> None:
-    """Compare a part with what its users may get, to the row."""
+    """Compare each row of a part with the items that its user may get."""
     bundle, eligibility = audience.bundle, audience.eligibility
     items = bundle.items.indices(table[Columns.ITEM_ID].tolist())
     if (items < 0).any():
-        raise ArtifactError("holds an id that the bundle does not know", where=part)
+        raise ArtifactError("has an id that the bundle does not know", where=part)
     if not eligibility.items[items].all():
         raise ArtifactError("lists an item that nobody may get", where=part)
     users = audience.trained(shard.start, shard.stop)
@@ -157,10 +155,10 @@ def _check_against(
     owners = np.repeat(np.arange(len(raw)), counts)
     if table[Columns.USER_ID].tolist() != [raw[owner] for owner in owners.tolist()]:
         raise ArtifactError(
-            "its users, or the rows of one, are not those that unseen items allow", where=part
+            "its users, or the rows of a user, differ from what is expected", where=part
         )
     if among(pair_keys(owners, items, bundle.n_items), excluded).any():
         raise ArtifactError("lists an item that its user has seen", where=part)
     model = owners < users.size
     if not ((table[Columns.POLICY] == Policy.MODEL) == model).all():
-        raise ArtifactError("a policy is not that of its user", where=part)
+        raise ArtifactError("the policy of a row differs from that of its user", where=part)

@@ -38,6 +38,7 @@ from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Trained, open_checkpoint, write_checkpoint
+from ncf.training.manifest import Outcome
 
 _SLICE = 200  # users
 _NOISE = 0.05
@@ -56,8 +57,9 @@ def more_users(folder: Path, checkpoint: Path, times: int) -> Path:
     users = times * trained.architecture.n_users
     data = make_data(folder / "data", users, trained.architecture.n_items, 95)
     architecture = replace(trained.architecture, n_users=users)
-    document = {"variant": "neumf", "recipe": {}, "validation": {}, "parents": {}}
-    write_checkpoint(folder / "checkpoint", Trained(architecture, weights, [], document), data)
+    write_checkpoint(
+        folder / "checkpoint", Trained(architecture, weights, [], Outcome("neumf")), data
+    )
     return folder / "checkpoint"
 
 
@@ -99,13 +101,13 @@ def recbole_rate(python: str, bundle: Bundle) -> float:
 
 def flops_a_pair(bundle: Bundle) -> float:
     """Floating point operations of the factored graph, per user and item."""
-    model = bundle.manifest["model"]
-    factors, layers = model["factors"], model["layers"]
+    model = bundle.manifest.model
+    factors, layers = model.factors, model.layers
     widths = [factors * 2 ** (layers - 1 - layer) for layer in range(layers)]
     later = sum(2 * a * b for a, b in itertools.pairwise(widths))
-    gmf, mlp = 2 * model["gmf_factors"], later + 2 * factors
+    gmf, mlp = 2 * model.gmf_factors, later + 2 * factors
     by_kind = {"gmf": gmf, "mlp": mlp, "neumf": gmf + mlp}
-    return float(by_kind[model["kind"]])
+    return float(by_kind[model.kind])
 
 
 def gemm_rate() -> float:
@@ -129,8 +131,8 @@ def rate(work: Callable[[], None], users: int, repeats: int) -> float:
     return best
 
 
-def main() -> None:
-    """Compare the ways on a trained model, or on a world of a given size."""
+def read_arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=6038)
     parser.add_argument("--items", type=int, default=3533)
@@ -141,7 +143,12 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=1, help="repeat the trained model's users")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--recbole", help="Python that has RecBole 1.2.1")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Compare the ways on a trained model, or on a world of a given size."""
+    arguments = read_arguments()
     with tempfile.TemporaryDirectory() as scratch:
         folder, checkpoint = Path(scratch), arguments.checkpoint
         if checkpoint is None:
@@ -167,15 +174,16 @@ def main() -> None:
             screened = rate(lambda: end_to_end(bundle, topk, Mode.SCREENED), users, repeats)
             rows["ncf batch, screened, proven"] = screened
             manifest = open_runs(topk).manifest(open_runs(topk).latest())
-            print(f"recall of the screened table: at least {manifest['recall']['lower_bound']}")
-            print(f"seconds of its phases: {manifest['seconds']}")
+            if manifest.recall:
+                print(f"recall of the screened table: at least {manifest.recall.lower_bound}")
+            print(f"seconds of its phases: {manifest.seconds}")
         if arguments.recbole:
             name = f"RecBole full_sort_topk, {_RECBOLE_SLICE} users"
             rows[name] = recbole_rate(arguments.recbole, bundle)
         roofline = gemm_rate() / flops_a_pair(bundle) / bundle.n_items
     first = next(iter(rows.values()))
     size = f"{bundle.n_users:,} users, {bundle.n_items:,} items, K = 10"
-    print(f"{bundle.manifest['model']['kind']}, {size}")
+    print(f"{bundle.manifest.model.kind}, {size}")
     print(f"{'way':34} users/s  x tutorial  of roofline")
     for name, found in rows.items():
         print(f"{name:34} {found:7,.0f}  {found / first:10.1f}  {found / roofline:10.0%}")

@@ -15,8 +15,8 @@ tenth of its column's spread: near ties abound, worse than in any real catalogue
 import argparse
 import json
 import resource
-import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +24,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from export.screen.assembly import make_screen
+from export.screen.assembly import ScreenGraphs, make_screen
 from ncf.data.prepared import open_data
 from ncf.graphs.topk import topk_graph, user_rows
-from ncf.graphs.tower import Form, catalogue_size, row_width
+from ncf.graphs.tower import Form, catalogue_size
 from ncf.models.weights import Weights
 from ncf.proof.audit import PairAudit
 from ncf.proof.recall import PairSample, mean_lower_bound, pairs_needed, recalls
-from ncf.scoring.bundle import SCREEN_GRAPH, TOPK_GRAPHS, Bundle
+from ncf.records import json_values
+from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
+from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.ranker import Ranker, TopK
-from ncf.scoring.screened import Rescorer, ScreenedRanker
+from ncf.scoring.screen_manifest import NoScreen
+from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
 from ncf.scoring.seen import Seen
+from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import open_checkpoint
 
 _NOISE = 0.1
@@ -68,37 +72,55 @@ def first_users(weights: Weights, count: int) -> Weights:
 
 @dataclass(frozen=True)
 class World:
-    """A bundle of ranking graphs alone, and how long its screen took.
+    """Ranking graphs of a model, and how long its screen took.
 
     Parameters
     ----------
-    bundle : Bundle
-        Without ids, so that only rankers can use it.
+    topk : bytes
+        The exact graph.
+    screen : ScreenGraphs
+        The screen's graphs and calibration, or why there is none.
+    rows : float32 array of shape (users, d)
+        What the graphs take.
+    eligibility : Eligibility
+        What may be listed.
     elapsed, processor : float
         Seconds that the calibration took.
     """
 
-    bundle: Bundle
+    topk: bytes
+    screen: ScreenGraphs
+    rows: npt.NDArray[np.float32]
+    eligibility: Eligibility
     elapsed: float
     processor: float
 
+    def exact(self) -> ExactRanker:
+        """Open the exact graph, on one thread."""
+        return ExactRanker(open_cpu(self.topk, threads=1), self.rows, self.eligibility)
 
-def make_world(weights: Weights, seen: sparse.csr_array, folder: Path) -> World:
-    """Write the graphs and time the calibration; the table of seen items may be narrower."""
+    def screened(self, calibration: Calibration) -> ScreenedRanker:
+        """Open the screened graph, on one thread."""
+        session = open_cpu(self.screen.graphs[SCREEN_GRAPH], threads=1)
+        return ScreenedRanker(session, self.rows, self.eligibility, calibration)
+
+    def rescorer(self) -> Rescorer:
+        """Open the graph that scores given pairs, on one thread."""
+        session = open_cpu(self.screen.graphs[RESCORE_GRAPH], threads=1)
+        return Rescorer(session, self.rows, self.eligibility.n_items)
+
+
+def make_world(weights: Weights, seen: sparse.csr_array) -> World:
+    """Build the graphs and time the calibration; the table of seen items may be narrower."""
     rows = np.concatenate(list(user_rows(weights)))
     n_items = catalogue_size(weights)
     seen = sparse.csr_array((seen.data, seen.indices, seen.indptr), shape=(len(rows), n_items))
     started, began = time.perf_counter(), time.process_time()
     screen = make_screen(weights, rows, seen)
     elapsed, processor = time.perf_counter() - started, time.process_time() - began
-    (folder / next(iter(TOPK_GRAPHS.values()))).write_bytes(topk_graph(weights, Form.LOOP))
-    for name, content in screen.graphs.items():
-        (folder / name).write_bytes(content)
-    sizes = {"n_users": len(rows), "n_items": n_items, "row_width": row_width(weights)}
-    bundle = Bundle(folder, {"model": sizes, "screen": screen.document})
-    bundle.__dict__["user_rows"] = rows
-    bundle.__dict__["seen"] = Seen(seen.indptr, seen.indices, n_items)
-    return World(bundle, elapsed, processor)
+    topk = topk_graph(weights, Form.LOOP)
+    eligibility = Eligibility.whole_catalogue(n_items, Seen(seen.indptr, seen.indices, n_items))
+    return World(topk, screen, rows, eligibility, elapsed, processor)
 
 
 def timed(ranker: Ranker, users: npt.NDArray[np.int64], k: int) -> tuple[TopK, float]:
@@ -112,29 +134,28 @@ def timed(ranker: Ranker, users: npt.NDArray[np.int64], k: int) -> tuple[TopK, f
 
 
 def audited(
-    bundle: Bundle, users: npt.NDArray[np.int64], found: TopK, target: float
+    world: World, users: npt.NDArray[np.int64], found: TopK, target: float
 ) -> tuple[PairSample, float]:
     """Audit lists with as many pairs as the target needs; the sample, and seconds."""
-    pairs = pairs_needed(target, found.items.shape[1], bundle.n_items)
-    rescorer = Rescorer.open(bundle, threads=1)
-    audit = PairAudit.of_size(bundle.eligibility, rescorer, pairs, users.size)
+    eligibility = world.eligibility
+    pairs = pairs_needed(target, found.items.shape[1], eligibility.n_items)
+    audit = PairAudit.of_size(eligibility, world.rescorer(), pairs, users.size)
     started = time.process_time()
     sample = audit(users, found, np.random.default_rng(0))
     return sample, time.process_time() - started
 
 
-def compare(world: World, k: int, target: float) -> tuple[float, float]:
+def compare(world: World, calibration: Calibration, k: int, target: float) -> tuple[float, float]:
     """Print what each way took and what recall lists had; seconds a user, exact and screened."""
-    bundle = world.bundle
-    users = np.arange(bundle.n_users)
-    few = users[:: max(1, users.size * bundle.n_items // _EXACT_PAIRS)]
-    exact, seconds = timed(ExactRanker.open(bundle, threads=1), few, k)
-    screened = ScreenedRanker.open(bundle, threads=1)
+    users = np.arange(len(world.rows))
+    few = users[:: max(1, users.size * world.eligibility.n_items // _EXACT_PAIRS)]
+    exact, seconds = timed(world.exact(), few, k)
+    screened = world.screened(calibration)
     found, quick = timed(screened, users, k)
     lists = screened.rank(few, k)
     values = recalls(lists, exact)
     same = (lists.scores == exact.scores)[lists.items == exact.items].mean()
-    sample, audit = audited(bundle, users, found, target)
+    sample, audit = audited(world, users, found, target)
     print(
         f"K = {k}: exact {seconds * 1e6:,.1f} us/user ({few.size} users), screened "
         f"{quick * 1e6:,.1f} us/user ({users.size} users), {seconds / quick:.1f} times; "
@@ -146,6 +167,27 @@ def compare(world: World, k: int, target: float) -> tuple[float, float]:
         f"{quick * users.size:.2f} s"
     )
     return seconds, quick
+
+
+def print_world(world: World, k: Sequence[int], target: float) -> list[float] | None:
+    """Compare on one catalogue; its row for the plot, or None where it has no screen."""
+    n_items = world.eligibility.n_items
+    print(
+        f"{n_items:,} items, {len(world.rows):,} users; calibrated in {world.elapsed:.1f} s "
+        f"({world.processor:.1f} s of processor)"
+    )
+    facts = world.screen.facts
+    print(f"  {json_values(facts)}")
+    if isinstance(facts, NoScreen):
+        return None
+    times = [compare(world, Calibration(facts.by_k), each, target) for each in k]
+    size = len(world.screen.graphs[SCREEN_GRAPH])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux
+    print(
+        f"  screen.onnx {size / 2**20:,.0f} MiB; peak memory of all this {peak / 2**10:,.0f} MiB",
+        flush=True,
+    )
+    return [n_items, *times[0], size]
 
 
 def main() -> None:
@@ -160,29 +202,14 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="file for benchmarks.growth_plot")
     arguments = parser.parse_args()
     weights = open_checkpoint(arguments.checkpoint).weights
-    seen = open_data(arguments.data).known().csr()
+    seen = open_data(arguments.data).interactions().csr()
     users = arguments.users or (_USERS if arguments.items else seen.shape[0])
     weights, seen = first_users(weights, users), sparse.csr_array(seen[:users])
-    rows: list[list[float]] = []
+    rows = []
     for n_items in arguments.items or [seen.shape[1]]:
-        with tempfile.TemporaryDirectory() as folder:
-            world = make_world(blown_up(weights, n_items), seen, Path(folder))
-            screen = world.bundle.manifest["screen"]
-            print(
-                f"{n_items:,} items, {users:,} users; calibrated in {world.elapsed:.1f} s "
-                f"({world.processor:.1f} s of processor)"
-            )
-            print(f"  {screen}")
-            if world.bundle.has_screen:
-                times = [compare(world, k, arguments.recall) for k in arguments.k]
-                size = (world.bundle.path / SCREEN_GRAPH).stat().st_size
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux
-                print(
-                    f"  screen.onnx {size / 2**20:,.0f} MiB; peak memory of all this "
-                    f"{peak / 2**10:,.0f} MiB",
-                    flush=True,
-                )
-                rows.append([n_items, *times[0], size])
+        world = make_world(blown_up(weights, n_items), seen)
+        if row := print_world(world, arguments.k, arguments.recall):
+            rows.append(row)
     if arguments.rows:
         arguments.rows.write_text(json.dumps(rows))
 

@@ -29,7 +29,7 @@ _CANDIDATES = np.unique(np.geomspace(_K, 500, 60).astype(np.int64))
 
 def recall_curves(checkpoint: Path, data: Path) -> dict[int, npt.NDArray[np.float64]]:
     """Recall at each number of candidates, by rank."""
-    weights, seen = open_checkpoint(checkpoint).weights, open_data(data).known().csr()
+    weights, seen = open_checkpoint(checkpoint).weights, open_data(data).interactions().csr()
     rows = np.concatenate(list(user_rows(weights)))
     exact = ExactLogits(weights, rows, seen)
     groups = sample_groups(*seen.shape, seed=0)

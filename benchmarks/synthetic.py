@@ -1,7 +1,6 @@
 """A world of any size with random weights: for timings, which do not depend on what was learnt."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ import torch
 from export.bundle import Source
 from export.publish import publish
 from ncf.data.interactions import Interactions
+from ncf.data.manifests import Counts, DataManifest
 from ncf.data.options import Options
 from ncf.data.prepared import (
     PreparedData,
@@ -22,6 +22,7 @@ from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.training.checkpoint import Trained, open_checkpoint, weights_of, write_checkpoint
+from ncf.training.manifest import Outcome
 
 
 def make_data(folder: Path, n_users: int, n_items: int, each: int) -> PreparedData:
@@ -37,8 +38,27 @@ def make_data(folder: Path, n_users: int, n_items: int, each: int) -> PreparedDa
         write_interactions(folder, part, nothing)
         np.save(negatives_path(folder, part), np.empty((0, Options.negatives), np.int32))
     users_map, items_map = (IdMap([str(i) for i in range(size)]) for size in (n_users, n_items))
-    seal_data(folder, users_map, items_map, {"source": {"synthetic": "0" * 64}})
+    seal_data(folder, users_map, items_map, made_up(train))
     return open_data(folder)
+
+
+def made_up(train: Interactions, validation: int = 0) -> DataManifest:
+    """Describe data that no file holds: its training pairs, and how many validation cases."""
+    return DataManifest(
+        source={"synthetic": "0" * 64},
+        format="frame",
+        options=Options(),
+        counts=Counts(
+            rows=len(train) + validation,
+            duplicates=0,
+            order="given",
+            train=len(train),
+            validation=validation,
+            test=0,
+        ),
+        n_users=train.n_users,
+        n_items=train.n_items,
+    )
 
 
 def make_bundle(
@@ -47,13 +67,7 @@ def make_bundle(
     """Export a network with random weights."""
     architecture = Architecture(kind, len(data.users), len(data.items), factors, layers)
     torch.manual_seed(0)
-    document: dict[str, Any] = {
-        "variant": kind.value,
-        "recipe": {},
-        "validation": {},
-        "parents": {},
-    }
-    trained = Trained(architecture, weights_of(build(architecture)), [], document)
+    trained = Trained(architecture, weights_of(build(architecture)), [], Outcome(kind.value))
     write_checkpoint(folder / "checkpoint", trained, data)
     publish(Source(open_checkpoint(folder / "checkpoint"), data), folder, "ncf")
     return open_bundle(folder / "ncf")

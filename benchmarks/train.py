@@ -33,7 +33,8 @@ from ncf.progress import Reporter
 from ncf.training.epoch import train_epoch
 from ncf.training.names import Named
 from ncf.training.recipe import load_recipe, named_recipe
-from ncf.training.stage import Request, Stage, architecture_of
+from ncf.training.request import Request, architecture_of
+from ncf.training.stage import Stage
 
 POSITIVES, BATCHES, CASES = 20_000, 200, 300
 """Slices of the tutorial's phases."""

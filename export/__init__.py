@@ -1,1 +1,1 @@
-"""From a checkpoint to a bundle that proves what it holds."""
+"""Export checkpoints as bundles, archives and Triton repositories."""

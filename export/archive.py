@@ -1,7 +1,7 @@
-"""The TorchServe archive: bundle, handler, scoring code and settings in one file.
+"""Write the TorchServe archive: bundle, handler, scoring code and settings in one file.
 
-Made with torch-model-archiver's own manifest and packing, and then written again with fixed
-times and order, so that the same inputs give the same bytes.
+torch-model-archiver makes the manifest and packs the file. It is then rewritten with fixed times
+and order, so that the same inputs give the same bytes.
 """
 
 import json
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from export.handler_code import HANDLER, ROOT, handler_code
+from ncf.archives import bundle_digest
 
 CONFIG = "model-config.yaml"
 
-# A short retry: a worker that cannot load says so, and does not try for the default five minutes.
+# A short retry: a worker that cannot load fails soon, not after the default five minutes.
 _SETTINGS = """\
 minWorkers: 1
 maxWorkers: 4
@@ -33,14 +34,14 @@ _CHUNK_BYTES = 1 << 20
 
 
 def write_archive(bundle: Path, name: str, version: str, scratch: Path, target: BinaryIO) -> None:
-    """Pack a bundle.
+    """Pack a bundle into an archive.
 
     Parameters
     ----------
     bundle : Path
         A sealed bundle.
     name, version : str
-        Of the model in TorchServe.
+        Name and version of the model in TorchServe.
     scratch : Path
         An empty folder on the bundle's disk.
     target : binary file
@@ -58,17 +59,16 @@ def write_archive(bundle: Path, name: str, version: str, scratch: Path, target: 
 
 
 def archived_digest(archive: Path) -> str | None:
-    """Digest of the bundle in an archive; None where it holds none."""
+    """Read the digest of the bundle in an archive; None if there is no bundle."""
     try:
         with zipfile.ZipFile(archive) as file:
-            digest: str = json.loads(file.read("bundle/bundle.json"))["digest"]
+            return bundle_digest(file)
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
         return None
-    return digest
 
 
 def _link(source: str, target: str) -> None:
-    """Link a file, or copy it where the file system has no links."""
+    """Link a file, or copy it if the file system has no links."""
     try:
         os.link(source, target)
     except OSError:
@@ -76,7 +76,7 @@ def _link(source: str, target: str) -> None:
 
 
 def _pack(content: Path, name: str, version: str, folder: Path) -> None:
-    # Here, as whoever only checks an archive does without the archiver.
+    # Imported here, because checking an archive does not need the archiver.
     from model_archiver.model_archiver_config import ModelArchiverConfig  # noqa: PLC0415
     from model_archiver.model_packaging_utils import ModelExportUtils  # noqa: PLC0415
 
@@ -94,7 +94,7 @@ def _pack(content: Path, name: str, version: str, folder: Path) -> None:
 
 
 def _normalise(archive: Path, target: BinaryIO) -> None:
-    """Write an archive again: sorted, stored, with one fixed time, and no time of creation."""
+    """Rewrite an archive: sorted, not compressed, with one fixed time and no creation time."""
     with zipfile.ZipFile(archive) as before, zipfile.ZipFile(target, "w") as after:
         for name in sorted(before.namelist()):
             entry = zipfile.ZipInfo(name, _LONG_AGO)

@@ -1,8 +1,8 @@
-"""Write a bundle: everything a consumer needs, and nothing that runs code."""
+"""Write a bundle: everything that its users need, and nothing that runs code."""
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ from scipy import sparse
 from export.model_card import model_card
 from export.screen.assembly import NOT_WANTED, make_screen, summary
 from ncf.arrays import new_npy
-from ncf.artifacts import BUNDLE, Document, canonical_json, seal
+from ncf.artifacts import seal
 from ncf.columns import Columns
 from ncf.data.interactions import Cases, Interactions
 from ncf.data.prepared import PreparedData
@@ -31,10 +31,20 @@ from ncf.models.scorer import group_scorer, scorer
 from ncf.models.weights import Weights
 from ncf.policies import ColdUser
 from ncf.proof.bundle_parity import require_pair_parity, require_topk_parity
+from ncf.records import json_values
 from ncf.scoring import bundle as files
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import record
+from ncf.scoring.manifest import (
+    BUNDLE,
+    BundleManifest,
+    BundleMetrics,
+    Model,
+    Provenance,
+    SampledMetrics,
+)
 from ncf.scoring.recommend import Recommender
+from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.training.checkpoint import Checkpoint
 
 _TEST_CASES = 10_000
@@ -45,18 +55,18 @@ _STRANGER = "\N{BULLET} a user whom no data holds"
 
 @dataclass(frozen=True)
 class Source:
-    """What a bundle is made from.
+    """The inputs of a bundle.
 
     Parameters
     ----------
     checkpoint : Checkpoint
         The trained model.
     data : PreparedData
-        What it was trained on: gives the seen items and their popularity.
+        Data of the training, which gives seen items and their popularity.
     cold_user : ColdUser
-        What users get whom the model does not know.
+        What strangers get.
     screen : bool
-        Whether to look for a screened graph.
+        Whether to try to make a screen.
 
     Raises
     ------
@@ -70,7 +80,7 @@ class Source:
     screen: bool = True
 
     def __post_init__(self) -> None:
-        """Check that the data is what the model was trained on."""
+        """Check that the model was trained on the data."""
         self.checkpoint.require_data(self.data)
 
 
@@ -82,15 +92,15 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     source : Source
         Model and data.
     folder : Path
-        Exists and is empty.
+        An empty folder.
     name : str
-        For the model card.
+        Name of the model, for the model card.
 
     Returns
     -------
     dict
-        Largest difference from PyTorch by graph, what ``screen`` there is or why there is none, and
-        the bundle's ``digest``.
+        Largest difference from PyTorch by graph, the ``screen`` or why there is none, and the
+        bundle's ``digest``.
 
     Raises
     ------
@@ -109,31 +119,30 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     write_id_table(folder / files.USERS_FILE, checkpoint.users, Columns.USER_ID)
     write_id_table(folder / files.ITEMS_FILE, checkpoint.items, Columns.ITEM_ID)
     write_id_maps(folder / files.IDS_FILE, {"users": checkpoint.users, "items": checkpoint.items})
-    known = data.known()
+    interactions = data.interactions()
     # Not compressed: the bytes of zlib differ between its versions.
-    sparse.save_npz(folder / files.SEEN_FILE, known.csr(), compressed=False)
-    np.save(folder / files.POPULAR_FILE, by_popularity(known))
-    document = {**_document(source, len(known)), "screen": _write_screen(source, known, folder)}
-    unsealed = files.Bundle(folder, document)
+    sparse.save_npz(folder / files.SEEN_FILE, interactions.csr(), compressed=False)
+    np.save(folder / files.POPULAR_FILE, by_popularity(interactions))
+    manifest = _manifest(source, len(interactions), _write_screen(source, interactions, folder))
+    unsealed = files.Bundle(folder, manifest)
     parity |= require_topk_parity(unsealed, score)
-    document["parity"] = {each: report.document() for each, report in parity.items()}
-    golden = _golden(unsealed)
-    (folder / files.GOLDEN_FILE).write_bytes(canonical_json(golden))
-    recipe = json.dumps(checkpoint.manifest["recipe"], indent=2, sort_keys=True)
-    (folder / files.CARD_FILE).write_text(model_card(name, document, recipe), encoding="utf-8")
-    digest = seal(folder, BUNDLE, document)
+    manifest = replace(manifest, parity=parity)
+    (folder / files.GOLDEN_FILE).write_bytes(_golden(unsealed))
+    recipe = json.dumps(checkpoint.manifest.recipe, indent=2, sort_keys=True)
+    (folder / files.CARD_FILE).write_text(model_card(name, manifest, recipe), encoding="utf-8")
+    digest = seal(folder, BUNDLE, json_values(manifest))
     differences = {each: report.max_difference for each, report in parity.items()}
-    return {**differences, "screen": summary(document["screen"]), "digest": digest}
+    return {**differences, "screen": summary(manifest.screen), "digest": digest}
 
 
 def topk_graphs(weights: Weights) -> dict[str, bytes]:
-    """Build both forms of the top-K graph, by the name that each has in a bundle."""
+    """Build both forms of the top-K graph, by their file names in a bundle."""
     return {name: topk_graph(weights, FORMS[device]) for device, name in files.TOPK_GRAPHS.items()}
 
 
-def by_popularity(known: Interactions) -> npt.NDArray[np.int32]:
+def by_popularity(interactions: Interactions) -> npt.NDArray[np.int32]:
     """Order item indices from the most to the least interacted with; ties by ascending index."""
-    counts = np.bincount(known.items, minlength=known.n_items)
+    counts = np.bincount(interactions.items, minlength=interactions.n_items)
     return np.argsort(-counts, kind="stable").astype(np.int32)
 
 
@@ -147,48 +156,49 @@ def _write_user_rows(checkpoint: Checkpoint, path: Path) -> None:
     rows.flush()
 
 
-def _write_screen(source: Source, known: Interactions, folder: Path) -> Document:
+def _write_screen(source: Source, interactions: Interactions, folder: Path) -> Screen | NoScreen:
     if not source.screen:
         return NOT_WANTED
     rows = np.load(folder / files.USER_ROWS_FILE, mmap_mode="r")
-    screen = make_screen(source.checkpoint.weights, rows, known.csr())
+    screen = make_screen(source.checkpoint.weights, rows, interactions.csr())
     for name, content in screen.graphs.items():
         (folder / name).write_bytes(content)
-    return screen.document
+    return screen.facts
 
 
-def _document(source: Source, interactions: int) -> Document:
-    checkpoint, architecture = source.checkpoint, source.checkpoint.architecture
-    return {
-        "model": {
-            "kind": architecture.kind.value,
-            "n_users": architecture.n_users,
-            "n_items": architecture.n_items,
-            "factors": architecture.factors,
-            "gmf_factors": architecture.gmf_width,
-            "layers": architecture.layers,
-            "row_width": row_width(checkpoint.weights),
-            "interactions": interactions,
-        },
-        "cold_user": source.cold_user.value,
-        "metrics": {
-            "validation": checkpoint.manifest["validation"],
-            "test": _test_metrics(source),
-        },
-        "provenance": {
-            "checkpoint": checkpoint.digest,
-            "checkpoint_files": checkpoint.manifest["files"],
-            "variant": checkpoint.manifest["variant"],
-            "data": source.data.digest,
-            "data_files": source.data.manifest["files"],
-            "source": source.data.manifest["source"],
-            "versions": _versions(),
-            "created": _created(),
-        },
-    }
+def _manifest(source: Source, interactions: int, screen: Screen | NoScreen) -> BundleManifest:
+    """Describe a bundle whose parity is not measured yet."""
+    checkpoint, data = source.checkpoint, source.data
+    architecture = checkpoint.architecture
+    return BundleManifest(
+        model=Model(
+            kind=architecture.kind.value,
+            n_users=architecture.n_users,
+            n_items=architecture.n_items,
+            factors=architecture.factors,
+            gmf_factors=architecture.gmf_width,
+            layers=architecture.layers,
+            row_width=row_width(checkpoint.weights),
+            interactions=interactions,
+        ),
+        cold_user=source.cold_user,
+        parity={},
+        screen=screen,
+        metrics=BundleMetrics(checkpoint.manifest.validation, _test_metrics(source)),
+        provenance=Provenance(
+            checkpoint=checkpoint.digest,
+            checkpoint_files=checkpoint.manifest.files,
+            variant=checkpoint.manifest.variant,
+            data=data.digest,
+            data_files=data.manifest.files,
+            source=data.manifest.source,
+            versions=_versions(),
+            created=_created(),
+        ),
+    )
 
 
-def _test_metrics(source: Source) -> Document | None:
+def _test_metrics(source: Source) -> SampledMetrics | None:
     """Figures of up to 10,000 test cases, by the sampled protocol; None where there is none."""
     test = source.data.test
     rows = np.random.default_rng(0).permutation(len(test.positives))[:_TEST_CASES]
@@ -196,13 +206,13 @@ def _test_metrics(source: Source) -> Document | None:
         return None
     rows.sort()
     cases = Cases(test.positives.take(rows), test.negatives[rows])
-    return asdict(sampled(group_scorer(source.checkpoint.model()), cases, 10))
+    return SampledMetrics(**asdict(sampled(group_scorer(source.checkpoint.model()), cases, 10)))
 
 
-def _golden(bundle: files.Bundle) -> Document:
+def _golden(bundle: files.Bundle) -> bytes:
     chosen = np.linspace(0, bundle.n_users - 1, min(_GOLDEN_USERS, bundle.n_users))
     users = [bundle.users.raw[index] for index in chosen.astype(np.int64).tolist()]
-    if bundle.manifest["cold_user"] == ColdUser.POPULAR:
+    if bundle.manifest.cold_user is ColdUser.POPULAR:
         users.append(_STRANGER)
     return record(Recommender(bundle, ExactRanker.open(bundle)), users, _GOLDEN_K)
 
@@ -213,7 +223,7 @@ def _versions() -> dict[str, str]:
 
 
 def _created() -> str | None:
-    """Time of SOURCE_DATE_EPOCH where it is set; no other time, so that bytes repeat."""
+    """Take the time from SOURCE_DATE_EPOCH, or none, so that equal inputs give equal bytes."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if given is None:
         return None

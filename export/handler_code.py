@@ -1,4 +1,4 @@
-"""The modules of ours that an archive must carry: all that the TorchServe handler imports."""
+"""Find the modules that an archive must carry: all of ours that the TorchServe handler imports."""
 
 import ast
 from collections.abc import Iterator
@@ -13,8 +13,9 @@ ROOT = Path(next(iter(ncf.__path__))).parent
 def handler_code(root: Path = ROOT) -> list[str]:
     """Follow the handler's imports through the syntax trees.
 
-    An import within a function counts, as the handler imports what lies in the archive there; one
-    under ``if TYPE_CHECKING`` does not. What is not found under ``root`` is another library's.
+    An import within a function counts, because the handler imports some of the archive's modules
+    there; one under ``if TYPE_CHECKING`` does not. Modules that are not under ``root`` belong to
+    other libraries.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def handler_code(root: Path = ROOT) -> list[str]:
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """Yield what a tree imports; of ``from a import b`` both, as ``b`` may be a module."""
+    """Yield the imports of a tree; ``from a import b`` yields both, as ``b`` may be a module."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
@@ -54,7 +55,7 @@ def _is_for_types(node: ast.AST) -> bool:
 
 
 def _files(module: str, root: Path) -> Iterator[str]:
-    """Yield the files that importing a module runs: its packages', and its own."""
+    """Yield the files that importing a module runs: those of its packages and its own."""
     parts = module.split(".")
     for depth in range(1, len(parts) + 1):
         stem = "/".join(parts[:depth])

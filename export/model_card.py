@@ -1,6 +1,8 @@
-"""A short model card, written from what the bundle's manifest knows."""
+"""Write a short model card from the bundle's manifest."""
 
-from ncf.artifacts import Document
+from ncf.policies import ColdUser
+from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model
+from ncf.scoring.screen_manifest import NoScreen, Screen
 
 _CARD = """\
 # Model card: {name}
@@ -48,69 +50,70 @@ interacted with left out. Users who are not listed get {cold}.
 """
 
 
-def model_card(name: str, document: Document, recipe: str) -> str:
+def model_card(name: str, manifest: BundleManifest, recipe: str) -> str:
     """Write the card as Markdown.
 
     Parameters
     ----------
     name : str
         Of the bundle.
-    document : dict
+    manifest : BundleManifest
         The bundle's manifest, not sealed yet.
     recipe : str
         The checkpoint's recipe as JSON.
     """
-    provenance, model = document["provenance"], document["model"]
-    tower = "" if model["kind"] == "gmf" else f", {model['layers']} tower layers"
-    cold = {"popular": "the most popular items", "error": "an error"}[document["cold_user"]]
+    provenance, model = manifest.provenance, manifest.model
+    tower = "" if model.kind == "gmf" else f", {model.layers} tower layers"
+    cold = "an error" if manifest.cold_user is ColdUser.ERROR else "the most popular items"
     return _CARD.format(
         name=name,
-        **{key: model[key] for key in ("kind", "n_users", "n_items")},
+        kind=model.kind,
+        n_users=model.n_users,
+        n_items=model.n_items,
         size=f"{_factors(model)}{tower}",
-        interactions=model["interactions"],
-        source=", ".join(sorted(provenance["source"])),
-        data=provenance["data"],
-        checkpoint=provenance["checkpoint"],
-        created=provenance["created"] or "not recorded (SOURCE_DATE_EPOCH was not set)",
-        metrics=_metrics(document["metrics"]),
-        screen=_screen(document["screen"]),
+        interactions=model.interactions,
+        source=", ".join(sorted(provenance.source)),
+        data=provenance.data,
+        checkpoint=provenance.checkpoint,
+        created=provenance.created or "not recorded (SOURCE_DATE_EPOCH was not set)",
+        metrics=_metrics(manifest.metrics),
+        screen=_screen(manifest.screen),
         recipe=recipe,
         cold=cold,
     )
 
 
-def _factors(model: Document) -> str:
-    if model["kind"] == "gmf" or model["factors"] == model["gmf_factors"]:
-        return f"{model['gmf_factors']} factors"
-    if model["kind"] == "mlp":
-        return f"{model['factors']} factors"
-    return f"{model['gmf_factors']} GMF and {model['factors']} MLP factors"
+def _factors(model: Model) -> str:
+    if model.kind == "gmf" or model.factors == model.gmf_factors:
+        return f"{model.gmf_factors} factors"
+    if model.kind == "mlp":
+        return f"{model.factors} factors"
+    return f"{model.gmf_factors} GMF and {model.factors} MLP factors"
 
 
-def _metrics(metrics: Document) -> str:
+def _metrics(metrics: BundleMetrics) -> str:
     lines = []
-    validation, test = metrics["validation"], metrics["test"]
-    if validation:
-        figures = f"HR@10 {validation['hr']:.4f}, NDCG@10 {validation['ndcg']:.4f}"
+    validation, test = metrics.validation, metrics.test
+    if validation.hr is not None and validation.ndcg is not None:
+        figures = f"HR@10 {validation.hr:.4f}, NDCG@10 {validation.ndcg:.4f}"
         lines.append(f"- validation, sampled: {figures}")
     if test:
-        hr = f"HR@10 {test['hr']:.4f} ± {test['hr_se']:.4f}"
-        ndcg = f"NDCG@10 {test['ndcg']:.4f} ± {test['ndcg_se']:.4f}"
-        lines.append(f"- test, sampled, {test['cases']:,} cases: {hr}, {ndcg} (standard errors)")
+        hr = f"HR@10 {test.hr:.4f} ± {test.hr_se:.4f}"
+        ndcg = f"NDCG@10 {test.ndcg:.4f} ± {test.ndcg_se:.4f}"
+        lines.append(f"- test, sampled, {test.cases:,} cases: {hr}, {ndcg} (standard errors)")
     return "\n".join(lines) or "None recorded."
 
 
-def _screen(screen: Document) -> str:
-    if "by_k" not in screen:
-        return f"None: {screen['reason']}."
-    users = screen["users"]["held_out"]
+def _screen(screen: Screen | NoScreen) -> str:
+    if isinstance(screen, NoScreen):
+        return f"None: {screen.reason}."
     intro = (
-        f"Rank {screen['rank']}, {screen['landmarks']} landmarks. Recall of the exact lists of "
-        f"{users} held-out users, and its one-sided 95 % lower bound:"
+        f"Rank {screen.rank}, {screen.landmarks} landmarks. Recall of the exact lists of "
+        f"{screen.users.held_out} held-out users, and its one-sided 95 % lower bound:"
     )
     lines = [
-        f"- K = {each['k']}: {each['candidates']} candidates, recall {each['recall']:.4f} "
-        f"(bound {each['recall_bound']:.4f})"
-        for each in screen["by_k"]
+        f"- K = {each.k}: {each.candidates} candidates, recall {each.recall:.4f} "
+        f"(bound {each.recall_bound:.4f})"
+        for each in screen.by_k
     ]
     return "\n".join([intro, "", *lines])

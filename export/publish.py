@@ -1,4 +1,4 @@
-"""Publish an export: bundle and archive are made aside, and then both swapped in."""
+"""Publish an export: make bundle and archive in temporary places, then swap both in."""
 
 import os
 import re
@@ -7,10 +7,11 @@ from typing import Any
 
 from export.archive import write_archive
 from export.bundle import Source, write_bundle
-from ncf.artifacts import BUNDLE, sealed_folder
+from ncf.artifacts import sealed_folder
 from ncf.errors import ParityError, StorageError, UsageError
 from ncf.files import scratch_folder
 from ncf.locks import writer_lock
+from ncf.scoring.manifest import BUNDLE
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}")
@@ -19,10 +20,10 @@ _VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}")
 def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dict[str, Any]:
     """Write ``store/NAME`` and ``store/NAME.mar``.
 
-    Both are complete and on the disk before either is renamed, and the two renames follow one
-    another. Whatever fails before leaves the old ones as they were; a death between the two
-    leaves the new archive beside the old bundle, each whole, which ``ncf verify`` tells and the
-    next export mends.
+    Both are complete and on the disk before either is renamed, and the two renames follow each
+    other. A failure before that leaves the old ones unchanged. A crash between the renames leaves
+    the new archive beside the old bundle, each whole; ``ncf verify`` reports it and the next
+    export fixes it.
 
     Parameters
     ----------
@@ -33,13 +34,13 @@ def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dic
     name : str
         Letters, digits, ``-`` and ``_``.
     version : str
-        Of the model in TorchServe, digits and dots.
+        Version of the model in TorchServe: digits and dots.
 
     Returns
     -------
     dict
-        Largest difference from PyTorch by graph, what ``screen`` there is or why there is none, and
-        the bundle's ``digest``.
+        Largest difference from PyTorch by graph, the ``screen`` or why there is none, and the
+        bundle's ``digest``.
 
     Raises
     ------
@@ -53,10 +54,12 @@ def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dic
         raise UsageError(f"version {version!r} is not digits and dots")
     bundle, archive = store / name, store / f"{name}.mar"
     if archive.is_dir():
-        raise StorageError("a folder, where the archive goes", where=archive, remedy="remove it")
+        raise StorageError(
+            "a folder has the name of the archive", where=archive, remedy="remove it"
+        )
     with writer_lock(bundle), scratch_folder(archive) as scratch:
         ready = scratch / f"ready-{archive.name}"
-        # The archive's rename is the last thing before the bundle's: nothing slow in between.
+        # The archive is renamed just before the bundle, with nothing slow in between.
         with sealed_folder(bundle, BUNDLE, lambda: ready.replace(archive)) as folder:
             report = _write_proven(source, folder, name)
             with ready.open("wb") as file:
@@ -75,12 +78,12 @@ def _write_proven(source: Source, folder: Path, name: str) -> dict[str, Any]:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that could leave the store or that TorchServe would not take.
+    """Refuse a name that could point outside the store or that TorchServe would refuse.
 
     Raises
     ------
     UsageError
-        It holds anything but letters, digits, ``-`` and ``_``.
+        The name has a character that is not a letter, a digit, ``-`` or ``_``.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"`name` {name!r} is not letters, digits, - and _, at most 100")

@@ -1,9 +1,10 @@
-"""A Triton model repository: the top-K graph with user rows and seen items inside.
+"""Write a Triton model repository: the top-K graph with user rows and seen items inside.
 
-Triton batches requests along the first axis of every input, so that the graph takes one user
-index a row, and looks up what the bundle keeps outside: the rows and the seen items.
+Triton batches requests along the first axis of every input. So the graph takes one user index for
+each row, and holds the user rows and seen items, which a bundle stores outside the graph.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from scipy import sparse
 
 from export.bundle import Source
 from export.publish import check_name
-from ncf.artifacts import Kind, seal, sealed_folder
+from ncf.artifacts import Kind, Manifest, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError, ParityError, UsageError
@@ -22,12 +23,34 @@ from ncf.graphs.topk import Ends, rank_users, user_rows
 from ncf.graphs.tower import Form
 from ncf.locks import writer_lock
 from ncf.models.scorer import scorer
-from ncf.proof.parity import Parity, compare_lists
+from ncf.proof.parity import compare_lists
 from ncf.proof.reference import reference_for
+from ncf.records import json_values
+from ncf.scoring.manifest import Parity
 from ncf.scoring.ranker import TopK
 from ncf.scoring.sessions import open_cpu
 
-TRITON = Kind("Triton model", "triton.json", 1, "make it with 'ncf export --target triton'")
+
+@dataclass(frozen=True, kw_only=True)
+class TritonManifest(Manifest):
+    """What ``triton.json`` says.
+
+    Parameters
+    ----------
+    checkpoint : str
+        Digest of the checkpoint.
+    """
+
+    checkpoint: str
+
+
+TRITON = Kind(
+    "Triton model",
+    "triton.json",
+    1,
+    "make it with 'ncf export --target triton'",
+    TritonManifest,
+)
 
 _SAMPLE = 32  # users
 
@@ -72,22 +95,22 @@ parameters {{
 
 
 def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, Any]:
-    """Write ``out/NAME`` as Triton wants it: ``config.pbtxt`` and ``1/model.onnx``.
+    """Write ``out/NAME`` in Triton's layout: ``config.pbtxt`` and ``1/model.onnx``.
 
-    ``users.parquet`` and ``items.parquet`` beside them give raw ids by index, for clients. A
-    logit of minus infinity marks a place with no further unseen item, and all places of an index
-    out of range.
+    For clients, ``users.parquet`` and ``items.parquet`` beside them give raw ids by index. A logit
+    of minus infinity marks an entry without an item: the user has no further unseen item, or the
+    index is out of range.
 
     Parameters
     ----------
     source : Source
         Model and data.
     out : Path
-        The model repository.
+        Folder of the repository.
     name : str
-        Of the model.
+        Name of the model.
     k : int
-        Length of every answer; clients take what they need of it.
+        Length of every answer; clients take as many items as they need.
 
     Raises
     ------
@@ -109,23 +132,23 @@ def write_repository(source: Source, out: Path, name: str, k: int) -> dict[str, 
         (folder / "config.pbtxt").write_text(config)
         write_id_table(folder / "users.parquet", checkpoint.users, Columns.USER_ID)
         write_id_table(folder / "items.parquet", checkpoint.items, Columns.ITEM_ID)
-        digest = seal(folder, TRITON, {"checkpoint": checkpoint.digest})
+        digest = seal(folder, TRITON, json_values(TritonManifest(checkpoint=checkpoint.digest)))
     report = {"repository": str(out / name), "k": k}
     return {**report, "model.onnx": parity.max_difference, "digest": digest}
 
 
 def require_triton_parity(graph: bytes, source: Source) -> Parity:
-    """Compare the graph with PyTorch for sampled users, and ask for users who do not exist.
+    """Compare the graph with PyTorch for sampled users, and try users who do not exist.
 
     Raises
     ------
     ParityError
-        A logit, a rank or a mask differs, or an index out of range is answered.
+        A logit, a rank or a mask differs, or an index out of range gets an answer.
     """
     architecture = source.checkpoint.architecture
     last = architecture.n_users - 1
     users = np.unique(np.linspace(0, last, _SAMPLE).astype(np.int64))
-    seen = np.stack(source.data.known().csr()[users].nonzero(), axis=1)
+    seen = np.stack(source.data.interactions().csr()[users].nonzero(), axis=1)
     score = scorer(source.checkpoint.model())
     expected = reference_for(users, seen, architecture.n_items, score)
     asked = np.concatenate([users, [-1, last + 1]])[:, None]
@@ -142,10 +165,10 @@ def triton_graph(source: Source, k: int) -> bytes:
     Raises
     ------
     ArtifactError
-        It would not fit into one ONNX file.
+        The graph would not fit into one ONNX file.
     """
     weights = source.checkpoint.weights
-    size = sum(array.nbytes for array in weights.values()) + 8 * len(source.data.known())
+    size = sum(array.nbytes for array in weights.values()) + 8 * len(source.data.interactions())
     if size > LARGEST_MODEL:
         raise ArtifactError(
             f"about {size:,} bytes do not fit into one ONNX file",
@@ -153,9 +176,9 @@ def triton_graph(source: Source, k: int) -> bytes:
             remedy="use the bundle, which keeps user rows outside the graph",
         )
     graph = GraphBuilder()
-    seen = source.data.known().csr()
+    seen = source.data.interactions().csr()
     graph.constant("user_rows", np.concatenate(list(user_rows(weights))))
-    # An index out of range must not answer for another user, nor fail its neighbours.
+    # An index out of range must not get another user's answer, nor fail the rest of its batch.
     n_users = graph.constant("n_users", np.array(seen.shape[0], np.int64))
     zero = graph.constant("zero", np.array(0, np.int64))
     asked = graph.node("Squeeze", "user", graph.integers(1))
@@ -178,7 +201,7 @@ def triton_graph(source: Source, k: int) -> bytes:
 
 
 def _seen_pairs(graph: GraphBuilder, seen: sparse.csr_array, users: str) -> str:
-    """Position among ``users`` and item of what they have seen: ``(m, 2)``."""
+    """Find position among ``users`` and item of their seen items: ``(m, 2)``."""
     graph.constant("starts", seen.indptr.astype(np.int64))
     graph.constant("seen_items", seen.indices.astype(np.int64))
     most = int(np.diff(seen.indptr).max())

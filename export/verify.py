@@ -1,10 +1,9 @@
-"""Check a bundle as a stranger would: digests, graphs, golden requests, and parity again."""
+"""Check a bundle without its checkpoint: digests, graphs, golden requests, and parity."""
 
 from pathlib import Path
 from typing import Any
 
 from export.archive import archived_digest
-from ncf.artifacts import BUNDLE
 from ncf.columns import Columns
 from ncf.data.tables import read_id_table
 from ncf.errors import ArtifactError, ParityError
@@ -14,31 +13,32 @@ from ncf.proof.reference import graph_scorer
 from ncf.scoring.bundle import IDS_FILE, ITEMS_FILE, USERS_FILE, Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import replay
+from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.recommend import Recommender
 from ncf.scoring.sessions import open_cpu
 
 
 def verify_bundle(path: Path) -> dict[str, Any]:
-    """Check everything that can be checked without the checkpoint.
+    """Check everything that does not need the checkpoint.
 
     Returns
     -------
     dict
-        ``files`` checked, golden ``requests`` replayed, largest difference of each top-K
-        and screening graph from the pair graph, and the bundle's ``digest``.
+        Counts of files checked and golden requests replayed, the largest difference of each
+        ranking graph from the pair graph, and the bundle's ``digest``.
 
     Raises
     ------
     ArtifactError
         A file is missing, extra or damaged, a graph does not open, the id maps differ, a golden
-        request is answered otherwise than at export, or the archive beside holds another bundle.
+        request gets another answer than at export, or the archive beside holds another bundle.
     ParityError
-        The graphs disagree with each other.
+        The graphs give different logits.
     """
     bundle = open_bundle(path)
     _require_same_ids(bundle.users, path / USERS_FILE, Columns.USER_ID)
     _require_same_ids(bundle.items, path / ITEMS_FILE, Columns.ITEM_ID)
-    report: dict[str, Any] = {"files": len(bundle.manifest["files"]) + 1}
+    report: dict[str, Any] = {"files": len(bundle.manifest.files) + 1}
     report["golden_requests"] = replay(bundle, Recommender(bundle, ExactRanker.open(bundle)))
     report |= _compare_graphs(bundle)
     archive = path.parent / f"{path.name}.mar"
@@ -46,7 +46,7 @@ def verify_bundle(path: Path) -> dict[str, Any]:
         raise ArtifactError(
             f"does not hold the bundle {path.name} beside it",
             where=archive,
-            remedy="an export died between the two: export again",
+            remedy="an export stopped between the two: export again",
         )
     return {**report, "digest": bundle.digest}
 
@@ -66,4 +66,4 @@ def _require_same_ids(ids: IdMap, table: Path, column: str) -> None:
     except (OSError, KeyError, ValueError) as error:
         raise ArtifactError(f"not readable ({error})", where=table, remedy=BUNDLE.remedy) from error
     if found != ids:
-        raise ArtifactError(f"its ids are not those of {IDS_FILE}", where=table)
+        raise ArtifactError(f"its ids differ from those of {IDS_FILE}", where=table)

@@ -1,1 +1,1 @@
-"""The TorchServe handler: HTTP rows in, scoring, HTTP rows out."""
+"""The TorchServe handler: it takes HTTP rows, scores them, and returns HTTP rows."""

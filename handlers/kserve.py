@@ -1,7 +1,7 @@
-"""KServe's V2 protocol (``/v2/models/ncf/infer``): the same request and answer as tensors.
+"""Read and answer KServe's V2 protocol (``/v2/models/ncf/infer``), which uses tensors.
 
-TorchServe passes the body on as it is and does not tell the route, so that a body with
-``inputs`` is taken for one.
+TorchServe passes the body on unchanged and does not tell the route, so a body with ``inputs``
+is taken for a request of this protocol.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ _EXAMPLE = 'send "inputs": [{"name": "user", "shape": [1], "datatype": "BYTES", 
 
 
 def is_kserve(body: Mapping[str, Any]) -> bool:
-    """Whether a body is of this protocol."""
+    """Whether a body uses this protocol."""
     return "inputs" in body
 
 
 def fields_of(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a request, not yet checked; one user a request.
+    """Read the fields of a request for one user, not yet checked.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def fields_of(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def encode(found: Recommendation, name: str, model: str, body: Mapping[str, Any]) -> bytes:
-    """One answer as tensors ``item``, ``title`` and, where there are scores, ``score``."""
+    """Encode one answer as tensors ``item``, ``title`` and, where there are scores, ``score``."""
     outputs = [
         _tensor("item", "BYTES", [each.item for each in found.items]),
         _tensor("title", "BYTES", [each.title or "" for each in found.items]),

@@ -1,7 +1,7 @@
-"""Counts and times for TorchServe's metrics endpoint, a few lines a batch.
+"""Record counts and times for TorchServe's metrics endpoint, a few lines a batch.
 
 TorchServe shows them with ``metrics_mode=prometheus`` and ``model_metrics_auto_detect=true``,
-which ``ncf serve`` sets, and else drops them.
+which ``ncf serve`` sets; without these it drops them.
 """
 
 import logging
@@ -19,8 +19,8 @@ UNKNOWN_USERS = "ncf_unknown_users_total"
 SCORE_TIME = "ncf_score_milliseconds"
 BATCH_ROWS = "ncf_batch_rows"
 
-# Type, unit and labels of each. Prometheus' default buckets go from 0.005 to 10: they suit
-# milliseconds of scoring and the rows of a batch.
+# Type, unit and labels of each metric. Prometheus' default buckets go from 0.005 to 10, which
+# suits milliseconds of scoring and the rows of a batch.
 SPECIFICATION: dict[str, tuple[str, str, tuple[str, ...]]] = {
     REQUESTS: ("counter", "count", ("policy", "code", "digest")),
     UNKNOWN_USERS: ("counter", "count", ("digest",)),
@@ -31,7 +31,7 @@ _UNKNOWN_USER = "unknown_user"
 
 
 class _Metric(Protocol):
-    """What is used of one of TorchServe's metrics."""
+    """The part of a TorchServe metric that is used here."""
 
     def add_or_update(self, value: float, dimension_values: list[str]) -> None:
         """Add to a counter, or observe a value."""
@@ -54,15 +54,15 @@ class Metrics:
         self._writer = ThreadPoolExecutor(1, "ncf-metrics")
 
     def record(self, answers: Sequence[Answer], seconds: float) -> None:
-        """Record a batch and the seconds that its scoring took, while the answers go out."""
+        """Record a batch and the seconds that its scoring took, on a thread of its own."""
         self._writer.submit(self._write_or_log, answers, seconds)
 
     def close(self) -> None:
-        """Write what is waiting, and end the thread."""
+        """Write the waiting records, and end the thread."""
         self._writer.shutdown()
 
     def _write_or_log(self, answers: Sequence[Answer], seconds: float) -> None:
-        # Nobody waits for the writer's result: what it raises would never be seen.
+        # Nothing reads the writer's result, so an error must be logged here.
         try:
             self._write(answers, seconds)
         except Exception:

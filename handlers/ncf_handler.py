@@ -1,6 +1,6 @@
 """The TorchServe handler: load a bundle, answer rows.
 
-TorchServe calls :func:`handle` with ``data=None`` once to load, and with a batch of rows after.
+TorchServe calls :func:`handle` once with ``data=None`` to load, and then with batches of rows.
 The archive carries the bundle and the scoring code beside this file.
 """
 
@@ -15,12 +15,12 @@ logger = logging.getLogger(__name__)
 
 _BUNDLE = "bundle"
 _NEEDED = "numpy and onnxruntime (or onnxruntime-gpu)"
-_WORKERS = "NCF_WORKERS"  # of this model on this machine; 'ncf serve' sets it
+_WORKERS = "NCF_WORKERS"  # number of workers of this model on this machine; set by 'ncf serve'
 _JSON = "application/json"
 
 
 class Context(Protocol):
-    """What this handler uses of TorchServe's context."""
+    """The part of TorchServe's context that this handler uses."""
 
     model_name: str
     system_properties: Mapping[str, Any]
@@ -28,10 +28,10 @@ class Context(Protocol):
     metrics: Any
 
     def get_request_id(self, idx: int) -> str | None:
-        """Id of one row; the client gets it as the header ``x-request-id``."""
+        """Get the id of one row; the client gets it as the header ``x-request-id``."""
 
     def get_request_header(self, idx: int, key: str) -> str | None:
-        """Header of one row; TorchServe adds its own."""
+        """Get a header of one row; TorchServe adds its own."""
 
     def set_response_status(self, code: int, phrase: str, idx: int) -> None:
         """Set the HTTP status of one row."""
@@ -41,7 +41,7 @@ class Context(Protocol):
 
 
 class _Loaded:
-    """The model of this worker process."""
+    """Holds the model of this worker process."""
 
     service: Any = None
     metrics: Any = None
@@ -61,7 +61,7 @@ def handle(data: Sequence[Mapping[str, object]] | None, context: Context) -> lis
     for position, answer in enumerate(answers):
         if answer.status >= 500:
             logger.error("request %s: %s", context.get_request_id(position), answer.code)
-        # Only ASCII: another phrase kills the worker.
+        # Only ASCII: any other phrase kills the worker.
         phrase = "OK" if answer.status == 200 else "Refused"
         context.set_response_status(answer.status, phrase, position)
         context.set_response_content_type(position, _JSON)
@@ -70,14 +70,14 @@ def handle(data: Sequence[Mapping[str, object]] | None, context: Context) -> lis
 
 
 def _load(folder: Path, context: Context) -> None:
-    """Load the bundle beside this file; whatever is raised ends the worker, as its last words.
+    """Load the bundle beside this file; an error ends the worker, and is the last line of its log.
 
-    TorchServe catches RuntimeError, and would log an unknown exception after it.
+    The error must not be a RuntimeError: TorchServe catches it, and would log another one after.
     """
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
-        from handlers.metrics import Metrics  # noqa: PLC0415 - lies in the archive
+        from handlers.metrics import Metrics  # noqa: PLC0415 - is in the archive
         from handlers.service import Service  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(f"{error}: this model needs {_NEEDED}; pip install it") from error
@@ -89,8 +89,8 @@ def _load(folder: Path, context: Context) -> None:
 
 
 def _lanes(config: Mapping[str, Any]) -> int:
-    """Cores for each worker; one where the number of workers is not known."""
-    from ncf.devices import usable_cores  # noqa: PLC0415 - lies in the archive
+    """Count the cores for each worker; one if the number of workers is unknown."""
+    from ncf.devices import usable_cores  # noqa: PLC0415 - is in the archive
 
     workers = str(os.environ.get(_WORKERS) or config.get("minWorkers", ""))
     return max(1, usable_cores() // int(workers)) if workers.isdecimal() and int(workers) else 1

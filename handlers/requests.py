@@ -1,4 +1,4 @@
-"""HTTP rows: decode and check one request, encode one answer. No torch, no TorchServe."""
+"""Decode and check one HTTP request, and encode one answer, without PyTorch or TorchServe."""
 
 import json
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ _SHOWN = 80  # characters of a field's name in a message
 
 
 def body_of(row: Mapping[str, object]) -> dict[str, Any]:
-    """Fields of one row of a TorchServe batch, not yet checked.
+    """Read the fields of one row of a TorchServe batch, not yet checked.
 
     Parameters
     ----------
     row : mapping
-        ``body`` or ``data``: JSON as bytes, text, or parsed by TorchServe. Or the fields of a
-        form: ``user`` as it is, the others as JSON.
+        Has ``body`` or ``data``: JSON as bytes or text, or parsed by TorchServe. Or it has the
+        fields of a form: ``user`` as text, the others as JSON.
 
     Raises
     ------
     RequestError
-        It is neither; the message says what to send.
+        The row is neither; the message says what to send.
     """
     body = row.get("body", row.get("data", row))
     if body is row:
@@ -39,7 +39,7 @@ def body_of(row: Mapping[str, object]) -> dict[str, Any]:
 
 
 def check(body: Mapping[str, Any], longest: int = MAX_K) -> Request:
-    """Check the fields of one request; ``longest`` is the most that ``k`` may be.
+    """Check the fields of one request; ``longest`` is the largest ``k``.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def check(body: Mapping[str, Any], longest: int = MAX_K) -> Request:
 
 
 def encode(found: Recommendation, model: str) -> bytes:
-    """One answer as compact JSON; ``model`` is the bundle's short digest."""
+    """Encode one answer as compact JSON; ``model`` is the bundle's short digest."""
     items = []
     for each in found.items:
         item: dict[str, Any] = {"item": each.item}
@@ -81,20 +81,20 @@ def encode(found: Recommendation, model: str) -> bytes:
 
 
 def encode_error(code: str, message: str) -> bytes:
-    """One error as compact JSON, ASCII: a message may quote what is not Unicode."""
+    """Encode one error as compact JSON in ASCII: a message may quote text that is not Unicode."""
     answer = {"error": {"code": code, "message": message}}
     return json.dumps(answer, separators=(",", ":")).encode()
 
 
 def compact(document: Mapping[str, Any]) -> bytes:
-    """JSON without spaces, UTF-8."""
+    """Encode JSON without spaces, in UTF-8."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _form(row: Mapping[str, object]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in row.items():
-        # What curl sends as a form unless told otherwise has the JSON as the name of a field.
+        # By default curl sends JSON as a form, in which the JSON is the name of a field.
         if name not in _FIELDS or not isinstance(value, bytes | bytearray | str):
             raise RequestError("the body is a form of unknown fields", remedy=_EXAMPLE)
         if name != "user":
@@ -135,7 +135,7 @@ def _ids(name: str, value: object) -> tuple[str, ...]:
 
 
 def _encodes(text: str) -> bool:
-    r"""Whether a text is Unicode: JSON can spell half a surrogate pair, as in ``"\ud800"``."""
+    r"""Whether a text is Unicode: JSON can hold half a surrogate pair, as in ``"\ud800"``."""
     try:
         text.encode()
     except UnicodeEncodeError:

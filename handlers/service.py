@@ -1,4 +1,4 @@
-"""A loaded bundle that answers rows: what the handler calls, testable without TorchServe."""
+"""Answer rows from a loaded bundle; the handler calls this, and tests need no TorchServe."""
 
 import logging
 import time
@@ -12,6 +12,7 @@ from handlers.limits import longest_list
 from handlers.requests import body_of, check, compact, encode, encode_error
 from ncf.devices import Device
 from ncf.errors import RequestError
+from ncf.records import json_values
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import replay
@@ -28,16 +29,16 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Answer:
-    """What one row gets.
+    """The answer to one row.
 
     Parameters
     ----------
     status : int
-        Of HTTP.
+        HTTP status.
     body : bytes
         Compact JSON.
     code : str
-        ``ok``, or the word for the error.
+        ``ok``, or the code of the error.
     policy : str
         ``model`` or ``popular``; ``none`` for an error.
     """
@@ -50,30 +51,30 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A row that is a request, and its body, in whose protocol it is answered."""
+    """A request and its body, whose protocol the answer uses."""
 
     request: Request
     body: dict[str, Any]
 
 
 class Service:
-    """Answers rows from one bundle; :meth:`close` it, or use ``with``, to end its threads.
+    """Answers rows from one bundle; use :meth:`close` or ``with`` to end its threads.
 
     Parameters
     ----------
     folder : Path
-        The bundle; its digests are checked and its golden requests replayed first.
+        The bundle; first its digests are checked and its golden requests are replayed.
     lanes : int
-        Calls of the graph that may go on side by side, each on one thread.
+        Calls of the graph that may run side by side, each on one thread.
     name : str
-        Of the model, for protocols that repeat it.
+        Name of the model, for protocols that repeat it.
     device : Device
-        Where to compute.
+        Device that computes.
 
     Raises
     ------
     ArtifactError
-        The bundle is damaged, or does not answer as it did when it was exported.
+        The bundle is damaged, or its answers differ from those at export.
     """
 
     def __init__(
@@ -91,16 +92,17 @@ class Service:
         self.model = bundle.digest[:_SHORT]
         self._name = name
         self._longest = longest_list(bundle.items)
+        manifest = bundle.manifest
         self._facts = {
             "digest": bundle.digest,
-            "model": bundle.manifest["model"],
-            "metrics": bundle.manifest["metrics"],
-            "provenance": bundle.manifest["provenance"],
-            "cold_user": bundle.manifest["cold_user"],
+            "model": json_values(manifest.model),
+            "metrics": json_values(manifest.metrics),
+            "provenance": json_values(manifest.provenance),
+            "cold_user": manifest.cold_user.value,
             "golden_requests": replayed,
             "longest_list": self._longest,
             "lanes": lanes,
-            "screen": bundle.manifest["screen"] if screen else None,
+            "screen": json_values(manifest.screen) if screen else None,
         }
 
     def __enter__(self) -> Self:
@@ -110,20 +112,20 @@ class Service:
         self.close()
 
     def close(self) -> None:
-        """End the threads, once what they are at is done; no row can be answered after."""
+        """Finish the work under way and end the threads; no row can be answered after that."""
         self._recommender.close()
 
     def describe(self) -> bytes:
-        """Facts about the bundle, as JSON."""
+        """Describe the bundle as JSON."""
         return compact(self._facts)
 
     def answer(self, rows: Sequence[Row]) -> tuple[list[Answer], float]:
-        """Answer the rows of a batch together, each on its own merits; never raises.
+        """Answer the rows of a batch together; a bad row gets its own error, and nothing is raised.
 
         Returns
         -------
         list of Answer, float
-            One a row, and the seconds that scoring took.
+            One answer for each row, and the seconds that scoring took.
         """
         decoded = [self._decode(row) for row in rows]
         requests = [each.request for each in decoded if isinstance(each, _Asked)]
@@ -142,7 +144,7 @@ class Service:
             return _Asked(check(fields, self._longest), body)
         except RequestError as error:
             return _refused(error)
-        except Exception as error:  # noqa: BLE001 - its neighbours must not suffer
+        except Exception as error:  # noqa: BLE001 - the other rows must be answered
             return _failed(error)
 
     def _score(self, requests: Sequence[Request]) -> Sequence[Recommendation | Exception]:
@@ -151,7 +153,7 @@ class Service:
         except Exception as error:  # noqa: BLE001 - as above
             if len(requests) == 1:
                 return [error]
-        logger.warning("a batch of %d failed: its rows are scored singly", len(requests))
+        logger.warning("a batch of %d failed: its rows are scored one by one", len(requests))
         return [one for request in requests for one in self._score([request])]
 
     def _answered(self, found: Recommendation | Exception, body: Mapping[str, Any]) -> Answer:
@@ -167,7 +169,7 @@ class Service:
 
 
 def _use_screen(bundle: Bundle, ranker: ExactRanker) -> bool:
-    """Whether to screen: on a GPU the exact graph is as quick for a few users."""
+    """Whether to screen: on a GPU the exact graph is as fast for a few users."""
     return bundle.has_screen and ranker.device is Device.CPU
 
 

@@ -1,8 +1,7 @@
 """Neural collaborative filtering from a ratings file to production.
 
-A name is imported when it is first asked for, so that who
-opens a bundle needs no PyTorch. What the names do is in :mod:`ncf.api`; their types are in
-``__init__.pyi``.
+A name is imported when it is first used, so that opening a bundle needs no PyTorch. The names are
+implemented in :mod:`ncf.api`; their types are in ``__init__.pyi``.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""``python -m ncf`` is ``ncf``, for ``torchrun -m ncf``."""
+"""Run ``ncf`` as ``python -m ncf``, which ``torchrun -m ncf`` needs."""
 
 from ncf.cli import main
 

@@ -1,4 +1,4 @@
-"""Arrays in files, mapped into memory instead of read or written."""
+"""Memory-map arrays in files, instead of reading or writing them."""
 
 import os
 import struct
@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 _MAPPED_FROM = 1 << 16  # bytes; smaller arrays are read
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member: the last two are lengths
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member; the last two are lengths
 
 
 def map_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Open the arrays of an uncompressed ``.npz`` file by name.
 
-    Large ones are mapped, which :func:`numpy.load` does for ``.npy`` files alone: processes on
-    one machine share them, and what is not touched takes no memory.
+    Large arrays are memory-mapped, which :func:`numpy.load` does only for ``.npy`` files:
+    processes on one machine share them, and pages that are not used take no memory.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def map_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
         The file is compressed, or not what :func:`numpy.savez` writes.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
-    # Not np.load: over a damaged archive it leaves the file open.
+    # Not np.load: it leaves the file open if the archive is damaged.
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
@@ -42,14 +42,14 @@ def map_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
 def new_npy(
     path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]
 ) -> "np.memmap[Any, np.dtype[Any]]":
-    """Make a ``.npy`` file to be filled through memory, its space on the disk taken beforehand.
+    """Make a memory-mapped ``.npy`` file to fill, and reserve its space on the disk.
 
-    Without that, a disk that fills up ends the process with SIGBUS, and no error can tell why.
+    Without reserved space, a full disk ends the process with SIGBUS instead of an error.
 
     Raises
     ------
     OSError
-        The disk has no room for it.
+        The disk has too little space.
     """
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):
@@ -67,5 +67,5 @@ def _mapped(path: Path, file: BinaryIO, start: int) -> npt.NDArray[Any]:
         raise ValueError(f"array format {version} is not 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
     if fortran and len(shape) > 1:
-        raise ValueError("columns first")
+        raise ValueError("the array is in column order")
     return np.memmap(path, dtype, "r", file.tell(), shape)

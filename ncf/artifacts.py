@@ -1,93 +1,80 @@
-"""Sealed folders: a JSON manifest that holds the SHA-256 of every other file, and of itself.
+"""Write and check sealed folders: a manifest has the SHA-256 of every other file and of itself.
 
 Prepared data, checkpoints, bundles and runs are all sealed folders. A reader opens one with
-:func:`open_sealed`, which names whatever is missing, extra, damaged or too new before anything
-in it is used.
+:func:`open_sealed`, which names any file that is missing, extra, damaged or too new before the
+folder is used, and returns the manifest as the type of its :class:`Kind`.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from ncf.errors import ArtifactError, StorageError
 from ncf.files import atomic_folder, check_target, sha256, sha256_bytes
-
-Document = dict[str, Any]
+from ncf.records import FieldError, read_record
 
 _DIGEST = "digest"
 _FILES = "files"
 _SCHEMA = "schema_version"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The fields that the manifest of every sealed folder has.
+
+    Parameters
+    ----------
+    digest : str
+        SHA-256 of the manifest without this field, 64 hex digits; empty until it is sealed.
+    files : mapping
+        SHA-256 of every other file, by its path in the folder.
+    """
+
+    digest: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+M_co = TypeVar("M_co", bound=Manifest, covariant=True)
+
+
 @dataclass(frozen=True)
-class Kind:
-    """What a sealed folder holds and how its manifest is called.
+class Kind(Generic[M_co]):
+    """A kind of sealed folder: its manifest and its files.
 
     Parameters
     ----------
     noun : str
-        How messages call it, such as ``"checkpoint"``.
+        Word that messages use, such as ``"checkpoint"``.
     manifest : str
         Name of the manifest file.
     schema_version : int
         Version that this toolkit writes, and the only one that it reads.
     remedy : str
-        The command that makes such a folder.
+        Command that makes such a folder.
+    form : type
+        Type of the manifest.
     members : str
-        Regular expression of the files it may hold: a folder whose manifest is unreadable is
-        replaced only where it holds nothing else.
+        Regular expression of the files that the folder may hold: a folder with an unreadable
+        manifest is replaced only if it holds nothing else.
     """
 
     noun: str
     manifest: str
     schema_version: int
     remedy: str
+    form: type[M_co]
     members: str = ""
-
-
-DATASET = Kind(
-    "fetched data set",
-    "dataset.json",
-    1,
-    "fetch it with 'ncf data fetch'",
-    r"titles\.csv|.+\.(data|dat|inter|rating|negative)",
-)
-DATA = Kind(
-    "prepared data",
-    "data.json",
-    1,
-    "make it with 'ncf data prepare'",
-    r"(train|validation|test|users|items)\.parquet|(validation|test)_negatives\.npy",
-)
-CHECKPOINT = Kind(
-    "checkpoint",
-    "config.json",
-    1,
-    "make it with 'ncf train'",
-    r"model\.safetensors|history\.json|training\.png|(users|items)\.parquet",
-)
-BUNDLE = Kind(
-    "bundle",
-    "bundle.json",
-    2,
-    "make it with 'ncf export'",
-    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular)\.npy|(ids|seen)\.npz"
-    r"|(users|items)\.parquet|golden\.json|MODEL_CARD\.md",
-)
-RUN = Kind(
-    "run", "manifest.json", 2, "make it with 'ncf batch'", r"part-\d+\.(parquet|csv)|_SUCCESS"
-)
 
 
 @contextmanager
 def sealed_folder(
-    target: Path, kind: Kind, before_swap: Callable[[], object] | None = None
+    target: Path, kind: Kind[Manifest], before_swap: Callable[[], object] | None = None
 ) -> Iterator[Path]:
-    """Fill a folder aside, to be sealed before the block ends; then swap it in, in one step.
+    """Make a temporary folder, which the block fills and seals; then swap it in, in one step.
 
     Raises
     ------
@@ -99,7 +86,7 @@ def sealed_folder(
         yield folder
 
 
-def require_replaceable(target: Path, kind: Kind) -> None:
+def require_replaceable(target: Path, kind: Kind[Manifest]) -> None:
     """Refuse to replace anything but an older folder of the same kind.
 
     Raises
@@ -119,7 +106,7 @@ def require_replaceable(target: Path, kind: Kind) -> None:
         )
 
 
-def seal(folder: Path, kind: Kind, document: Mapping[str, Any]) -> str:
+def seal(folder: Path, kind: Kind[Manifest], document: Mapping[str, object]) -> str:
     """Write the manifest of a finished folder.
 
     Parameters
@@ -127,9 +114,10 @@ def seal(folder: Path, kind: Kind, document: Mapping[str, Any]) -> str:
     folder : Path
         Holds every other file, complete.
     kind : Kind
-        Names the manifest and its schema version.
+        Gives the name and the schema version of the manifest.
     document : mapping
-        What the manifest says besides digests; JSON values.
+        Fields of the manifest besides digests, as JSON values; see
+        :func:`ncf.records.json_values`.
 
     Returns
     -------
@@ -144,17 +132,18 @@ def seal(folder: Path, kind: Kind, document: Mapping[str, Any]) -> str:
     return digest
 
 
-def open_sealed(folder: Path, kind: Kind) -> Document:
-    """Check a sealed folder from top to bottom and return its manifest.
+def open_sealed(folder: Path, kind: Kind[M_co]) -> M_co:
+    """Check every file of a sealed folder, and return its manifest.
 
     Raises
     ------
     ArtifactError
-        The folder or a file is missing, damaged, unexpected, outside the folder, or of a newer
-        schema version; the message names it.
+        The folder or a file is missing, damaged, unexpected, outside the folder, or of another
+        schema version, or a field of the manifest is missing or of another type; the message
+        names it.
     """
     manifest = read_manifest(folder, kind)
-    listed: dict[str, str] = manifest[_FILES]
+    listed = manifest.files
     found = _names(folder) - {kind.manifest}
     for name, digest in sorted(listed.items()):
         if name not in found:
@@ -170,13 +159,14 @@ def open_sealed(folder: Path, kind: Kind) -> Document:
     return manifest
 
 
-def read_manifest(folder: Path, kind: Kind) -> Document:
+def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
     """Read and check the manifest alone, without the files that it lists.
 
     Raises
     ------
     ArtifactError
-        The manifest is missing, damaged, or of another schema version.
+        The manifest is missing, damaged, or of another schema version, or a field is missing or
+        of another type.
     """
     path = folder / kind.manifest
     if not path.is_file() or path.is_symlink():
@@ -185,11 +175,11 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
         )
     content = path.read_bytes()
     try:
-        document: Document = json.loads(content)
+        document = json.loads(content)
         version, digest, files = document[_SCHEMA], document.pop(_DIGEST), document[_FILES]
         newer, older = version > kind.schema_version, version < kind.schema_version
         names = [name for name, _ in files.items()]
-        # Comparing the bytes too leaves no byte of the file, not even white space, unchecked.
+        # The bytes are compared too, so that every byte of the file, even white space, is checked.
         intact = sha256_bytes(canonical_json(document)) == digest
         intact = intact and canonical_json({**document, _DIGEST: digest}) == content
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -213,17 +203,26 @@ def read_manifest(folder: Path, kind: Kind) -> Document:
             raise ArtifactError(
                 f"names a file outside its folder: {name!r}", where=path, remedy=kind.remedy
             )
-    return {**document, _DIGEST: digest}
+    try:
+        return read_record(kind.form, {**document, _DIGEST: digest})
+    except FieldError as error:
+        raise _damaged(path, str(error), kind) from error
 
 
-def canonical_json(document: Mapping[str, Any]) -> bytes:
-    """One document, one sequence of bytes: sorted keys, UTF-8, two-space indent."""
+def canonical_json(document: Mapping[str, object]) -> bytes:
+    """Encode a document so that equal ones have equal bytes: sorted keys, UTF-8, indent of two.
+
+    Examples
+    --------
+    >>> canonical_json({"b": 1, "a": "é"}).decode().splitlines()
+    ['{', '  "a": "é",', '  "b": 1', '}']
+    """
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
 
 
 def _names(folder: Path) -> set[str]:
-    """Relative paths of everything in a folder but plain folders."""
+    """List the relative paths of everything in a folder except plain folders."""
     return {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -231,8 +230,8 @@ def _names(folder: Path) -> set[str]:
     }
 
 
-def _foreign(target: Path, kind: Kind) -> str:
-    """Name a file in a folder that no folder of this kind would hold; empty if there is none."""
+def _foreign(target: Path, kind: Kind[Manifest]) -> str:
+    """Find a file in a folder that no folder of this kind holds; empty if there is none."""
     names = _names(target)
     listed: set[str] = set()
     if kind.manifest in names:
@@ -248,5 +247,5 @@ def _foreign(target: Path, kind: Kind) -> str:
     return min(names - listed, default="")
 
 
-def _damaged(where: Path, problem: str, kind: Kind) -> ArtifactError:
+def _damaged(where: Path, problem: str, kind: Kind[Manifest]) -> ArtifactError:
     return ArtifactError(problem, where=where, remedy=f"the {kind.noun} is damaged: {kind.remedy}")

@@ -1,11 +1,11 @@
-"""Column names of every table the toolkit reads or writes, in one place."""
+"""Define the column names of every table that the toolkit reads or writes."""
 
 from collections.abc import Iterable
 from typing import Final
 
 
 class Columns:
-    """Names of columns; nobody types one of these strings twice."""
+    """Names of columns, so that each string is written once."""
 
     USER_ID: Final = "user_id"  # raw id, string
     ITEM_ID: Final = "item_id"  # raw id, string
@@ -16,7 +16,7 @@ class Columns:
     ITEM: Final = "item"  # dense index, int32
     RANK: Final = "rank"  # from 1
     SCORE: Final = "score"  # logit
-    ITEM_IDS: Final = "item_ids"  # raw ids from the best
+    ITEM_IDS: Final = "item_ids"  # raw ids, best first
     SCORES: Final = "scores"  # their logits
     POLICY: Final = "policy"  # "model" or "popular"
 
@@ -46,9 +46,9 @@ _BY_NAME: Final = {
 
 
 def usual_column(name: str) -> str | None:
-    """Tell which column a usual name stands for, in files and frames alike; None for none.
+    """Find the column that a usual name stands for, in files and frames; None if there is none.
 
-    Case, spaces, ``_`` and ``-`` make no difference.
+    Case, spaces, ``_`` and ``-`` are ignored.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def usual_column(name: str) -> str | None:
 
 
 def columns_named(column: str, names: Iterable[str]) -> list[str]:
-    """List the names that stand for a column; its own name alone, where it is among them.
+    """List the names that stand for a column, or only its own name if that is among them.
 
     Examples
     --------

@@ -1,11 +1,11 @@
-"""Where to compute: one choice for PyTorch and ONNX Runtime alike."""
+"""Choose the device that computes, for PyTorch and ONNX Runtime alike."""
 
 import os
 from enum import StrEnum
 
 
 class Device(StrEnum):
-    """``auto`` takes CUDA where it can be used, else the CPU."""
+    """Devices that compute; ``auto`` takes CUDA where it works, else the CPU."""
 
     AUTO = "auto"
     CPU = "cpu"

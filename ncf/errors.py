@@ -1,23 +1,27 @@
-"""The errors that the toolkit raises on purpose, each with its exit code and HTTP status.
+"""Define the errors that the toolkit raises on purpose, with exit codes and HTTP statuses.
 
-Every message is one line: where (file, line, id, field), what is wrong, and what to do about it.
-A message names the parameters of the call in back quotes, with a value where that matters: `k`,
-`mode="exact"`. The command line shows its options in their place: -k, --mode exact.
+Every message is one line: where (file, line, id, field), what is wrong, and what to do. A message
+names parameters of the call in back quotes, with a value where that matters: `k`,
+`mode="exact"`. The command line shows its options instead: -k, --mode exact.
 """
 
 
 class NcfError(Exception):
-    """Root of the tree: whatever the toolkit refuses to do, it says with one of these.
+    """Root of the tree of errors that the toolkit raises on purpose.
 
     Parameters
     ----------
     problem : str
         What is wrong.
     where : object, optional
-        File, ``file:line``, id or field concerned.
+        The file, ``file:line``, id or field that is wrong.
     remedy : str, optional
-        What the reader can do about it; if not given, what can be done about any error of its
-        class.
+        What the reader can do about it; if not given, the remedy of the class.
+
+    Examples
+    --------
+    >>> print(RatingsError("rating 'x' is not a number", where="ratings.csv:3"))
+    ratings.csv:3: rating 'x' is not a number; correct the file and run the same command again
     """
 
     exit_code = 2
@@ -30,7 +34,7 @@ class NcfError(Exception):
         given = self.remedy if remedy is None else remedy
         suffix = f"; {given}" if given else ""
         line = " ".join(f"{prefix}{problem}{suffix}".splitlines())
-        # Names and ids come from files: none may move the cursor of a terminal.
+        # Names and ids come from files; they must not contain control codes of a terminal.
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 
 
@@ -49,11 +53,11 @@ class ConfigError(NcfError):
 class RatingsError(NcfError):
     """A file of ratings, titles or ids cannot be read as it stands."""
 
-    remedy = "mend the file and run the same command again"
+    remedy = "correct the file and run the same command again"
 
 
 class SourceError(NcfError):
-    """No source of a data set could be fetched, or what came is not what was pinned."""
+    """No source of a data set could be fetched, or the file differs from its pinned checksum."""
 
 
 class ArtifactError(NcfError):
@@ -72,9 +76,9 @@ class RequestError(NcfError):
     remedy : str, optional
         What to send instead.
     code : str
-        Word for programs.
+        A word that programs can test for.
     http_status : int
-        400, or 404 for what is not known.
+        400, or 404 for an unknown user.
     """
 
     def __init__(
@@ -93,13 +97,13 @@ class ParityError(NcfError):
 
 
 class CapabilityError(NcfError):
-    """The machine lacks what was asked for, such as CUDA."""
+    """The machine lacks something that was asked for, such as CUDA."""
 
     http_status = 503
 
 
 class ServerError(NcfError):
-    """The server that was started does not come up, or ended by itself."""
+    """The server that was started does not answer, or ended by itself."""
 
     http_status = 503
     remedy = "read the logs in the folder `state`"

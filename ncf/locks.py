@@ -1,4 +1,4 @@
-"""One writer at a time; and nobody removes what somebody reads."""
+"""Lock files: one writer at a time, and no removal while somebody reads."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 try:
     import fcntl
-except ModuleNotFoundError:  # Windows: there readers and removers do not know of each other
+except ModuleNotFoundError:  # Windows, where readers and removers do not lock each other out
     fcntl = None  # type: ignore[assignment]
 
 from ncf.errors import LockedError
@@ -19,7 +19,7 @@ from ncf.files import storage_errors
 
 @contextmanager
 def writer_lock(target: Path) -> Iterator[None]:
-    """Hold the right to write ``target``; the lock dies with its process.
+    """Lock ``target`` for writing; the lock ends with its process.
 
     Raises
     ------
@@ -29,12 +29,12 @@ def writer_lock(target: Path) -> Iterator[None]:
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(target.with_name(f".{target.name}.lock"))
-        # filelock empties the lock file whenever it opens it, so the pid lies in a file beside it.
+        # filelock empties the lock file when it opens it, so the pid is in a file beside it.
         holder = target.with_name(f".{target.name}.lock.pid")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            # A shared disk may have the holder on another machine; some disks have no locks.
+            # On a shared disk the holder may be on another machine; some disks have no locks.
             pid = _holder_of(holder)
             raise LockedError(
                 f"another process (pid {pid}) is writing this",
@@ -51,9 +51,9 @@ def writer_lock(target: Path) -> Iterator[None]:
 
 @contextmanager
 def reader_lock(file: Path) -> Iterator[bool]:
-    """Hold a file against :func:`removal_lock`, with other readers; gives whether it is there.
+    """Lock a file against :func:`removal_lock`, shared with readers; yield whether it exists.
 
-    Nothing is written: readers need no right to.
+    Nothing is written, so readers need no permission to write.
     """
     with _shared_or_not(file, exclusive=False) as held:
         yield held and file.exists()
@@ -61,13 +61,13 @@ def reader_lock(file: Path) -> Iterator[bool]:
 
 @contextmanager
 def removal_lock(file: Path) -> Iterator[bool]:
-    """Hold a file alone; gives False where a reader holds it."""
+    """Lock a file exclusively; yield False if a reader holds it."""
     with _shared_or_not(file, exclusive=True) as held:
         yield held
 
 
 def _holder_of(note: Path) -> str:
-    """Pid that a writer noted; it may end, and remove its note, at any moment."""
+    """Read the pid that a writer noted; the note may vanish at any moment."""
     try:
         return note.read_text(errors="replace").strip() or "unknown"
     except OSError:
@@ -80,10 +80,10 @@ def _shared_or_not(file: Path, *, exclusive: bool) -> Iterator[bool]:
         # An exclusive lock on NFS needs a file open for writing.
         descriptor = os.open(file, os.O_RDWR if exclusive else os.O_RDONLY)
     except FileNotFoundError:
-        yield exclusive  # nothing there for anybody to read
+        yield exclusive  # the file does not exist, so nobody can read it
         return
     try:
-        # The body of the with statement runs within the yield: its errors are none of a lock's.
+        # The body of the with statement runs within the yield; its errors are not the lock's.
         yield _locked(descriptor, exclusive=exclusive)
     finally:
         os.close(descriptor)

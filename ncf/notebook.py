@@ -1,4 +1,4 @@
-"""A progress bar in a notebook, drawn by the notebook itself: no widgets are needed."""
+"""Draw a progress bar in a notebook, as HTML without widgets."""
 
 import time
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ def in_notebook() -> bool:
 
 
 class NotebookBar:
-    """One task's bar; it stays in the cell's output when the task has ended.
+    """The bar of one task; it stays in the cell's output after the task.
 
     Parameters
     ----------
     task : str
-        What is being done.
+        Name of the task.
     total : int or None
-        Number of steps, or None where it is not known.
+        Number of steps, or None if it is unknown.
     """
 
     def __init__(self, task: str, total: int | None) -> None:
@@ -42,7 +42,7 @@ class NotebookBar:
     @classmethod
     @contextmanager
     def of(cls, task: str, total: int | None) -> Iterator["NotebookBar"]:
-        """Show a bar until the block ends, and then how far it came."""
+        """Show a bar until the block ends, and then its final state."""
         bar = cls(task, total)
         try:
             yield bar
@@ -50,13 +50,13 @@ class NotebookBar:
             bar.draw()
 
     def show(self, done: int, note: str) -> None:
-        """Take what is done; the bar is drawn again unless it was just now."""
+        """Update the count; redraw the bar unless it was drawn a moment ago."""
         self._done, self._note = done, note or self._note
         if time.monotonic() - self._drawn >= _SECONDS_BETWEEN_DRAWINGS:
             self.draw()
 
     def draw(self) -> None:
-        """Draw the bar again."""
+        """Redraw the bar."""
         self._drawn = time.monotonic()
         self._handle.update(self._look(self._done, self._note), raw=True)
 

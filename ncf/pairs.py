@@ -1,4 +1,4 @@
-"""Pairs as keys: one integer a pair, so that pairs can be sorted, counted and looked up."""
+"""Turn pairs into integer keys, so that pairs can be sorted, counted and looked up."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,19 +7,19 @@ Keys = npt.NDArray[np.int64]
 
 
 def pair_keys(rows: npt.NDArray[np.integer], columns: npt.NDArray[np.integer], width: int) -> Keys:
-    """Turn pairs into their places in a table of ``width`` columns, counted row after row.
+    """Turn pairs into their positions in a table of ``width`` columns, counted row by row.
 
-    Keys order pairs by row and then by column. A negative column, which pads lists, gives a key
-    of the row before: whoever has pads must leave them out afterwards.
+    Keys order pairs by row, then by column. A negative column, which pads lists, gives a key of
+    the row before; callers must leave out pads afterwards.
 
     Parameters
     ----------
     rows : int array
-        Such as user indices, or positions in a block of users.
+        Rows, such as user indices or positions in a block of users.
     columns : int array
-        Of a shape that broadcasts with that of ``rows``; such as item indices below ``width``.
+        Columns, such as item indices below ``width``; the shape must broadcast with ``rows``.
     width : int
-        Columns of the table, such as the size of the catalogue.
+        Number of columns, such as the size of the catalogue.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def pair_keys(rows: npt.NDArray[np.integer], columns: npt.NDArray[np.integer], w
 
 
 def split_keys(keys: Keys, width: int) -> tuple[Keys, Keys]:
-    """Rows and columns of keys.
+    """Turn keys back into rows and columns.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def split_keys(keys: Keys, width: int) -> tuple[Keys, Keys]:
 
 
 def among(keys: Keys, ascending: Keys) -> npt.NDArray[np.bool_]:
-    """Tell which keys are among others, which must be ascending.
+    """Find which keys are among others, which must be ascending.
 
     Examples
     --------

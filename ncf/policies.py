@@ -1,24 +1,24 @@
-"""Where a user's list comes from, and what strangers get; light enough for ``--help``."""
+"""Name the policies of lists and of strangers; no imports, so that ``--help`` is quick."""
 
 from enum import StrEnum
 
 
 class Policy(StrEnum):
-    """Where a list comes from."""
+    """The source of a list."""
 
     MODEL = "model"
     POPULAR = "popular"
 
 
 class ColdUser(StrEnum):
-    """What a user whom the model does not know gets."""
+    """What a stranger gets from a server."""
 
     POPULAR = "popular"
     ERROR = "error"
 
 
 class Strangers(StrEnum):
-    """What a batch does with users whom the model does not know."""
+    """What a batch does with strangers."""
 
     POPULAR = "popular"
     SKIP = "skip"

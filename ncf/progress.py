@@ -1,4 +1,4 @@
-"""One progress report for all that takes long: a bar where there is a screen, else log lines."""
+"""Report the progress of long tasks: a bar on a terminal or in a notebook, else log lines."""
 
 import logging
 import sys
@@ -29,23 +29,23 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class _Rate(ProgressColumn):
-    """Steps a second."""
+    """The column that shows steps a second."""
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
 class Reporter:
-    """Counts steps of one task and shows them; threads may count side by side.
+    """Counts the steps of one task and shows them; several threads may count at once.
 
     Parameters
     ----------
     task : str
-        What is being done.
+        Name of the task.
     total : int or None
-        Number of steps, or None where it is not known.
+        Number of steps, or None if it is unknown.
     bar : Progress, NotebookBar or None
-        The bar of a terminal or a notebook; None writes log lines, one in ten seconds at most.
+        The bar of a terminal or a notebook; None writes log lines, at most one in ten seconds.
     """
 
     def __init__(self, task: str, total: int | None, bar: Progress | NotebookBar | None) -> None:
@@ -60,7 +60,7 @@ class Reporter:
             self._id = bar.add_task(task, total=total, note="")
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """Count ``steps`` more as done; ``note`` replaces the text beside the bar."""
+        """Add ``steps`` to the count; ``note`` replaces the text beside the bar."""
         with self._lock:
             self._done += steps
             if isinstance(self._bar, NotebookBar):

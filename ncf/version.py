@@ -1,4 +1,4 @@
-"""The version of the toolkit that is installed."""
+"""Find the version of the installed toolkit."""
 
 from importlib import metadata
 

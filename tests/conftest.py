@@ -1,7 +1,6 @@
 """A small world with a known taste: users and items fall into two camps that keep to themselves."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from ncf.training.checkpoint import (
     weights_of,
     write_checkpoint,
 )
+from ncf.training.manifest import Outcome
 from tests.worlds import drawn_weights
 
 torch.set_num_threads(1)
@@ -78,13 +78,9 @@ def random_checkpoint(
                 parameter.mul_(200)
             elif name.endswith("bias"):
                 parameter.normal_(std=0.3)
-    document: dict[str, Any] = {
-        "variant": kind.value,
-        "recipe": {},
-        "validation": {},
-        "parents": {},
-    }
-    write_checkpoint(folder, Trained(architecture, weights_of(model), [], document), data)
+    write_checkpoint(
+        folder, Trained(architecture, weights_of(model), [], Outcome(kind.value)), data
+    )
     return open_checkpoint(folder)
 
 
@@ -130,9 +126,8 @@ def wide_checkpoint(
     """A NeuMF whose users differ in a few tastes, as those of trained ones do."""
     architecture = Architecture(Kind.NEUMF, len(wide_data.users), len(wide_data.items), 16, 3)
     weights = drawn_weights(architecture, 0, 0.5, tastes=2)
-    document = {"variant": "neumf", "recipe": {}, "validation": {}, "parents": {}}
     folder = tmp_path_factory.mktemp("wide-checkpoint") / "neumf"
-    write_checkpoint(folder, Trained(architecture, weights, [], document), wide_data)
+    write_checkpoint(folder, Trained(architecture, weights, [], Outcome("neumf")), wide_data)
     return open_checkpoint(folder)
 
 

@@ -3,8 +3,8 @@
 import json
 import shutil
 from bisect import bisect_left
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncf.artifacts import (
-    BUNDLE,
-    CHECKPOINT,
+    Kind,
+    Manifest,
     canonical_json,
     open_sealed,
     read_manifest,
@@ -25,6 +25,18 @@ from ncf.errors import ArtifactError, StorageError
 from ncf.files import sha256_bytes
 
 CONTENT = {"a.bin": b"first\x00", "sub/b.txt": "zweite é\n".encode(), "empty": b""}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(Manifest):
+    kind: str
+    titles: tuple[str | None, ...]
+    rate: float
+    sizes: Mapping[str, int]
+
+
+CHECKPOINT = Kind("checkpoint", "config.json", 1, "make it with 'ncf train'", Facts)
+BUNDLE = Kind("bundle", "bundle.json", 2, "make it with 'ncf export'", Facts)
 DOCUMENT = {"kind": "neumf", "titles": ["Amélie", None], "rate": 0.25, "sizes": {"users": 3}}
 
 
@@ -71,8 +83,14 @@ def test_what_was_sealed_is_read_back(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     digest = seal(tmp_path, BUNDLE, DOCUMENT)
     published = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    added = {"files": {"a": published}, "schema_version": BUNDLE.schema_version, "digest": digest}
-    expected = {**DOCUMENT, **added}
+    expected = Facts(
+        kind="neumf",
+        titles=("Amélie", None),
+        rate=0.25,
+        sizes={"users": 3},
+        files={"a": published},
+        digest=digest,
+    )
     assert open_sealed(tmp_path, BUNDLE) == read_manifest(tmp_path, BUNDLE) == expected
 
 
@@ -80,7 +98,7 @@ def test_only_an_older_folder_of_the_same_kind_is_replaced(folder: Path) -> None
     (folder / CHECKPOINT.manifest).write_text("damaged")
     with sealed_folder(folder, replace(CHECKPOINT, members=".*")) as aside:
         digest = seal(aside, CHECKPOINT, DOCUMENT)
-    assert open_sealed(folder, CHECKPOINT)["digest"] == digest
+    assert open_sealed(folder, CHECKPOINT).digest == digest
 
 
 @pytest.mark.parametrize(

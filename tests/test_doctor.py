@@ -75,7 +75,7 @@ def test_an_onnx_runtime_that_computes_wrongly_is_not_fine(
     monkeypatch.setattr("ncf.doctor._PROBE", same)
     (found,) = [each for each in examine() if each.subject == "ONNX Runtime on cpu"]
     assert (found.ok, found.optional) == (False, False)
-    assert "computes wrongly" in found.detail
+    assert "with wrong results" in found.detail
 
 
 def test_every_finding_is_told_once_on_one_line(findings: dict[str, Finding]) -> None:

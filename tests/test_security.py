@@ -11,10 +11,10 @@ import pytest
 
 import ncf
 from handlers.service import Service
-from ncf.artifacts import BUNDLE
-from ncf.data import datasets, downloads
+from ncf.data import datasets, downloads, sources
 from ncf.errors import ArtifactError
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.sessions import open_cpu
 from tests.forbidden import PACKAGES, forbidden, modules
 
@@ -104,12 +104,12 @@ def test_what_is_forbidden_is_found_wherever_it_is_put_into_a_real_module() -> N
 
 def test_every_file_from_the_network_is_pinned_by_a_digest() -> None:
     urls = 0
-    for sources in datasets.DATASETS.values():
-        for source in sources:
-            if isinstance(source, datasets.TripleSource):
+    for every in datasets.DATASETS.values():
+        for source in every:
+            if isinstance(source, sources.TripleSource):
                 digests: list[str] = [each.value for each in source.digests.values()]
             else:
-                assert isinstance(source, datasets.ZipSource | datasets.WheelSource)
+                assert isinstance(source, sources.ZipSource | sources.WheelSource)
                 digests = [source.digest.value]
             assert digests
             assert all(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", each) for each in digests)
@@ -142,7 +142,7 @@ def test_members_are_taken_from_an_archive_by_name_and_no_other(name: str, tmp_p
         archive.writestr("ml-100k/u.item", "1|A\n")
         archive.writestr(name, "evil")
     source = datasets.DATASETS["ml-100k"][0]
-    assert isinstance(source, datasets.ZipSource)
+    assert isinstance(source, sources.ZipSource)
     (tmp_path / "deep" / "out").mkdir(parents=True)
     source.members.unpack(tmp_path / "set.zip", tmp_path / "deep" / "out")
     files = {path.name for path in tmp_path.rglob("*") if path.is_file()}
@@ -160,7 +160,7 @@ def test_the_handler_refuses_an_unpacked_archive_whose_manifest_leaves_it(
     from tests.bad_inputs.test_damaged_folders import edit_manifest  # noqa: PLC0415 - as above
 
     folder = Path(copytree(bundle.path, tmp_path / "bundle"))
-    edit_manifest(folder, BUNDLE, files={**bundle.manifest["files"], name: "0" * 64})
+    edit_manifest(folder, BUNDLE, files={**bundle.manifest.files, name: "0" * 64})
     with pytest.raises(ArtifactError, match="outside its folder"):
         Service(folder)
 

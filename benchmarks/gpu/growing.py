@@ -1,13 +1,16 @@
 """A bundle with more users than the kit could carry: copies of its own, each moved a little."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ncf.artifacts import BUNDLE, open_sealed, seal
+from ncf.artifacts import seal
 from ncf.columns import Columns
 from ncf.identifiers import IdMap, write_id_maps
+from ncf.records import json_values
+from ncf.scoring.manifest import BUNDLE
 
 _NOISE = 0.05  # of the rows' spread
 
@@ -48,7 +51,5 @@ def grow(bundle: Path, out: Path, times: int) -> None:
     ids = IdMap(raw)
     write_id_maps(out / "ids.npz", {"users": ids, "items": opened.items})
     write_id_table(out / "users.parquet", ids, Columns.USER_ID)
-    document = open_sealed(bundle, BUNDLE)
-    sizes = {"n_users": times * users, "interactions": times * pairs}
-    document["model"] = {**document["model"], **sizes}
-    seal(out, BUNDLE, document)
+    model = replace(opened.manifest.model, n_users=times * users, interactions=times * pairs)
+    seal(out, BUNDLE, json_values(replace(opened.manifest, model=model)))

@@ -2,13 +2,12 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.gpu.tastes import Tastes, draw
-from benchmarks.synthetic import make_data
+from benchmarks.synthetic import made_up, make_data
 from export.bundle import Source
 from export.publish import publish
 from ncf.data.interactions import Cases, Interactions
@@ -22,15 +21,11 @@ from ncf.data.prepared import (
 from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Variant
-from ncf.training.checkpoint import (
-    Trained,
-    open_checkpoint,
-    weights_of,
-    write_checkpoint,
-)
+from ncf.training.checkpoint import Trained, open_checkpoint, weights_of, write_checkpoint
+from ncf.training.manifest import Outcome
 from ncf.training.names import Named
 from ncf.training.recipe import named_recipe
-from ncf.training.stage import Request
+from ncf.training.request import Request
 from ncf.training.train import train
 
 _EPOCHS = 4
@@ -48,13 +43,11 @@ def random_source(folder: Path, shape: Architecture) -> Source:
                 parameter.mul_(100)
             elif name.endswith("bias"):
                 parameter.normal_(std=0.3)
-    document: dict[str, Any] = {
-        "variant": shape.kind.value,
-        "recipe": {},
-        "validation": {},
-        "parents": {},
-    }
-    write_checkpoint(folder / "checkpoint", Trained(shape, weights_of(model), [], document), data)
+    write_checkpoint(
+        folder / "checkpoint",
+        Trained(shape, weights_of(model), [], Outcome(shape.kind.value)),
+        data,
+    )
     return Source(open_checkpoint(folder / "checkpoint"), data, screen=False)
 
 
@@ -88,7 +81,8 @@ def _prepared(folder: Path, tastes: Tastes) -> PreparedData:
         np.save(negatives_path(folder, part), cases.negatives)
     sizes = (train_pairs.n_users, train_pairs.n_items)
     users, items = (IdMap([str(index) for index in range(size)]) for size in sizes)
-    seal_data(folder, users, items, {"source": {"synthetic": "0" * 64}})
+    n_cases = len(tastes.validation.positives)
+    seal_data(folder, users, items, made_up(train_pairs, n_cases))
     return open_data(folder)
 
 

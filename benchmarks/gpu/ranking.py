@@ -29,10 +29,11 @@ _TIMES, _TIMES_OF_BATCH = 16, 20  # the trained users, so that a run is long eno
 def run(settings: Settings, record: Record) -> None:
     """Sweep the exact graph's blocks and threads, the screen, and the batch job as a whole."""
     require("onnxruntime")
+    from ncf.records import json_values
     from ncf.scoring.bundle import open_bundle
 
     bundle = open_bundle(settings.worlds / TRAINED / "ncf")
-    record.add("model", users=bundle.n_users, **bundle.manifest["model"])
+    record.add("model", users=bundle.n_users, **json_values(bundle.manifest.model))
     users = np.tile(np.arange(bundle.n_users), 1 if settings.small else _TIMES)
     _sweep(settings, record, bundle, users)
     _as_opened(settings, record, bundle, users)
@@ -63,7 +64,8 @@ def _as_opened(settings: Settings, record: Record, bundle: "Bundle", users: "Use
 
     screens = Calibration.of(bundle).find(_K) is not None
     if not screens:
-        record.add("screened", reason=str(bundle.manifest["screen"].get("reason")))
+        reason = getattr(bundle.manifest.screen, "reason", "not calibrated for such lists")
+        record.add("screened", reason=reason)
     for device in dict.fromkeys((settings.device, Device.CPU)):
         threads = 4 if device is Device.CUDA else usable_cores()
         some = users if device is Device.CUDA else users[: 4 * bundle.n_users]

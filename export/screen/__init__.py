@@ -1,1 +1,1 @@
-"""The screen of a bundle: fitted to the model, measured, and left out where it does not pay."""
+"""Fit the screen of a bundle to the model, measure it, and leave it out if it is no faster."""

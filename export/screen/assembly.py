@@ -1,4 +1,4 @@
-"""Make a bundle's screen: calibrated, built, measured on users who chose nothing, or left out."""
+"""Make a bundle's screen: calibrate, build, measure on held-out users, or leave it out."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -11,75 +11,77 @@ from threadpoolctl import threadpool_limits
 from export.screen.calibration import Choice, Options, UselessError, choose, require_promise
 from export.screen.cost import Cost
 from export.screen.sampling import FEWEST, ExactLogits, Groups, sample_groups
-from ncf.artifacts import Document
 from ncf.graphs.screen import rescore_graph, screen_graph
 from ncf.graphs.tower import Floats, catalogue_size
 from ncf.models.weights import Weights
 from ncf.proof.recall import mean_lower_bound, recalls
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
 from ncf.scoring.ranker import TopK
+from ncf.scoring.screen_manifest import Calibrated, NoScreen, SampledUsers, Screen
 from ncf.scoring.sessions import open_cpu
 
 logger = logging.getLogger(__name__)
 
 _TRIES = 3
 _AT_ONCE = 64  # users
-NOT_WANTED: Document = {"reason": "not asked for"}
+NOT_WANTED = NoScreen("not asked for")
 
 
 @dataclass(frozen=True)
-class Screen:
+class ScreenGraphs:
     """What goes into a bundle.
 
     Parameters
     ----------
     graphs : dict
         ONNX models by file name; none where no screen pays.
-    document : dict
+    facts : Screen or NoScreen
         For ``bundle.json``: the calibration, or the reason why there is no screen.
     """
 
     graphs: dict[str, bytes]
-    document: Document
+    facts: Screen | NoScreen
 
 
 def make_screen(
     weights: Weights, rows: Floats, seen: sparse.csr_array, options: Options | None = None
-) -> Screen:
+) -> ScreenGraphs:
     """Calibrate and build the screened graph of a model.
 
     Parameters
     ----------
     weights : dict
-        Of any model.
+        Weights of any model.
     rows : float32 array of shape (users, d)
-        What the top-K graphs take; may be a memory map.
+        User rows of the top-K graphs; may be a memory map.
     seen : scipy.sparse.csr_array
-        Known interactions, users by items.
+        Seen items, users by items.
     options : Options, optional
         Target and seed.
     """
     options = options or Options()
     try:
-        # Products on several threads add up in another order: other bytes on other machines.
+        # Several threads add products in another order, which gives other bytes.
         with threadpool_limits(limits=1, user_api="blas"):
             return _calibrated(weights, rows, seen, options)
     except UselessError as useless:
         logger.info("no screened graph: %s", useless)
-        return Screen({}, {"reason": str(useless)})
+        return ScreenGraphs({}, NoScreen(str(useless)))
 
 
-def summary(document: Document) -> str:
+def summary(screen: Screen | NoScreen) -> str:
     """Say in one line what screen a bundle has, or why it has none."""
-    if "by_k" not in document:
-        return f"none: {document['reason']}"
-    least = min(each["recall"] for each in document["by_k"])
-    lengths = ", ".join(str(each["k"]) for each in document["by_k"])
-    users = document["users"]["held_out"]
+    if isinstance(screen, NoScreen):
+        return f"none: {screen.reason}"
+    least = min(each.recall for each in screen.by_k)
+    lengths = ", ".join(str(each.k) for each in screen.by_k)
+    users = screen.users.held_out
     return f"lists of {lengths}: recall {least:.4f} or more on {users} held-out users"
 
 
-def _calibrated(weights: Weights, rows: Floats, seen: sparse.csr_array, options: Options) -> Screen:
+def _calibrated(
+    weights: Weights, rows: Floats, seen: sparse.csr_array, options: Options
+) -> ScreenGraphs:
     if "mlp.user.weight" not in weights:
         raise UselessError("a GMF has no tower: its exact graph is one matrix product already")
     cost = Cost.of(weights)
@@ -93,34 +95,30 @@ def _calibrated(weights: Weights, rows: Floats, seen: sparse.csr_array, options:
     trial = _Trial(graph, exact, rows, seen)
     choice, measured = _widened(choice, cost, trial, groups, options)
     gains = choice.gains(cost)
-    document = {
-        "target": options.recall,
-        "seed": options.seed,
-        "rank": choice.stand_in.rank,
-        "landmarks": choice.stand_in.landmarks.size,
-        "users": {
-            "fit": groups.fit.size,
-            "choose": groups.choose.size,
-            "held_out": groups.held_out.size,
-        },
-        "by_k": [
-            {
-                "k": k,
-                "candidates": candidates,
-                "recall": round(float(measured[k].mean()), 6),
-                "recall_bound": round(mean_lower_bound(measured[k]), 6),
-                "estimated_gain": round(gains[k], 1),
-            }
+    facts = Screen(
+        target=options.recall,
+        seed=options.seed,
+        rank=choice.stand_in.rank,
+        landmarks=choice.stand_in.landmarks.size,
+        users=SampledUsers(groups.fit.size, groups.choose.size, groups.held_out.size),
+        by_k=tuple(
+            Calibrated(
+                k=k,
+                candidates=candidates,
+                recall=round(float(measured[k].mean()), 6),
+                recall_bound=round(mean_lower_bound(measured[k]), 6),
+                estimated_gain=round(gains[k], 1),
+            )
             for k, candidates in choice.candidates.items()
-        ],
-    }
-    return Screen({SCREEN_GRAPH: graph, RESCORE_GRAPH: rescore_graph(weights)}, document)
+        ),
+    )
+    return ScreenGraphs({SCREEN_GRAPH: graph, RESCORE_GRAPH: rescore_graph(weights)}, facts)
 
 
 def _widened(
     choice: Choice, cost: Cost, trial: "_Trial", groups: Groups, options: Options
 ) -> tuple[Choice, dict[int, npt.NDArray[np.float64]]]:
-    """Widen what misses the target on held-out users, until it meets it or does not pay."""
+    """Widen lists that miss the target on held-out users, until they meet it or gain no time."""
     for _ in range(_TRIES):
         choice = choice.worthwhile(cost)
         measured = trial.recalls(choice, groups.held_out)
@@ -137,7 +135,7 @@ def _widened(
 
 
 class _Trial:
-    """The finished graph, run for users whose exact lists are known."""
+    """Runs the finished graph for users whose exact lists are known."""
 
     def __init__(
         self, graph: bytes, exact: ExactLogits, rows: Floats, seen: sparse.csr_array
@@ -148,7 +146,7 @@ class _Trial:
     def recalls(
         self, choice: Choice, users: npt.NDArray[np.int64]
     ) -> dict[int, npt.NDArray[np.float64]]:
-        """Each user's recall, by length of list."""
+        """Compute each user's recall, by length of list."""
         found: dict[int, list[npt.NDArray[np.float64]]] = {k: [] for k in choice.candidates}
         for at in range(0, users.size, _AT_ONCE):
             some = users[at : at + _AT_ONCE]
@@ -173,7 +171,7 @@ class _Trial:
 
 
 def _recalls_of(listed: npt.NDArray[np.int64], logits: Floats, k: int) -> npt.NDArray[np.float64]:
-    """Each user's recall of listed items, by the user's exact logits over the catalogue."""
+    """Compute each user's recall of listed items, by the exact logits over the catalogue."""
     best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
     scores = np.take_along_axis(logits, best, axis=1)
     order = np.argsort(-scores, axis=1, kind="stable")

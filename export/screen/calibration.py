@@ -1,7 +1,7 @@
-"""Fit a screen to a model: how much rank, how many landmarks and candidates, all by the data.
+"""Fit a screen to a model: choose the rank and the counts of landmarks and candidates.
 
-Sampled users fall into three groups: on the first the basis is fitted, the second chooses rank
-and candidates, and the third, which chose nothing, measures recall of the finished graph.
+Sampled users are divided into three groups: the first fits the basis, the second chooses rank and
+candidates, and the third, which is held out, measures the recall of the finished graph.
 """
 
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from export.screen.sampling import ExactLogits, Groups, Lists, best_lists, block
 from ncf.graphs.screen import LowRank
 from ncf.graphs.tower import Floats
 
-LENGTHS = (10, 20, 50, 100)  # of the lists that a screen is calibrated for
+LENGTHS = (10, 20, 50, 100)  # of lists that a screen is calibrated for
 _LEAST_GAIN = 1.5
 _RANKS = (4, 8, 16, 32, 64, 128)
-_ROOM = 0.5  # of the misses that the target allows: what the choosing group may miss
-_MARGIN = 3.0  # times the candidates beyond K that the choosing group needed
+_ROOM = 0.5  # share of the allowed misses that the choosing group may use up
+_MARGIN = 3.0  # factor on the candidates beyond K that the choosing group needed
 _LEAST_BEYOND = 16
 _ROUND = 8
 
 
 class UselessError(Exception):
-    """A screen would not pay for this model; the message says why."""
+    """A screen would not be faster for this model; the message says why."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a screen is asked for.
+    """Options of a screen.
 
     Parameters
     ----------
     recall : float
         Least recall on held-out users, in (0, 1).
     seed : int
-        Draws users and landmarks.
+        Seed of the draws of users and landmarks.
     """
 
     recall: float = 0.999
@@ -46,23 +46,23 @@ class Options:
 
 @dataclass(frozen=True)
 class Choice:
-    """A stand-in for the tower, and the candidates that each length of list needs with it."""
+    """A stand-in for the tower, with the candidates that each length of list needs."""
 
     stand_in: LowRank
     candidates: dict[int, int]
 
     def gains(self, cost: Cost) -> dict[int, float]:
-        """Estimate how many times the screen is faster, by length of list."""
+        """Estimate the speed-up of the screen, by length of list."""
         rank, landmarks = self.stand_in.rank, self.stand_in.landmarks.size
         return {k: cost.gain(rank, landmarks, c) for k, c in self.candidates.items()}
 
     def worthwhile(self, cost: Cost) -> "Choice":
-        """Keep the lengths for which the screen is clearly faster than exact ranking.
+        """Keep the lengths at which the screen is clearly faster than exact ranking.
 
         Raises
         ------
         UselessError
-            There are none.
+            There is no such length.
         """
         gains = self.gains(cost)
         kept = {k: c for k, c in self.candidates.items() if gains[k] >= _LEAST_GAIN}
@@ -77,7 +77,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Judges:
-    """The choosing group: its users, their towers' logits, and their true lists."""
+    """The choosing group: its users, their tower logits, and their exact lists."""
 
     exact: ExactLogits
     users: npt.NDArray[np.int64]
@@ -85,7 +85,7 @@ class _Judges:
     truth: Lists
 
     def needed(self, stand_in: LowRank, recall: float) -> dict[int, int]:
-        """Candidates that each length of list needs."""
+        """Count the candidates that each length of list needs."""
         landmarks = stand_in.landmarks
         guesses = (stand_in.logits(self.towers[at][:, landmarks]) for at in blocks(self.users))
         found = places(self.exact, guesses, self.users, self.truth)
@@ -98,7 +98,7 @@ class _Judges:
 
 
 def choose(exact: ExactLogits, groups: Groups, cost: Cost, options: Options) -> Choice:
-    """Grow rank while that makes the screen faster, and find the candidates it needs.
+    """Raise the rank while that makes the screen faster, and find the candidates it needs.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def choose(exact: ExactLogits, groups: Groups, cost: Cost, options: Options) -> 
     judges = _Judges(exact, groups.choose, towers, truth)
     best = _at_rank(judges, basis, ranks[0], options)
     for rank in ranks[1:]:
-        # Not even with the fewest candidates would more rank make it faster.
+        # Even with the fewest candidates, a higher rank would not be faster.
         if _score(cost, best) > _ceiling(cost, rank, lengths):
             break
         choice = _at_rank(judges, basis, rank, options)
@@ -123,21 +123,21 @@ def choose(exact: ExactLogits, groups: Groups, cost: Cost, options: Options) -> 
 
 
 def lengths_of(n_items: int) -> list[int]:
-    """List the lengths that a catalogue is calibrated for: half of it is no list."""
+    """List the lengths that a catalogue is calibrated for; skip K above half the catalogue."""
     return [k for k in LENGTHS if 2 * k <= n_items]
 
 
 def require_promise(cost: Cost) -> None:
-    """Give up before any work where not even the smallest screen would pay.
+    """Give up at once if not even the smallest screen would be faster.
 
     Raises
     ------
     UselessError
-        It would not.
+        The smallest screen would not be faster.
     """
     lengths = lengths_of(cost.items)
     if not lengths or _ceiling(cost, _RANKS[0], lengths[:1]) < _LEAST_GAIN:
-        raise UselessError("exact ranking does too little work here for a screen to save any")
+        raise UselessError("exact ranking takes too little work here for a screen to be faster")
 
 
 def _at_rank(judges: _Judges, basis: Basis, rank: int, options: Options) -> Choice:
@@ -147,12 +147,12 @@ def _at_rank(judges: _Judges, basis: Basis, rank: int, options: Options) -> Choi
 
 
 def landmarks_of(rank: int) -> int:
-    """Count the landmarks for a rank: one each, and half as many at random."""
+    """Count the landmarks for a rank: one for each direction, and half as many at random."""
     return rank + rank // 2
 
 
 def _score(cost: Cost, choice: Choice) -> float:
-    """Rate a choice: by the time that short and long lists take together."""
+    """Rate a choice by the time that short and long lists take together."""
     gains = choice.gains(cost)
     return len(gains) / sum(1 / gain for gain in gains.values())
 
@@ -163,7 +163,7 @@ def _ceiling(cost: Cost, rank: int, lengths: list[int]) -> float:
 
 
 def _needed(places_: npt.NDArray[np.int64], k: int, recall: float) -> int:
-    """Candidates that hold nearly all of the best items, with a margin for other users."""
+    """Count the candidates that hold nearly all best items, with a margin for other users."""
     allowed = int(places_.size * (1 - recall) * _ROOM)
     worst = int(np.sort(places_)[places_.size - 1 - allowed]) if places_.size else k
     wanted = k + max(_LEAST_BEYOND, round(_MARGIN * max(0, worst - k)))

@@ -1,8 +1,8 @@
-"""What exact and screened ranking cost a user, as arithmetic: decides whether a screen pays.
+"""Estimate the arithmetic of exact and screened ranking, to decide whether a screen is faster.
 
-In floating point operations at the speed of a matrix product. The constants that stand for other
-work were fitted to ONNX Runtime's profile on one AVX2 machine; they need to be right by a factor
-of two, not more, and measuring at export would make the bundle's bytes depend on the weather.
+The unit is a floating point operation at the speed of a matrix product. The constants for other
+work were fitted to ONNX Runtime's profile on one AVX2 machine; a factor of two is precise enough.
+They are not measured at export, because the bundle's bytes would then depend on timing.
 """
 
 import itertools
@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from ncf.graphs.tower import catalogue_size, heads
 from ncf.models.weights import Weights
 
-_PASS = 160.0  # an item: masks, seen items and choosing the best
-_CANDIDATE = 2.0  # times the tower: gathering its row, sorting, small products
-_CALL = 4e5  # a user: operators of a few microseconds
+_PASS = 160.0  # for each item: masks, seen items and choosing the best
+_CANDIDATE = 2.0  # times the tower's cost: gathering rows, sorting, small products
+_CALL = 4e5  # for each user: operators of a few microseconds
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Arithmetic a user, for one model.
+    """Arithmetic for one user of a model.
 
     Parameters
     ----------
     items : int
         Size of the catalogue.
     gmf : int
-        Factors of the GMF branch; 0 where there is none.
+        Factors of the GMF branch; 0 if there is none.
     tower : float
-        Operations of the split tower, a pair.
+        Operations of the split tower for a pair.
     """
 
     items: int
@@ -45,14 +45,14 @@ class Cost:
         return cls(catalogue_size(weights), gmf_head.size, tower)
 
     def exact(self) -> float:
-        """Every item's tower."""
+        """Cost of exact ranking: the tower of every item."""
         return self.items * (self.tower + 2 * self.gmf + _PASS)
 
     def screened(self, rank: int, landmarks: int, candidates: int) -> float:
-        """Landmarks' and candidates' towers, and one product over the catalogue."""
+        """Cost of screening: towers of landmarks and candidates, one product over the catalogue."""
         towers = (landmarks + candidates) * self.tower * _CANDIDATE
         return towers + self.items * (2 * (self.gmf + rank) + _PASS) + _CALL
 
     def gain(self, rank: int, landmarks: int, candidates: int) -> float:
-        """How many times the screen is faster."""
+        """Speed-up of the screen."""
         return self.exact() / self.screened(rank, landmarks, candidates)

@@ -1,8 +1,8 @@
-"""A low-rank stand-in for the MLP tower: every item's logit from a few items' exact ones.
+"""Fit a low-rank stand-in for the MLP tower: all items' logits from a few items' exact ones.
 
-The tower's logits over users and items, less each item's mean over users, are close to low rank
-in trained models. A basis over items comes from a sample of users; a user's coefficients in it
-are a linear function of that user's exact logits of a few landmark items. See docs/screening.md.
+In trained models, the tower's logits minus each item's mean over users are close to low rank. A
+sample of users gives a basis over items; a user's coefficients in it are a linear function of the
+user's exact logits of a few landmark items. See docs/screening.md.
 
 Sources: the basis is a principal component analysis of sampled rows; reading all columns off a
 few exact ones is the Nystrom and CUR idea (Drineas, Mahoney and Muthukrishnan, "Relative-error
@@ -19,23 +19,23 @@ from ncf.graphs.screen import LowRank
 from ncf.graphs.tower import Floats
 
 _ITEMS_AT_ONCE = 1 << 13
-_PIVOTED_ITEMS = 1 << 15  # pivoting reads the whole basis once a landmark: a sample does
-_RIDGE = 1e-6  # of the landmarks' mean variance
-_NOUGHT = 1e-10  # of the first eigenvalue: what float32 logits cannot hold
+_PIVOTED_ITEMS = 1 << 15  # pivoting reads the whole basis for each landmark, so a sample is used
+_RIDGE = 1e-6  # as a share of the landmarks' mean variance
+_NOUGHT = 1e-10  # as a share of the first eigenvalue: below the precision of float32 logits
 
 
 @dataclass(frozen=True)
 class Basis:
-    """Directions in which users differ, over all items.
+    """A basis over all items: the directions in which users differ.
 
     Parameters
     ----------
     mean : float32 array of shape (items,)
-        Of the sampled users' logits.
+        Mean of the sampled users' logits.
     vectors : float32 array of shape (rank, items)
         Orthonormal rows, the most important first.
     centred : float32 array of shape (users, items)
-        The sampled users' logits less the mean.
+        The sampled users' logits minus the mean.
     """
 
     mean: Floats
@@ -44,17 +44,17 @@ class Basis:
 
 
 def fit_basis(logits: Floats, rank: int) -> Basis:
-    """Find the basis of some users' logits.
+    """Find a basis of some users' logits.
 
-    By way of the Gram matrix over users: they are a few hundred, so that this is exact, takes two
-    passes whatever the catalogue's size, and needs no random projection.
+    It uses the Gram matrix over users. As there are only a few hundred, this is exact, takes two
+    passes for any size of catalogue, and needs no random projection.
 
     Parameters
     ----------
     logits : float32 array of shape (users, items)
-        Of the tower; overwritten.
+        Logits of the tower; overwritten.
     rank : int
-        Directions at most; fewer are returned where the logits have no more.
+        Largest number of directions; there are fewer if the logits have no more.
     """
     users, items = logits.shape
     mean = logits.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -66,7 +66,7 @@ def fit_basis(logits: Floats, rank: int) -> Basis:
     values, users_side = np.linalg.eigh(gram)
     values, users_side = values[::-1], users_side[:, ::-1]
     rank = max(1, min(rank, int(np.count_nonzero(values > _NOUGHT * values[0]))))
-    # Of either sign each would do: fix it, so that the same sample gives the same bytes.
+    # The sign of a vector is arbitrary; fix it, so that the same sample gives the same bytes.
     users_side = users_side[:, :rank]
     users_side = users_side * np.where(users_side.sum(axis=0) < 0, -1, 1)
     scale = 1 / np.sqrt(np.maximum(values[:rank], np.finfo(np.float64).tiny))
@@ -82,14 +82,14 @@ def low_rank(basis: Basis, rank: int, landmarks: int, rng: np.random.Generator) 
     Parameters
     ----------
     basis : Basis
-        At least of that rank, else it is taken whole.
+        The basis; if its rank is lower, all of it is used.
     rank : int
-        Directions used.
+        Number of directions used.
     landmarks : int
-        Items; the first ``rank`` by pivoted QR, the others at random: they average over what
-        the basis leaves out.
+        Number of items; the first ``rank`` are chosen by pivoted QR. The others are random, to
+        average over what the basis leaves out.
     rng : numpy.random.Generator
-        Draws the random ones.
+        Draws the random landmarks.
     """
     vectors = basis.vectors[:rank]
     items = vectors.shape[1]
@@ -106,7 +106,7 @@ def low_rank(basis: Basis, rank: int, landmarks: int, rng: np.random.Generator) 
     known = basis.centred[:, chosen].astype(np.float64)
     wanted = (basis.centred @ vectors.T).astype(np.float64)
     gram = known.T @ known
-    ridge = _RIDGE * np.trace(gram) / chosen.size or 1.0  # users may be all alike
+    ridge = _RIDGE * np.trace(gram) / chosen.size or 1.0  # all users may be alike
     system = gram + ridge * np.eye(chosen.size)
     solved = linalg.solve(system, known.T @ wanted, assume_a="pos")
     coefficients = solved.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Sampled users and their exact logits: what a screen is fitted to and judged by."""
+"""Sample users and compute their exact logits, to fit and to judge a screen."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,17 +18,17 @@ from ncf.graphs.tower import Floats, Tower, catalogue_size, heads, row_width
 from ncf.models.weights import Weights
 from ncf.scoring.sessions import open_cpu
 
-FEWEST = 64  # users, without whom neither a basis nor a recall means much
-_PAIRS = 1 << 26  # scored exactly: bounds the time
-_VALUES = 1 << 25  # of a group's logits held at once: bounds the memory
+FEWEST = 64  # users; with fewer, neither a basis nor a recall means much
+_PAIRS = 1 << 26  # scored exactly; bounds the time
+_VALUES = 1 << 25  # of a group's logits held at once; bounds the memory
 _USERS = 1024
-_AFFORDED = 256  # users, whatever the catalogue
+_AFFORDED = 256  # users, for any catalogue
 _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Disjoint sampled users: int64 indices."""
+    """Disjoint groups of sampled users, as int64 indices."""
 
     fit: npt.NDArray[np.int64]
     choose: npt.NDArray[np.int64]
@@ -43,16 +43,16 @@ class Lists(NamedTuple):
 
 
 class ExactLogits:
-    """Exact logits of users over the catalogue, a block of users at a time.
+    """Computes exact logits of users over the catalogue, block by block.
 
     Parameters
     ----------
     weights : dict
-        Of an MLP or a NeuMF.
+        Weights of an MLP or a NeuMF.
     rows : float32 array of shape (users, d)
-        What the top-K graphs take; may be a memory map.
+        User rows of the top-K graphs; may be a memory map.
     seen : scipy.sparse.csr_array
-        Users by items.
+        Seen items, users by items.
     """
 
     def __init__(self, weights: Weights, rows: Floats, seen: sparse.csr_array) -> None:
@@ -63,8 +63,8 @@ class ExactLogits:
         self._session = _tower_session(weights)
 
     def tower(self, users: npt.NDArray[np.int64]) -> Floats:
-        """Logits of the tower alone, float32 of shape ``(n, items)``."""
-        # One thread a block beats many threads in a block, whose products are too small to share.
+        """Compute the logits of the tower alone, float32 of shape ``(n, items)``."""
+        # One thread a block is faster than many, as a block's products are too small to split.
         with ThreadPoolExecutor(usable_cores()) as pool:
             return np.concatenate(list(pool.map(self._tower, (users[at] for at in blocks(users)))))
 
@@ -84,9 +84,9 @@ class ExactLogits:
 
 
 def sample_groups(n_users: int, n_items: int, seed: int) -> Groups:
-    """Draw the three groups, as many users as the bounds on time and memory allow.
+    """Draw the three groups, with as many users as the bounds on time and memory allow.
 
-    A quarter fits, a quarter chooses, and half is held out.
+    A quarter of the users fits, a quarter chooses, and half is held out.
     """
     affordable = min(n_users, _USERS, max(_AFFORDED, _PAIRS // n_items))
     drawn = np.random.default_rng(seed).permutation(n_users)[:affordable]
@@ -96,7 +96,7 @@ def sample_groups(n_users: int, n_items: int, seed: int) -> Groups:
 
 
 def best_lists(exact: ExactLogits, towers: Floats, users: npt.NDArray[np.int64], k: int) -> Lists:
-    """Find the best unseen items of users from their towers' logits, best first."""
+    """Find the best unseen items of users from their tower logits, best first."""
     items = np.empty((users.size, k), np.int64)
     valid = np.empty((users.size, k), np.bool_)
     for at in blocks(users):
@@ -112,7 +112,7 @@ def best_lists(exact: ExactLogits, towers: Floats, users: npt.NDArray[np.int64],
 def places(
     exact: ExactLogits, guesses: Iterator[Floats], users: npt.NDArray[np.int64], truth: Lists
 ) -> npt.NDArray[np.int64]:
-    """Find where the best items stand among a guess's, from 1; int64 of shape ``(n, k)``.
+    """Find the rank of each best item in a guess, from 1; int64 of shape ``(n, k)``.
 
     Ties count against the item.
     """

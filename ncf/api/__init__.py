@@ -1,1 +1,1 @@
-"""What the names of ``import ncf`` do: the top layer, over all the rest."""
+"""Implement the names of ``import ncf``; this is the top layer."""

@@ -1,16 +1,16 @@
-"""What an exported model answers, in frames."""
+"""Use an exported model, with answers in frames."""
 
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ncf.api.figures import Figures
 from ncf.api.lists import lists_frame
-from ncf.api.options import Place, folder
+from ncf.api.options import Ids, Place, folder
 from ncf.api.pair_scores import scores_frame
 from ncf.api.similar import Vectors, item_vectors, similar_frame
 from ncf.columns import Columns
@@ -27,20 +27,16 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 
-Ids: TypeAlias = str | int | Iterable[object]
-"""One raw id, or any sequence or column of them."""
-
-
 class Bundle:
-    """An exported model, open: recommends, scores, finds similar items; needs no PyTorch.
+    """An open exported model: it recommends, scores and finds similar items, without PyTorch.
 
     Parameters
     ----------
     opened : Bundle
-        The folder, every digest checked.
+        The opened folder, with every digest checked.
     exported : Figures, optional
-        What :func:`ncf.export` found: differences from PyTorch by graph, the screen; empty
-        where the bundle was made before.
+        Figures from :func:`ncf.export`: differences from PyTorch by graph, and the screen; empty
+        if the bundle was exported earlier.
 
     Examples
     --------
@@ -55,22 +51,22 @@ class Bundle:
         self.exported = exported or Figures({})
 
     def __repr__(self) -> str:
-        kind, sizes = self._opened.manifest["model"]["kind"], self._opened
+        kind, sizes = self._opened.manifest.model.kind, self._opened
         counts = f"{sizes.n_users:,} users, {sizes.n_items:,} items"
         return f"Bundle({str(self.path)!r}: {kind}, {counts})"
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """Folder of the bundle."""
         return self._opened.path
 
     @property
     def digest(self) -> str:
-        """Digest that stands for the whole bundle, 64 hex digits."""
+        """Digest of the whole bundle, 64 hex digits."""
         return self._opened.digest
 
     def frame(self) -> pd.DataFrame:
-        """Give the catalogue: ``item_id``, ``title`` and ``interactions``, most popular first.
+        """List the catalogue: ``item_id``, ``title`` and ``interactions``, most popular first.
 
         Examples
         --------
@@ -96,36 +92,36 @@ class Bundle:
         candidates: Ids | None = None,
         include_seen: bool = False,
     ) -> pd.DataFrame:
-        """Recommend items: every item is scored exactly, and the best that a user may get given.
+        """Recommend items: score every item exactly, and give each user the best that they may get.
 
         For every user of a large model, :func:`ncf.batch` is faster.
 
         Parameters
         ----------
         users : str, int, or sequence or column of these
-            Raw ids. Users whom the model does not know get the popular items (``policy``), or are
-            an error where the bundle was exported so.
+            Raw ids. Strangers get the popular items (see ``policy``), or raise an error if the
+            bundle was exported so.
         k : int
-            Items a user at most.
+            Largest number of items for each user.
         exclude : ids
-            Items that nobody gets; unknown ones have no effect.
+            Items to leave out; unknown ones have no effect.
         candidates : ids, optional
-            Items that alone may be listed.
+            The only items that may be listed.
         include_seen : bool
             Whether items that users have interacted with may be listed.
 
         Returns
         -------
         DataFrame
-            ``user_id``, ``rank`` from 1, ``item_id``, ``title`` (where known), ``score`` (logit;
-            missing in the popular list), ``policy`` (``"model"`` or ``"popular"``).
+            Columns ``user_id``, ``rank`` from 1, ``item_id``, ``title`` (where known), ``score``
+            (logit; missing in the popular list), ``policy`` (``"model"`` or ``"popular"``).
 
         Raises
         ------
         UsageError
             ``k`` is less than 1.
         RequestError
-            A candidate is unknown, or a user is and the bundle was exported to refuse that.
+            A candidate is unknown, or a user is a stranger and the bundle refuses strangers.
 
         Examples
         --------
@@ -141,7 +137,7 @@ class Bundle:
         return lists_frame(self._recommender, raw_ids(users, "users"), wishes)
 
     def recommendation(self, user: str | int, *, k: int = 10) -> Recommendation:
-        """Recommend to one user: the list and its policy, also where the list is empty.
+        """Recommend to one user, and give the list and its policy even if the list is empty.
 
         Examples
         --------
@@ -153,7 +149,7 @@ class Bundle:
         return self._recommender.recommend(raw, Wishes(k, exact=True))
 
     def history(self, user: str | int) -> pd.DataFrame:
-        """Give a user's interactions: ``item_id`` and ``title``; none for an unknown user.
+        """List the items that a user has seen: ``item_id`` and ``title``; none for a stranger.
 
         Examples
         --------
@@ -176,8 +172,8 @@ class Bundle:
         Returns
         -------
         DataFrame
-            ``user_id``, ``item_id`` and ``score`` (logit), in the order given; the score is
-            missing where the model does not know the user or the item.
+            Columns ``user_id``, ``item_id`` and ``score`` (logit), in the order given; the score
+            is missing where the model does not know the user or the item.
 
         Examples
         --------
@@ -187,28 +183,28 @@ class Bundle:
         return scores_frame(self._opened, self._pair_session, pairs)
 
     def similar_items(self, item: str | int, *, k: int = 10) -> pd.DataFrame:
-        """Find items that the model holds for alike: those whose vectors point the same way.
+        """Find the items most similar to an item, by the cosine of their vectors.
 
-        An item's vector is its embedding; that of a NeuMF is the embeddings of its GMF and of its
-        MLP, side by side.
+        An item's vector is its embedding; in a NeuMF it is the embeddings of the GMF and the MLP
+        branch, side by side.
 
         Parameters
         ----------
         item : str or int
-            Raw id.
+            Raw id of the item.
         k : int
-            Items at most.
+            Largest number of items.
 
         Returns
         -------
         DataFrame
-            ``rank`` from 1, ``item_id``, ``title`` (where known), ``similarity`` (cosine, in
-            [-1, 1]).
+            Columns ``rank`` from 1, ``item_id``, ``title`` (where known), ``similarity`` (cosine,
+            in [-1, 1]).
 
         Raises
         ------
         UsageError, RequestError
-            ``k`` is less than 1; the model does not know the item.
+            ``k`` is less than 1, or the model does not know the item.
 
         Examples
         --------
@@ -232,7 +228,7 @@ class Bundle:
 
 
 def open_bundle(path: Place) -> Bundle:
-    """Open a bundle; every digest is checked before anything is read.
+    """Open a bundle; every digest is checked first.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Trained models side by side on the test part."""
+"""Compare trained models on the test part."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,8 @@ from ncf.evaluation.names import Protocol
 from ncf.evaluation.overlap import Overlap
 from ncf.evaluation.protocols import sampled_ranks
 from ncf.models.scorer import group_scorer
-from ncf.training.checkpoint import Checkpoint, load_history
+from ncf.training.checkpoint import Checkpoint
+from ncf.training.history import load_history
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,12 +35,12 @@ COMPARED = ("hr", "ndcg")
 
 
 class Comparison:
-    """Models side by side: figures with intervals, differences to the first, overlap of lists.
+    """A comparison of models: figures with intervals, differences to the first, overlap of lists.
 
     Parameters
     ----------
     document : mapping
-        Protocol, K, counts; what is known of each of the ``models``; the ``overlap``.
+        Protocol, K and counts; the figures of each of the ``models``; their ``overlap``.
 
     Examples
     --------
@@ -62,8 +63,8 @@ class Comparison:
         return f"{title}, K = {found['k']}\n{self.frame()[columns].to_string()}"
 
     def frame(self) -> "pd.DataFrame":
-        """Give a row a model: ``hr``, its 95 % interval and its difference to the first, ..."""
-        import pandas as pd  # only who wants a frame waits for pandas
+        """Make a frame with a row for each model: ``hr``, its 95 % interval and difference, ..."""
+        import pandas as pd  # loaded only for a frame
 
         rows = []
         for model in self.document["models"]:
@@ -82,8 +83,8 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def overlap(self) -> "pd.DataFrame":
-        """Give the mean share of common items of the models' lists, models by models."""
-        import pandas as pd  # only who wants a frame waits for pandas
+        """Make a frame with the mean share of common items, models by models."""
+        import pandas as pd  # loaded only for a frame
 
         return pd.DataFrame(self.document["overlap"]["common"])
 
@@ -101,21 +102,21 @@ def compare(
 ) -> Comparison:
     """Compare models on the test part: HR and NDCG at K, differences, overlap of lists.
 
-    Intervals are of 95 %, by paired bootstrap over users; differences are to the first model.
-    The overlap is that of the top K of all but the training and validation items.
+    Intervals are 95 %, by paired bootstrap over users; differences are to the first model. The
+    overlap compares top-K lists of all items except those of training and validation.
 
     Parameters
     ----------
     models : sequence of Model, str or Path
-        What :func:`ncf.train` made; the first is the reference.
+        Models from :func:`ncf.train`, or their folders; the first is the reference.
     data : Data, str or Path
-        What they were trained on.
+        Data that they were trained on.
     k : int
         Length of the list.
     protocol : {"sampled", "full"}
         Rank against sampled items, or the whole catalogue.
     device : {"auto", "cpu", "cuda"}
-        Where to compute.
+        Device that computes.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def compare(
     check_length(k)
     wanted, where = chosen(Protocol, protocol, "protocol"), chosen(Device, device, "device")
     if isinstance(models, Model | Place) or not models:
-        raise UsageError("`models` is no list of models", remedy="give one model or several")
+        raise UsageError("`models` is not a list of models", remedy="give one model or several")
     opened = [as_model(each, "models").checkpoint for each in models]
     given = as_data(data).prepared
     for each in opened:
@@ -161,7 +162,7 @@ def compare(
 def _full(
     models: Sequence[Checkpoint], panel: Panel, k: int, device: Device
 ) -> tuple[list[OfUsers], dict[str, Any]]:
-    """Each model's figures by the full protocol, and the overlap, in one pass over the users."""
+    """Compute figures by the full protocol, and the overlap, in one pass over the users."""
     n_users, n_items = panel.users.size, panel.seen.shape[1]
     overlap = Overlap(len(models))
     sums = [{name: np.zeros(n_users) for name in COMPARED} for _ in models]
@@ -193,12 +194,12 @@ def _described(model: Checkpoint, compared: Mapping[str, Compared]) -> dict[str,
     return {
         "checkpoint": str(model.path),
         "digest": model.digest,
-        "variant": model.manifest["variant"],
+        "variant": model.manifest.variant,
         "factors": model.architecture.factors,
         "gmf_factors": model.architecture.gmf_width,
         "layers": model.architecture.layers,
         "parameters": sum(array.size for array in model.weights.values()),
         "epochs": len(load_history(model.path)),
-        "best_epoch": model.manifest["validation"].get("best_epoch"),
+        "best_epoch": model.manifest.validation.best_epoch,
         **{name: asdict(figure) for name, figure in compared.items()},
     }

@@ -1,4 +1,4 @@
-"""Ratings in, prepared data out: split, with sampled negatives, ids mapped."""
+"""Prepare ratings: map ids, split, and sample negatives."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 from ncf.api.figures import Figures
 from ncf.api.options import Place, chosen, folder
 from ncf.api.tables import is_frame, read_given_titles
-from ncf.artifacts import DATA, read_manifest
+from ncf.artifacts import read_manifest
 from ncf.columns import Columns
 from ncf.data import datasets
 from ncf.data import prepare as preparing
 from ncf.data.datasets import FetchedDataset
+from ncf.data.manifests import DATA
 from ncf.data.naming import Naming
 from ncf.data.options import Exclude, Format, Options, SplitKind
-from ncf.data.prepared import PreparedData
+from ncf.data.prepared import PreparedData, figures_of
 from ncf.data.prepared import open_data as open_prepared
 from ncf.errors import UsageError
 
@@ -24,20 +25,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Ratings: TypeAlias = Union[Place, FetchedDataset, "pd.DataFrame", "pa.Table"]
-"""Ratings: a file, a fetched data set, or a frame of pandas or Arrow."""
+"""Ratings: a file, a fetched data set, a pandas DataFrame or an Arrow table."""
 
 _PARTS = ("train", "validation", "test")
 
 
 class Data:
-    """Prepared data: what :func:`ncf.prepare` made, in a folder.
+    """Prepared data, in a folder that :func:`ncf.prepare` made.
 
     Parameters
     ----------
     path : Path
-        The folder.
+        Folder of the data.
     figures : Figures
-        Counts of what was read, left out and split, and the data's digest.
+        Counts of rows read, left out and split, and the data's digest.
 
     Examples
     --------
@@ -59,23 +60,23 @@ class Data:
 
     @property
     def digest(self) -> str:
-        """Digest that stands for all the data, 64 hex digits."""
+        """Digest of all the data, 64 hex digits."""
         return str(self.figures["digest"])
 
     @cached_property
     def prepared(self) -> PreparedData:
-        """The data by index, as training and evaluation take it; every digest is checked."""
+        """Read the data by index, as training and evaluation use it; every digest is checked."""
         return open_prepared(self.path)
 
     def frame(self) -> "pd.DataFrame":
-        """Give all interactions: ``user_id``, ``item_id`` and ``part``.
+        """List all interactions: ``user_id``, ``item_id`` and ``part``.
 
         Examples
         --------
         >>> data.frame().part.value_counts().to_dict()
         {'train': 320, 'validation': 40, 'test': 40}
         """
-        import numpy as np  # only who wants a frame waits for pandas
+        import numpy as np  # loaded only for a frame
         import pandas as pd
 
         found = self.prepared
@@ -114,8 +115,8 @@ def prepare(
     Parameters
     ----------
     ratings : str, Path, DataFrame, pyarrow.Table or FetchedDataset
-        A file, a frame, or what :func:`ncf.fetch` found. Columns of a frame have usual names
-        (``userId``, ``user``, ``movieId``, ``item``, ``asin``, ...); others are left aside.
+        A file, a frame, or the result of :func:`ncf.fetch`. Columns have usual names
+        (``userId``, ``user``, ``movieId``, ``item``, ``asin``, ...); other columns are ignored.
     out : str or Path
         Folder to write; replaced as a whole.
     format : {"auto", "csv", "movielens", "ncf", "recbole", "parquet"}
@@ -127,27 +128,27 @@ def prepare(
     keep_spaces : bool
         Leave spaces around ids of delimited text, which are cut off otherwise.
     titles : str, Path, DataFrame, pyarrow.Table or mapping, optional
-        Names of items for people: a CSV or a frame with a column of items and one of titles, or
-        titles by item.
+        Titles of items: a CSV or a frame with a column of items and one of titles, or a mapping
+        from item to title.
     split : {"leave-one-out", "random"}, optional
-        How the test part is chosen; leave-one-out if not given. An NCF triple brings its own.
+        Way to choose the test part; leave-one-out if not given. An NCF triple has its own.
     test_ratio : float
-        Share of a random split's test part, in (0, 1).
+        Share of the test part in a random split, in (0, 1).
     min_rating : float, optional
         Pairs whose latest rating is lower are left out.
     negatives : int
-        Sampled for each test case.
+        Number sampled for each test case.
     negatives_exclude : {"all", "train"}
-        Which interactions of a user are never drawn: all, or those of the training part.
+        Which items of a user are never drawn: all, or those of the training part.
     seed : int
-        All choices follow from it.
+        Seed of all random choices.
 
     Raises
     ------
     RatingsError
         The ratings cannot be read as they stand; the message names the line or the row.
     UsageError
-        Options are out of range or do not go together.
+        Options are out of range or exclude each other.
 
     Examples
     --------
@@ -173,8 +174,8 @@ def prepare(
         negatives=negatives,
         negatives_exclude=chosen(Exclude, negatives_exclude, "negatives_exclude"),
         seed=seed,
-        columns=Naming.parse(columns).names,
-        keep_spaces=keep_spaces,
+        columns=Naming.parse(columns).names or None,
+        keep_spaces=keep_spaces or None,
     )
     target, named = folder(out, "out"), read_given_titles(titles, keep_spaces=keep_spaces)
     rows = ratings if is_frame(ratings) else folder(ratings, "ratings")
@@ -182,7 +183,7 @@ def prepare(
 
 
 def open_data(path: Place) -> Data:
-    """Open data that was prepared before; every digest is checked.
+    """Open data that was prepared earlier; every digest is checked.
 
     Raises
     ------
@@ -200,29 +201,28 @@ def open_data(path: Place) -> Data:
 
 
 def as_data(data: Data | Place) -> Data:
-    """Take data, or the folder that holds it."""
+    """Return data as it is, or open the folder that holds it."""
     if isinstance(data, Data):
         return data
     path = folder(data, "data")
     manifest = read_manifest(path, DATA)
-    sizes = {"users": manifest["n_users"], "items": manifest["n_items"]}
-    return Data(path, {**sizes, **manifest["counts"], "digest": manifest["digest"]})
+    return Data(path, figures_of(manifest, manifest.digest))
 
 
 def fetch(dataset: str, *, cache: Place = "data/raw") -> FetchedDataset:
-    """Fetch a public data set, unless it is here; every byte is checked against a pinned checksum.
+    """Fetch a public data set unless it is here already, and check it against pinned checksums.
 
     Parameters
     ----------
     dataset : {"ml-100k", "ml-1m", "pinterest-20"}
-        Which.
+        Name of the data set.
     cache : str or Path
         Folder of fetched data sets.
 
     Raises
     ------
     UsageError, SourceError
-        The name is unknown; no source of it can be reached.
+        The name is unknown, or no source can be reached.
 
     Examples
     --------

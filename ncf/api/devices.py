@@ -1,4 +1,4 @@
-"""Where PyTorch computes."""
+"""Choose the device for PyTorch."""
 
 import torch
 
@@ -7,17 +7,17 @@ from ncf.errors import CapabilityError
 
 
 def torch_device(device: Device) -> str:
-    """Tell PyTorch's name of a device.
+    """Find PyTorch's name of a device.
 
     Raises
     ------
     CapabilityError
-        CUDA was asked for and cannot be had.
+        CUDA was asked for and is not available.
     """
     available = torch.cuda.is_available()
     if device is Device.CUDA and not available:
         raise CapabilityError(
-            "CUDA was asked for and PyTorch cannot use it",
+            "CUDA was asked for, but PyTorch cannot use it",
             remedy="see 'ncf doctor', or `device=\"cpu\"`",
         )
     return "cuda" if available and device is not Device.CPU else "cpu"

@@ -1,4 +1,4 @@
-"""What a trained model is worth on the test part."""
+"""Evaluate a trained model on the test part."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +57,7 @@ class Evaluation:
         return "\n".join(lines_of(self.readable()))
 
     def readable(self) -> dict[str, Any]:
-        """Name the figures ``NAME@K (protocol)``, each with its standard error."""
+        """Name the figures ``NAME@K (protocol)``, and write each with its standard error."""
         protocol, rows = self.document["protocol"], self.document["metrics"]
         lines = {name: value for name, value in self.document.items() if name != "metrics"}
         for row in rows:
@@ -70,8 +70,8 @@ class Evaluation:
         return lines
 
     def frame(self) -> "pd.DataFrame":
-        """Give a row for each K: the figures, and their standard errors as ``NAME_se``."""
-        import pandas as pd  # only who wants a frame waits for pandas
+        """Make a frame with a row for each K: figures, and their standard errors as ``NAME_se``."""
+        import pandas as pd  # loaded only for a frame
 
         frame = pd.DataFrame(self.document["metrics"])
         frame.insert(0, "protocol", self.document["protocol"])
@@ -88,21 +88,22 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model on the test part, with standard errors.
 
-    Sampled: HR, NDCG and MRR among a few sampled negatives. Full: also recall, precision, coverage
-    and novelty, of lists of all but the training and validation items. The two do not compare.
+    The sampled protocol gives HR, NDCG and MRR among a few sampled negatives. The full protocol
+    ranks all items except those of training and validation, and also gives recall, precision,
+    coverage and novelty. Figures of the two are not comparable.
 
     Parameters
     ----------
     model : Model, str or Path
-        What :func:`ncf.train` made, or its folder.
+        Model from :func:`ncf.train`, or its folder.
     data : Data, str or Path
-        What it was trained on.
+        Data that it was trained on.
     protocol : {"sampled", "full"}
         Rank against sampled items, or the whole catalogue.
     k : int or sequence of int
         Length of the list, one or several.
     device : {"auto", "cpu", "cuda"}
-        Where to compute.
+        Device that computes.
 
     Raises
     ------
@@ -130,7 +131,7 @@ def evaluate(
 
 
 def at_k(title: str, k: int, protocol: str) -> str:
-    """Name a figure.
+    """Name a figure with its K and protocol.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A trained model out: as a bundle and an archive, or for Triton."""
+"""Export a trained model as a bundle and an archive, or for Triton."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,24 +24,24 @@ def export(
     cold_user: str = "popular",
     screen: bool = True,
 ) -> Bundle:
-    """Export a bundle and a ``.mar``: ONNX graphs proven equal to the model, ids, digests.
+    """Export a bundle and a ``.mar``: ONNX graphs that equal the model, ids and digests.
 
     Parameters
     ----------
     model : Model, str or Path
-        What :func:`ncf.train` made, or its folder.
+        Model from :func:`ncf.train`, or its folder.
     data : Data, str or Path
-        What it was trained on.
+        Data that it was trained on.
     out : str or Path
         Folder of exported models.
     name : str
-        Of the model: the bundle is ``out/name``, the archive ``out/name.mar``.
+        Name of the model: the bundle is ``out/name``, the archive ``out/name.mar``.
     version : str
-        Of the model, for TorchServe: digits and points.
+        Version of the model, for TorchServe: digits and dots.
     cold_user : {"popular", "error"}
-        What users get whom the model does not know.
+        What strangers get.
     screen : bool
-        Also write a fast, screened top-K graph, if it pays.
+        Add a screened top-K graph if it is faster.
 
     Raises
     ------
@@ -75,16 +75,16 @@ def export_triton(
     name: str = "ncf",
     k: int | None = None,
 ) -> Figures:
-    """Write a Triton model repository: the top-K graph, seen items inside.
+    """Write a Triton model repository: the top-K graph with seen items inside.
 
     Parameters
     ----------
     model, data
         As for :func:`ncf.export`.
     out : str or Path
-        The repository.
+        Folder of the repository.
     name : str
-        Of the model.
+        Name of the model.
     k : int, optional
         Length of every answer; 100, or all items, if not given.
 

@@ -1,4 +1,4 @@
-"""Figures that a call gives back: to read, to look up by name, and as a frame."""
+"""Figures that a call returns: to read, to look up by name, and as a frame."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,12 +8,12 @@ if TYPE_CHECKING:
 
 
 class Figures(Mapping[str, Any]):
-    """Figures by name, shown one a line.
+    """A mapping of figures by name, shown with one on each line.
 
     Parameters
     ----------
     values : mapping
-        Numbers, texts, and mappings of these.
+        Numbers, texts and mappings of these, by name.
 
     Examples
     --------
@@ -45,14 +45,20 @@ class Figures(Mapping[str, Any]):
         return "\n".join(lines_of(self._values))
 
     def frame(self) -> "pd.DataFrame":
-        """Give the figures as a frame of one row; names within names are joined by a point."""
-        import pandas as pd  # only who wants a frame waits for pandas
+        """Make a frame of one row; names of nested figures are joined by a dot."""
+        import pandas as pd  # loaded only for a frame
 
         return pd.json_normalize(dict(self._values))
 
 
 def lines_of(figures: Mapping[str, object]) -> list[str]:
-    """Write figures one a line, names in a column."""
+    """Write figures, one on each line, with names in a column.
+
+    Examples
+    --------
+    >>> lines_of({"users": 943, "rows": 9430})
+    ['users  943', 'rows   9,430']
+    """
     width = max(map(len, figures), default=0)
     return [
         f"{name.replace('_', ' '):{width}}  {_readable(value)}" for name, value in figures.items()

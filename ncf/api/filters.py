@@ -1,4 +1,4 @@
-"""Who gets a list, and of what: files as they are, frames and ids as files written aside."""
+"""Turn filters of a batch into files: files stay, frames and ids go to temporary files."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from batch.filters import Filters
 from ncf.api.options import Place
 from ncf.columns import Columns
 from ncf.data.kinds import is_stream
-from ncf.data.sources import copy_stream
+from ncf.data.origins import copy_stream
 from ncf.policies import Strangers
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def filters_of(
     strangers: Strangers | None = None,
     keep_spaces: bool = False,
 ) -> Iterator[Filters]:
-    """Give filters as files, which are there until the block ends.
+    """Make files of filters, which exist until the block ends.
 
-    The same ids give the same bytes, so that a batch that died goes on when it is called again.
+    The same ids give the same bytes, so that the same call continues a batch that died.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def filters_of(
     """
     given = (seen, users, exclude_items, candidates)
     in_memory = any(not isinstance(each, str | Path | None) or _pipe(each) for each in given)
-    # Files need no room aside: a batch must not fail because the temporary folder is full.
+    # Files are not copied: a batch must not fail because the temporary folder is full.
     with tempfile.TemporaryDirectory(prefix="ncf-") if in_memory else nullcontext("") as scratch:
         folder = Path(scratch)
         yield Filters(
@@ -64,7 +64,7 @@ def _file(given: Any, columns: tuple[str, ...], aside: Path) -> Path | None:  # 
         return None
     if isinstance(given, str | Path):
         return copy_stream(Path(given), aside) if _pipe(given) else Path(given)
-    from ncf.data.frames import Frame, read_ids_of  # pandas, which files do without
+    from ncf.data.frames import Frame, read_ids_of  # needs pandas, which files do not
     from ncf.data.raw_ids import raw_ids
 
     if isinstance(given, Frame):

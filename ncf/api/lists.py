@@ -1,4 +1,4 @@
-"""Lists of users, as a frame."""
+"""Make a frame of users' top-K lists."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -12,16 +12,16 @@ from ncf.errors import NcfError
 from ncf.scoring.queries import Recommendation, Request, Wishes
 from ncf.scoring.recommend import Recommender
 
-_USERS_AT_ONCE = 256  # whose lists one call of the graph makes
+_USERS_AT_ONCE = 256  # in one call of the graph
 
 
 def lists_frame(recommender: Recommender, users: Sequence[str], wishes: Wishes) -> pd.DataFrame:
-    """Recommend to users, some at a time; rows in the order of the users.
+    """Recommend to users, in blocks, and make a frame with rows in the order of the users.
 
     Raises
     ------
     UsageError, RequestError
-        What :meth:`Recommender.recommend` raises.
+        As :meth:`Recommender.recommend` raises them.
     """
     names = (Columns.USER_ID, Columns.RANK, Columns.ITEM_ID, Columns.TITLE, Columns.SCORE)
     rows = _rows(recommender, users, wishes)

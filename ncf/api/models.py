@@ -1,6 +1,7 @@
-"""Prepared data in, a trained model out."""
+"""Train a model on prepared data, and open trained models."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,15 +10,17 @@ from ncf.api.data import Data, as_data
 from ncf.api.devices import torch_device
 from ncf.api.figures import Figures
 from ncf.api.options import Place, chosen, folder
-from ncf.artifacts import CHECKPOINT, Document, read_manifest
+from ncf.artifacts import read_manifest
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.models.kinds import Variant
-from ncf.training.checkpoint import Checkpoint, load_history, open_checkpoint
+from ncf.training.checkpoint import Checkpoint, open_checkpoint
+from ncf.training.history import load_history
+from ncf.training.manifest import CHECKPOINT, CheckpointManifest
 from ncf.training.names import Named
 from ncf.training.ranks import joined
 from ncf.training.recipe import Recipe, load_recipe, merge, named_recipe, parse_recipe
-from ncf.training.stage import ParentFolders, Request
+from ncf.training.request import ParentFolders, Request
 from ncf.training.train import train as train_variant
 
 if TYPE_CHECKING:
@@ -27,12 +30,12 @@ Changes = Place | Mapping[str, Any] | None
 
 
 class Model:
-    """A trained model: the checkpoint that :func:`ncf.train` wrote.
+    """A trained model, in the checkpoint folder that :func:`ncf.train` wrote.
 
     Parameters
     ----------
     path : Path
-        Its folder.
+        Folder of the checkpoint.
 
     Examples
     --------
@@ -52,28 +55,26 @@ class Model:
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """The weights and all that belongs to them; every digest is checked."""
+        """Open the checkpoint, weights included; every digest is checked."""
         return open_checkpoint(self.path)
 
     @property
     def variant(self) -> str:
         """``gmf``, ``mlp``, ``neumf-end`` or ``neumf-pre``."""
-        return str(self._manifest["variant"])
+        return self._manifest.variant
 
     @property
     def digest(self) -> str:
         """Digest that stands for the whole checkpoint, 64 hex digits."""
-        return str(self._manifest["digest"])
+        return self._manifest.digest
 
     @property
     def figures(self) -> Figures:
         """Validation figures of the best epoch, and the digest."""
-        found = self._manifest["validation"]
-        names = ("hr", "ndcg", "protocol", "k", "best_epoch")
-        return Figures({name: found.get(name) for name in names} | {"digest": self.digest})
+        return Figures({**asdict(self._manifest.validation), "digest": self.digest})
 
     def validation(self) -> list[tuple[str, str]]:
-        """Name the validation figures with K and protocol, and write them."""
+        """List the validation figures, named with K and protocol, as texts."""
         found = self.figures
         return [
             (f"validation {name}@{found['k']} ({found['protocol']})", f"{found[name.lower()]:.4f}")
@@ -81,13 +82,15 @@ class Model:
         ]
 
     def frame(self) -> "pd.DataFrame":
-        """Give the training's history: loss and validation figures (sampled), a row an epoch."""
-        import pandas as pd  # only who wants a frame waits for pandas
+        """Make a frame of the history: loss and (sampled) validation figures of each epoch."""
+        import pandas as pd  # loaded only for a frame
 
-        return pd.DataFrame(load_history(self.path), columns=["epoch", "loss", "hr", "ndcg"])
+        return pd.DataFrame(
+            map(asdict, load_history(self.path)), columns=["epoch", "loss", "hr", "ndcg"]
+        )
 
     @cached_property
-    def _manifest(self) -> Document:
+    def _manifest(self) -> CheckpointManifest:
         return read_manifest(self.path, CHECKPOINT)
 
 
@@ -104,39 +107,39 @@ def train(
     device: str = "auto",
     amp: bool = False,
 ) -> Model:
-    """Train a model; the checkpoint holds the best epoch by validation, never by test.
+    """Train a model, and keep the epoch that is best by validation, never by test.
 
-    Under ``torchrun`` all its processes train together, and the first one writes.
+    Under ``torchrun`` all processes train together, and the first one writes.
 
     Parameters
     ----------
     data : Data, str or Path
-        What :func:`ncf.prepare` made, or its folder.
+        Data from :func:`ncf.prepare`, or its folder.
     model : {"gmf", "mlp", "neumf-end", "neumf-pre"}
-        What to train.
+        Variant to train.
     out : str or Path
         Checkpoint folder to write.
     recipe : {"default", "paper", "tutorial"}
         Recipe that comes with the toolkit.
     config : str, Path or mapping, optional
-        Changes to the recipe: a TOML file, or the same as nested mappings.
+        Changes to the recipe: a TOML file, or nested mappings of the same keys.
     resume : bool
-        Go on from the last whole epoch of an interrupted training.
+        Continue an interrupted training after its last whole epoch.
     gmf, mlp : Model, str or Path, optional
-        Parents of ``neumf-pre``; trained on the way if not given.
+        Parents of ``neumf-pre``; trained first if not given.
     device : {"auto", "cpu", "cuda"}
-        Where to compute.
+        Device that computes.
     amp : bool
-        Compute in bfloat16 where that is safe; for GPUs.
+        Compute in bfloat16 where it is safe; for GPUs.
 
     Raises
     ------
     UsageError
-        There is nothing to learn from, or options do not go together.
+        There is nothing to learn from, or options exclude each other.
     ConfigError
         The recipe has an unknown key or a value out of range.
     InterruptedWorkError
-        Ctrl-C; the best epoch so far was written.
+        Ctrl-C was pressed; the best epoch so far was written.
 
     Examples
     --------
@@ -146,7 +149,7 @@ def train(
     """
     variant = chosen(Variant, model, "model")
     if variant is not Variant.NEUMF_PRE and (gmf or mlp):
-        raise UsageError('`gmf` and `mlp` are for `model="neumf-pre"`')
+        raise UsageError('`gmf` and `mlp` apply only to `model="neumf-pre"`')
     target, wanted = folder(out, "out"), recipe_of(recipe, config, variant)
     given = as_data(data).prepared
     with joined(torch_device(chosen(Device, device, "device"))) as (ranks, place):
@@ -156,7 +159,7 @@ def train(
 
 
 def open_model(path: Place) -> Model:
-    """Open a model that was trained before; every digest is checked.
+    """Open a model that was trained earlier; every digest is checked.
 
     Raises
     ------
@@ -174,19 +177,19 @@ def open_model(path: Place) -> Model:
 
 
 def as_model(model: Model | Place, name: str = "model") -> Model:
-    """Take a model, or the folder that holds it."""
+    """Return a model as it is, or open the folder that holds it."""
     return model if isinstance(model, Model) else Model(folder(model, name))
 
 
 def path_of(place: Model | Place | None, name: str) -> Path | None:
-    """Tell the folder of a model, or take it as it is."""
+    """Find the folder of a model, or return a given folder as a path."""
     if isinstance(place, Model):
         return place.path
     return None if place is None else folder(place, name)
 
 
 def recipe_of(recipe: str, config: Changes, variant: Variant) -> Recipe:
-    """Read a recipe of the toolkit's, and changes over it."""
+    """Read a recipe of the toolkit, and apply changes to it."""
     base = named_recipe(chosen(Named, recipe, "recipe"), variant)
     if isinstance(config, Mapping):
         return parse_recipe(merge(base.model_dump(), dict(config)), "`config`")

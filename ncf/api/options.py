@@ -1,5 +1,6 @@
-"""Options as callers in Python write them, turned into what the layers below take."""
+"""Turn options, as callers in Python write them, into the types of the layers below."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -7,9 +8,12 @@ from typing import TypeAlias, TypeVar
 from ncf.errors import UsageError
 
 Place: TypeAlias = str | Path
-"""A file or folder."""
+"""A path of a file or folder."""
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
+
+Ids: TypeAlias = str | int | Iterable[object]
+"""One raw id, or any sequence or column of them."""
 
 
 def chosen(kind: type[_Choice], value: str, name: str) -> _Choice:
@@ -18,7 +22,7 @@ def chosen(kind: type[_Choice], value: str, name: str) -> _Choice:
     Raises
     ------
     UsageError
-        The word is none of them; the message lists them.
+        The word is not a choice; the message lists the choices.
 
     Examples
     --------
@@ -37,10 +41,12 @@ def chosen(kind: type[_Choice], value: str, name: str) -> _Choice:
 def folder(place: object, name: str) -> Path:
     """Turn a place that a caller gave into a path.
 
+    An empty text is refused, as it would mean the current folder.
+
     Raises
     ------
     UsageError
-        It is no path; an empty one would be the folder that the program runs in.
+        The place is not a path, or is empty.
     """
     if not isinstance(place, str | Path):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Scores of pairs of users and items, as a frame."""
+"""Make a frame of scores of pairs of users and items."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ def scores_frame(
     session: "ort.InferenceSession",
     pairs: Frame | Iterable[tuple[str | int, str | int]],
 ) -> pd.DataFrame:
-    """Score pairs with the pair graph, in their order; missing where an id is unknown.
+    """Score pairs with the pair graph, in order; a score is missing where an id is unknown.
 
     Raises
     ------

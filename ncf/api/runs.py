@@ -1,4 +1,4 @@
-"""Every user's top-K as one published table, and reading it."""
+"""Publish a table of every user's top-K list, and read tables."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,8 +9,9 @@ from batch.job import Job
 from batch.metrics import metrics_of
 from batch.options import Layout, Mode, TableFormat
 from batch.pipeline import run_batch
-from batch.runs import local_copy, read_run
-from batch.runs import read_latest as read_newest
+from batch.published import read_latest as read_newest
+from batch.published import read_run
+from batch.runs import local_copy
 from batch.tables import Style
 from ncf.api.figures import Figures
 from ncf.api.filters import Given, filters_of
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A published table.
+    """A run: the published table of one batch.
 
     Parameters
     ----------
     figures : mapping
-        What :func:`ncf.batch` found: ``run`` and ``table`` (name and place), counts, seconds.
+        Figures from :func:`ncf.batch`: ``run`` and ``table`` (name and place), counts, seconds.
 
     Examples
     --------
@@ -50,16 +51,16 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the run."""
         return str(self.figures["run"])
 
     @property
     def table(self) -> str:
-        """Where it lies: a folder, or an object store's prefix."""
+        """Place of the table: a folder, or an object store's prefix."""
         return str(self.figures["table"])
 
     def frame(self) -> "pd.DataFrame":
-        """Read it: ``user_id``, ``rank``, ``item_id``, ``score`` (logit), ``policy``."""
+        """Read the table: ``user_id``, ``rank``, ``item_id``, ``score`` (logit), ``policy``."""
         with local_copy(self.table) as copy:
             return read_run(copy).reset_index(drop=True)
 
@@ -91,43 +92,43 @@ def batch(
     Parameters
     ----------
     bundle : Bundle, str or Path
-        What :func:`ncf.export` made, or its folder.
+        Bundle from :func:`ncf.export`, or its folder.
     out : str or Path
         Folder of all runs, or a URI such as ``s3://bucket/topk``.
     k : int
-        Items a user at most.
+        Largest number of items for each user.
     device : {"auto", "cpu", "cuda"}
-        Where to compute.
+        Device that computes.
     mode : {"auto", "exact", "screened"}
-        Screen, rank exactly, or screen where that pays.
+        Rank exactly, screen, or (auto) screen where that is faster.
     recall : float
         Least recall, in (0, 1), that a screened table must prove.
     seen : file or frame, optional
         Interactions since the export.
     users : file, frame or ids, optional
-        Only these get a list.
+        The only users who get a list.
     exclude_items : file, frame or ids, optional
-        Nobody gets these.
+        Items that nobody gets.
     candidates : file, frame or ids, optional
-        Only these may be listed.
+        The only items that may be listed.
     cold_user : {"popular", "skip"}, optional
-        For users unknown to the model; as exported if not given.
+        What strangers get; if not given, as exported.
     keep_spaces : bool
-        Leave spaces around ids of files of text, which are cut off otherwise.
+        Keep spaces around ids of text files, which are trimmed otherwise.
     format : {"parquet", "csv"}
         File format of the parts.
     layout : {"long", "list"}
         A row for each item, or a row with lists for each user.
     keep : int
-        Runs kept, the new one included; 0 keeps all.
+        Number of runs to keep, with the new one; 0 keeps all.
     shard_users : int
-        Users a part.
+        Number of users in a part.
     workers : int
         Threads that score; 0 takes all cores.
     work : str or Path, optional
         Folder for unfinished parts of an object store's run.
     metrics_file : str or Path, optional
-        Write figures here in Prometheus' text format.
+        File for figures in Prometheus' text format.
 
     Raises
     ------
@@ -136,13 +137,13 @@ def batch(
     RatingsError
         A file, frame or id cannot be read.
     UsageError
-        An option is out of range, or nobody and nothing is left.
+        An option is out of range, or no user or no item is left.
     LockedError
         Another batch writes here.
     StorageError
         The output cannot be written.
     InterruptedWorkError
-        Ctrl-C; finished parts are kept, and the same call goes on from them.
+        Ctrl-C was pressed; finished parts are kept, and the same call continues from them.
 
     Examples
     --------
@@ -176,7 +177,7 @@ def read_latest(out: Place = "topk") -> "pd.DataFrame":
     Parameters
     ----------
     out : str or Path
-        What :func:`ncf.batch` was given.
+        The ``out`` that :func:`ncf.batch` was given.
 
     Raises
     ------
@@ -193,5 +194,5 @@ def read_latest(out: Place = "topk") -> "pd.DataFrame":
 
 
 def bundle_folder(bundle: "Bundle | Place") -> Path:
-    """Tell the folder of a bundle that is open, or take it as it is."""
+    """Find the folder of an open bundle, or return a given folder as a path."""
     return folder(getattr(bundle, "path", bundle), "bundle")

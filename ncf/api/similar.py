@@ -1,4 +1,4 @@
-"""Items that a model holds for alike, by their vectors."""
+"""Find similar items by the cosine of their vectors."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,15 @@ from ncf.scoring.ranker import check_k
 
 Vectors = npt.NDArray[np.float32]
 
-# Parameters of the networks, as the pair graph carries them.
+# Names of item embeddings in the pair graph.
 _EMBEDDINGS = ("gmf.item.weight", "mlp.item.weight")
 
 
 def item_vectors(bundle: Bundle) -> Vectors:
-    """Read a unit vector an item, float32 of shape ``(items, d)``.
+    """Read a unit vector for each item, float32 of shape ``(items, d)``.
 
-    It is the item's embedding; that of a NeuMF is the embeddings of its GMF and of its MLP, side
-    by side.
+    It is the item's embedding, scaled to length 1; in a NeuMF it is the embeddings of the GMF and
+    the MLP branch, side by side.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def item_vectors(bundle: Bundle) -> Vectors:
     weights = read_initializers(bundle.score_graph, _EMBEDDINGS)
     found = [weights[name] for name in _EMBEDDINGS if name in weights]
     if not found:
-        raise ArtifactError("holds no embedding of items", where=bundle.score_graph)
+        raise ArtifactError("the graph has no embedding of items", where=bundle.score_graph)
     vectors = np.concatenate(found, axis=1)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units: Vectors = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
@@ -45,11 +45,11 @@ def most_similar(
     Parameters
     ----------
     vectors : float32 array of shape (items, d)
-        Of length one.
+        Unit vectors.
     item : int
-        Index; never among the answers.
+        Index of the item, which is never among the answers.
     k : int
-        Answers at most.
+        Largest number of answers.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def similar_frame(bundle: Bundle, vectors: Vectors, item: str, k: int) -> pd.Dat
     if index is None:
         raise RequestError(
             f"unknown item {item!r}",
-            remedy="give an id that the ratings had",
+            remedy="give an id that is in the ratings",
             code="unknown_item",
             http_status=404,
         )

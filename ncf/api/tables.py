@@ -32,6 +32,6 @@ def is_frame(ratings: Any) -> bool:  # noqa: ANN401 - as ncf.prepare declares it
     if not isinstance(ratings, pd.DataFrame | pa.Table):
         raise UsageError(
             f"`ratings` is of type {type(ratings).__name__}",
-            remedy="give a path, a DataFrame of pandas or a Table of Arrow",
+            remedy="give a path, a pandas DataFrame or an Arrow table",
         )
     return True

@@ -1,4 +1,4 @@
-"""A search for a better recipe."""
+"""Search for a better recipe."""
 
 from typing import TYPE_CHECKING
 
@@ -28,40 +28,40 @@ def tune(
     mlp: "Model | Place | None" = None,
     device: str = "auto",
 ) -> Figures:
-    """Search for a better recipe within a time budget, on validation only, and write it.
+    """Search for a better recipe within a time budget, by validation only, and write it.
 
     Parameters
     ----------
     data : Data, str or Path
-        What :func:`ncf.prepare` made, or its folder.
+        Data from :func:`ncf.prepare`, or its folder.
     model : {"gmf", "mlp", "neumf-end", "neumf-pre"}
-        What to tune.
+        Variant to tune.
     out : str or Path
-        Recipe to write, in TOML, for ``config`` of :func:`ncf.train`.
+        File of the recipe to write, in TOML, for ``config`` of :func:`ncf.train`.
     recipe, config
-        Where to start from, as for :func:`ncf.train`.
+        Recipe to start from, as for :func:`ncf.train`.
     space : str or Path, optional
-        What to search, in TOML; the toolkit's own if not given.
+        File of the search space, in TOML; if not given, the toolkit's own.
     minutes : float
-        Stop after so long.
+        Stop after this many minutes.
     trials : int, optional
-        Stop after so many trials.
+        Stop after this many trials.
     resume : bool
-        Go on with the trials of an earlier search.
+        Continue an earlier search.
     gmf, mlp : Model, str or Path, optional
         Parents of ``neumf-pre``.
     device : {"auto", "cpu", "cuda"}
-        Where to compute.
+        Device that computes.
 
     Returns
     -------
     Figures
-        Trials done, validation figures of the best one, and its values.
+        Number of trials, validation figures of the best one, and its values.
 
     Raises
     ------
     ConfigError
-        The space does not fit a recipe, or no trial came to an end.
+        The space does not fit a recipe, or no trial finished.
 
     Examples
     --------
@@ -73,8 +73,9 @@ def tune(
     require("optuna", "sqlalchemy", "tomli_w", user="ncf.tune")
     from ncf.api.devices import torch_device
     from ncf.api.models import path_of, recipe_of
-    from ncf.training.stage import ParentFolders, Request
-    from ncf.training.tune import Search, load_space
+    from ncf.training.request import ParentFolders, Request
+    from ncf.training.space import load_space
+    from ncf.training.tune import Search
     from ncf.training.tune import tune as search_recipe
 
     variant = chosen(Variant, model, "model")

@@ -1,4 +1,4 @@
-"""Whether a bundle or a published table is whole, and right."""
+"""Check that a bundle or a run is complete and correct."""
 
 from typing import TYPE_CHECKING
 
@@ -22,30 +22,30 @@ def verify(
     exclude_items: Given = None,
     candidates: Given = None,
 ) -> Figures:
-    """Check a bundle, or a run; with its bundle, a run's users and seen items too.
+    """Check a bundle or a run; given both, check the run's users and seen items too.
 
     Parameters
     ----------
     bundle : Bundle, str or Path, optional
-        What :func:`ncf.export` made, or its folder.
+        Bundle from :func:`ncf.export`, or its folder.
     run : Run, str or Path, optional
-        What :func:`ncf.batch` made, its folder or its URI.
+        Run from :func:`ncf.batch`, its folder or its URI.
     seen, users, exclude_items, candidates : optional
-        What the run was given, if it was.
+        The filters that the run was given, if any.
 
     Returns
     -------
     Figures
-        What was checked, and the digest.
+        Counts of what was checked, and the digest.
 
     Raises
     ------
     ArtifactError
         Something is missing, damaged or wrong; the message names it.
     ParityError
-        The bundle's graphs disagree with each other.
+        The bundle's graphs give different logits.
     UsageError
-        Neither is given, or the run was made with other files.
+        Neither is given, or the run was made with other filters.
 
     Examples
     --------
@@ -61,6 +61,6 @@ def verify(
             return Figures(verify_run(place, path, filters))
     if path is None:
         raise UsageError("give `bundle`, `run`, or both")
-    from export.verify import verify_bundle  # onnx, which a run does without
+    from export.verify import verify_bundle  # needs onnx, which a run does not
 
     return Figures(verify_bundle(path))

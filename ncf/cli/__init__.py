@@ -1,4 +1,4 @@
-"""The ``ncf`` command: arguments in, one call, figures out."""
+"""The ``ncf`` command. Each command turns arguments into one call and prints the result."""
 
 from ncf.cli.app import main
 

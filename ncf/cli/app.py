@@ -1,4 +1,4 @@
-"""The command tree, and how errors become one line and an exit code."""
+"""Define the command tree, and turn errors into one line and an exit code."""
 
 import io
 import logging
@@ -74,7 +74,7 @@ for _command in (
 
 
 class _CurrentStderr:
-    """Standard error as it is now: a progress bar puts itself in between."""
+    """Writes to the current standard error, which a progress bar may have replaced."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -84,7 +84,7 @@ class _CurrentStderr:
 
 
 def main() -> None:
-    """Run the command line; exits 0 done, 2 wrong usage or bad input, 1 a fault of ours."""
+    """Run the command line; exit 0 for done, 2 for wrong usage or bad input, 1 for a bug."""
     flags = _log_to_stderr()
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
@@ -93,7 +93,7 @@ def main() -> None:
     if sys.argv[1:] in ([], ["data"]):
         sys.argv.append("--help")
     try:
-        # Typer turns Ctrl-C into this code, and says nothing.
+        # Typer turns Ctrl-C into this code, and prints nothing.
         if (code := _run(flags)) == _INTERRUPTED:
             _complain("interrupted", code)
     except NcfError as error:
@@ -101,7 +101,7 @@ def main() -> None:
     except typer.TyperException as error:
         code = _complain(f"{error.format_message()}; {UsageError.remedy}", error.exit_code)
     except BrokenPipeError:
-        # The reader (head, less) has left: nothing to say, and nobody to say it to.
+        # The reader (head, less) has closed the pipe: nobody would see a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _FAULT
     except OSError as error:
@@ -112,17 +112,17 @@ def main() -> None:
 
 
 def _run(flags: Flags) -> int:
-    """Run the command; a package that an extra would bring is named with the extra."""
+    """Run the command; if a package of an extra is missing, name the extra."""
     with needed_by(f"'ncf {sys.argv[1]}'"):
         code: int = app(standalone_mode=False, prog_name="ncf", obj=flags)
     return code
 
 
 def _log_to_stderr() -> Flags:
-    """Show log lines on standard error, with options where they name parameters."""
+    """Show log lines on standard error, with options in place of parameters."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_CurrentStderr())
     for library in ("urllib3", "matplotlib"):
-        logging.getLogger(library).setLevel(logging.ERROR)  # our own lines say what failed
+        logging.getLogger(library).setLevel(logging.ERROR)  # our own log lines say what failed
     flags = Flags()
     for handler in logging.getLogger().handlers:
         handler.addFilter(flags)
@@ -130,7 +130,7 @@ def _log_to_stderr() -> Flags:
 
 
 def _complain(message: str, code: int) -> int:
-    # Through the log, so that it is JSON where the log is.
+    # Written as a log line, so that it is JSON where the log is JSON.
     logger.error("ncf: %s", " ".join(message.split()))
     return code
 

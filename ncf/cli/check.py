@@ -1,4 +1,4 @@
-"""``ncf check``: whether a server answers, how fast, with which model."""
+"""``ncf check`` tests whether a server answers, how fast, and with which model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,17 +11,17 @@ from ncf.serving.settings import Settings
 
 
 def check(
-    url: Annotated[str, typer.Argument(help="Such as http://127.0.0.1:8080.")],
+    url: Annotated[str, typer.Argument(help="Address, such as http://127.0.0.1:8080.")],
     model_store: ModelStore = Path("model_store"),
     name: ModelName = "ncf",
     state: State = Path(".serve"),
     token_file: Annotated[
-        Path | None, typer.Option(help="TorchServe's key_file.json; that of --state if not given.")
+        Path | None, typer.Option(help="TorchServe's key_file.json; by default that in --state.")
     ] = None,
     user: Annotated[
-        str | None, typer.Option(help="Raw user id; one of the archive if not given.")
+        str | None, typer.Option(help="Raw user id; if not given, one from the archive.")
     ] = None,
-    times: Annotated[int, typer.Option(min=1, help="Predictions timed.")] = 20,
+    times: Annotated[int, typer.Option(min=1, help="Number of predictions to time.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Check a server with real predictions: the model that answers, and how fast.

@@ -1,4 +1,4 @@
-"""``ncf compare``: trained models side by side."""
+"""``ncf compare`` prints trained models side by side."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,10 +27,10 @@ def compare(
     device: Where = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Models side by side: HR and NDCG at K on the test part, differences, overlap of lists.
+    """Compare models on the test part: HR and NDCG at K, differences, overlap of lists.
 
-    Intervals are of 95 %, by paired bootstrap over users; differences are to the first model.
-    The overlap is that of the top K of all but the training and validation items.
+    Intervals are 95 %, by paired bootstrap over users; differences are to the first model. The
+    overlap compares top-K lists of all items except those of training and validation.
 
     Example: ncf compare checkpoints/gmf checkpoints/mlp --data data/ml-100k -k 10
     """
@@ -57,7 +57,7 @@ def _print(document: Mapping[str, Any]) -> None:
         table.add_row(str(number), *names, factors, *(f"{fact:,}" for fact in facts), best)
     console.print(table)
     users, cases = document["users"], document["cases"]
-    say(f"{cases:,} cases of {users:,} users; intervals of 95 %, paired bootstrap over users")
+    say(f"{cases:,} cases of {users:,} users; 95 % intervals by paired bootstrap over users")
     for name in COMPARED:
         title = at_k(TITLES[name], document["k"], document["protocol"])
         table = Table("#", title, "interval", "minus #1", "its interval")
@@ -73,8 +73,8 @@ def _print(document: Mapping[str, Any]) -> None:
         console.print(table)
     overlap = document["overlap"]
     say(
-        f"top {document['k']} of {overlap['users']:,} users, of all but training and validation "
-        "items:\nshare of common items (average overlap, in which the order counts too)"
+        f"top {document['k']} of {overlap['users']:,} users, of all items except those of training "
+        "and validation:\nshare of common items (average overlap, which also counts the order)"
     )
     table = Table("#", *(str(number) for number in range(1, len(models) + 1)))
     for number, rows in enumerate(zip(overlap["common"], overlap["average"], strict=True), 1):

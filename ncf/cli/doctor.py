@@ -1,4 +1,4 @@
-"""``ncf doctor``: what this machine can and cannot do."""
+"""``ncf doctor`` reports what this machine can and cannot do."""
 
 from dataclasses import asdict
 
@@ -9,7 +9,7 @@ from ncf.cli.output import print_json, say
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Tell what this machine can and cannot do, and the remedy.
+    """Report what this machine can and cannot do, with remedies.
 
     Example: ncf doctor
     """

@@ -1,4 +1,4 @@
-"""``ncf evaluate``: what a trained model is worth on the test part."""
+"""``ncf evaluate`` measures a trained model on the test part."""
 
 from typing import Annotated
 
@@ -22,10 +22,11 @@ def evaluate(
     device: Where = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Figures at K on the test part, with standard errors.
+    """Measure a model at K on the test part, with standard errors.
 
-    Sampled: HR, NDCG and MRR among a few sampled negatives. Full: also recall, precision, coverage
-    and novelty, of lists of all but the training and validation items. The two do not compare.
+    The sampled protocol gives HR, NDCG and MRR among a few sampled negatives. The full protocol
+    ranks all items except those of training and validation, and also gives recall, precision,
+    coverage and novelty. Figures of the two are not comparable.
 
     Example: ncf evaluate --checkpoint checkpoints/gmf --data data/ml-100k -k 5 -k 10
     """

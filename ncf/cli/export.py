@@ -1,4 +1,4 @@
-"""``ncf export``: a trained model as a bundle and an archive, or for Triton."""
+"""``ncf export`` writes a trained model as a bundle and an archive, or for Triton."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,7 @@ from ncf.policies import ColdUser
 
 
 class Target(StrEnum):
-    """What ``ncf export`` writes."""
+    """Things that ``ncf export`` can write."""
 
     TORCHSERVE = "torchserve"
     TRITON = "triton"
@@ -27,20 +27,20 @@ def export(
     target: Annotated[
         Target, typer.Option(help="A bundle and its .mar, or a Triton model repository.")
     ] = Target.TORCHSERVE,
-    version: Annotated[str, typer.Option(help="Of the model, for TorchServe.")] = "1.0",
+    version: Annotated[str, typer.Option(help="Version of the model, for TorchServe.")] = "1.0",
     cold_user: Annotated[
         ColdUser, typer.Option(help="What strangers get from TorchServe.")
     ] = ColdUser.POPULAR,
     k: Annotated[
-        int | None, typer.Option("-k", help="Length of Triton's answers: 100, or all items.")
+        int | None, typer.Option("-k", help="Length of Triton's answers; by default 100, or all.")
     ] = None,
     screen: Annotated[
         bool,
-        typer.Option("--screen/--no-screen", help="Also a fast, screened top-K graph, if it pays."),
+        typer.Option("--screen/--no-screen", help="Add a screened top-K graph if it is faster."),
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Export a bundle and a .mar: ONNX graphs proven equal to the checkpoint, ids, digests.
+    """Export a bundle and a .mar: ONNX graphs that equal the checkpoint, ids and digests.
 
     Example: ncf export --checkpoint checkpoints/neumf-pre --data data/ml-100k --out model_store
     """

@@ -1,4 +1,4 @@
-"""``ncf data fetch``: a public data set."""
+"""``ncf data fetch`` downloads a public data set."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ def fetch(
     dataset: Annotated[str, typer.Argument(help="ml-100k, ml-1m or pinterest-20.")],
     cache: Cache = Path("data/raw"),
 ) -> None:
-    """Fetch a public data set; every byte is checked against a pinned checksum.
+    """Fetch a public data set, and check it against pinned checksums.
 
     Example: ncf data fetch ml-100k
     """

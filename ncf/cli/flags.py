@@ -1,4 +1,4 @@
-"""Parameters in messages, shown as the options of the command that runs."""
+"""Show parameters in messages as the options of the running command."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ _NAMED = re.compile(r"""`(\w+)(?:=(True|False|"[^"`]*"|[\d.]+))?`""")
 
 
 class _Parameter(Protocol):
-    """What is known of an option or argument of a command."""
+    """The part of an option or argument of a command that is used here."""
 
     name: str | None
     opts: list[str]
@@ -19,7 +19,7 @@ class _Parameter(Protocol):
 
 
 class Flags(logging.Filter):
-    """Shows parameters that log lines and errors name in back quotes as options of a command."""
+    """Replaces parameters in back quotes by options, in log lines and errors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,14 +27,14 @@ class Flags(logging.Filter):
         self._commands: Sequence[Any] = ()
 
     def use(self, name: str, commands: Sequence[Any]) -> None:
-        """Take the options of the command that runs, or else of the others.
+        """Use the options of the running command, or else those of the others.
 
         Parameters
         ----------
         name : str
-            As it is typed, such as ``ncf data prepare``.
+            The command as typed, such as ``ncf data prepare``.
         commands : sequence of Command
-            The one that runs, and then the root of all.
+            The running command, then the root of the tree.
         """
         self._command, self._commands = name, commands
 
@@ -43,7 +43,7 @@ class Flags(logging.Filter):
         return _NAMED.sub(self._option, message)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the message of a log line; every line passes."""
+        """Change the message of a log line, and let every line pass."""
         record.msg, record.args = self.shown(record.getMessage()), None
         return True
 
@@ -64,7 +64,7 @@ class Flags(logging.Filter):
 
 
 def _parameters(command: Any) -> Iterator[_Parameter]:  # noqa: ANN401 - see below
-    """Parameters of a command, and of those under it."""
+    """Yield the parameters of a command and of those under it."""
     yield from command.params
     for each in getattr(command, "commands", {}).values():
         yield from _parameters(each)
@@ -86,7 +86,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands that may run alone, and then names its options."""
+    """A group of commands that may also run alone, and then names its own options."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - see below
         """Run it."""

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Define the options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,28 +14,28 @@ Cache = Annotated[Path, typer.Option(help="Folder of fetched data sets.")]
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder that 'ncf train' made.")]
 Config = Annotated[Path | None, typer.Option(help="Changes to the recipe, in TOML.")]
 Data = Annotated[Path, typer.Option(help="Folder that 'ncf data prepare' made.")]
-FilterFile = Annotated[Path | None, typer.Option(help="What the run was given, if it was.")]
+FilterFile = Annotated[Path | None, typer.Option(help="File that the run was given, if any.")]
 Gmf = Annotated[Path | None, typer.Option(help="GMF parent of neumf-pre.")]
-Length = Annotated[int, typer.Option("-k", help="Items a user at most.")]
-GrpcManagementPort = Annotated[int, typer.Option(help="Of management by gRPC.")]
-GrpcPort = Annotated[int, typer.Option(help="Of predictions by gRPC.")]
+Length = Annotated[int, typer.Option("-k", help="Largest number of items for each user.")]
+GrpcManagementPort = Annotated[int, typer.Option(help="Port of management by gRPC.")]
+GrpcPort = Annotated[int, typer.Option(help="Port of predictions by gRPC.")]
 LogFormat = Annotated[
     Literal["text", "json"],
-    typer.Option(help="Log lines on standard error: text, or JSON objects."),
+    typer.Option(help="Format of log lines on standard error: text, or JSON objects."),
 ]
-ManagementPort = Annotated[int, typer.Option(help="Of the management API.")]
+ManagementPort = Annotated[int, typer.Option(help="Port of the management API.")]
 MetricsPort = Annotated[int, typer.Option(help="Of metrics.")]
 Mlp = Annotated[Path | None, typer.Option(help="MLP parent of neumf-pre.")]
 ModelApi = Annotated[
     bool, typer.Option("--model-api", help="Let the management API register models.")
 ]
-ModelName = Annotated[str, typer.Option(help="Of the model; its archive is NAME.mar.")]
+ModelName = Annotated[str, typer.Option(help="Name of the model; its archive is NAME.mar.")]
 ModelStore = Annotated[Path, typer.Option(help="Folder of exported models.")]
 OfProtocol = Annotated[
     Protocol, typer.Option(help="Rank against sampled items, or the whole catalogue.")
 ]
-Port = Annotated[int, typer.Option(help="Of predictions.")]
+Port = Annotated[int, typer.Option(help="Port of predictions.")]
 Runs = Annotated[str, typer.Option(help="Folder of all runs, or a URI such as s3://bucket/topk.")]
-State = Annotated[Path, typer.Option(help="Folder of tokens, logs, temporary files.")]
-TokenMinutes = Annotated[int, typer.Option(min=1, help="Until tokens end.")]
-Where = Annotated[Device, typer.Option(help="Where to compute.")]
+State = Annotated[Path, typer.Option(help="Folder of tokens, logs and temporary files.")]
+TokenMinutes = Annotated[int, typer.Option(min=1, help="Minutes until tokens expire.")]
+Where = Annotated[Device, typer.Option(help="Device that computes.")]

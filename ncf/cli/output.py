@@ -1,4 +1,4 @@
-"""What commands print: figures on standard output, as lines or as JSON, and log lines."""
+"""Print figures on standard output, as lines or as JSON, and log lines on standard error."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from ncf.api.figures import lines_of
 
 
 def show(figures: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print figures, one a line, or as one JSON object."""
+    """Print figures, one on each line, or as one JSON object."""
     if as_json:
         print_json(figures)
     elif figures:
@@ -21,7 +21,7 @@ def show(figures: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def show_table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table; what is missing is an empty cell."""
+    """Print a table; a missing value is an empty cell."""
     table = Table(*names)
     for row in rows:
         table.add_row(*(each if isinstance(each, Text) else Text(_cell(each)) for each in row))
@@ -34,12 +34,12 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line as it is, whatever the width of the terminal."""
+    """Print a line unchanged, without wrapping it to the width of the terminal."""
     Console(soft_wrap=True, markup=False, highlight=False, emoji=False).print(text)
 
 
 def set_log_format(log_format: str) -> None:
-    """Choose how log lines look from now on, the last line of an error too."""
+    """Choose the format of log lines from now on, including the last line of an error."""
     if log_format == "json":
         from pythonjsonlogger.json import JsonFormatter
 
@@ -50,5 +50,5 @@ def set_log_format(log_format: str) -> None:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return "" if value != value else f"{value:.4f}"  # noqa: PLR0124 - not a number: none
+        return "" if value != value else f"{value:.4f}"  # noqa: PLR0124 - true for NaN alone
     return "" if value is None else str(value)

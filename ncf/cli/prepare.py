@@ -1,4 +1,4 @@
-"""``ncf data prepare``: ratings, split, with sampled negatives."""
+"""``ncf data prepare`` splits ratings and samples negatives."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +15,10 @@ from ncf.errors import UsageError
 def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     dataset: Annotated[
-        str | None, typer.Option(help="A public data set, fetched if need be.")
+        str | None, typer.Option(help="A public data set, fetched if it is not here.")
     ] = None,
     ratings: Annotated[
-        Path | None, typer.Option(help="Ratings file; prefix of an NCF triple.")
+        Path | None, typer.Option(help="Ratings file, or prefix of an NCF triple.")
     ] = None,
     format: Annotated[
         Format, typer.Option(help="Of --ratings; auto finds it out from the first line.")
@@ -34,15 +34,15 @@ def prepare(
         Path | None, typer.Option(help="CSV or Parquet with item_id,title, maybe among others.")
     ] = None,
     split: Annotated[
-        SplitKind | None, typer.Option(help="leave-one-out unless given; a triple has its own.")
+        SplitKind | None, typer.Option(help="By default leave-one-out; a triple has its own.")
     ] = None,
     test_ratio: Annotated[float, typer.Option(help="Test share of a random split.")] = 0.2,
-    min_rating: Annotated[float | None, typer.Option(help="Leave lower ratings out.")] = None,
-    negatives: Annotated[int, typer.Option(help="Sampled for each test case.")] = 99,
+    min_rating: Annotated[float | None, typer.Option(help="Leave out lower ratings.")] = None,
+    negatives: Annotated[int, typer.Option(help="Number sampled for each test case.")] = 99,
     negatives_exclude: Annotated[
-        Exclude, typer.Option(help="Known items never drawn: all, or of the training part only.")
+        Exclude, typer.Option(help="Items never drawn: all of the user's, or those in training.")
     ] = Exclude.ALL,
-    seed: Annotated[int, typer.Option(help="All choices follow from it.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
     cache: Cache = Path("data/raw"),
     as_json: AsJson = False,
 ) -> None:

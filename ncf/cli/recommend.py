@@ -1,4 +1,4 @@
-"""``ncf recommend``: a user's history and top-K."""
+"""``ncf recommend`` prints a user's history and top-K list."""
 
 from dataclasses import asdict, astuple
 from typing import Annotated
@@ -14,10 +14,10 @@ def recommend(
     bundle: BundleFolder,
     user: Annotated[str, typer.Option(help="Raw user id.")],
     k: Length = 10,
-    history: Annotated[int, typer.Option(min=0, help="Known items shown at most.")] = 10,
+    history: Annotated[int, typer.Option(min=0, help="Largest number of seen items to show.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Print a user's history and top-K; the popular items for an unknown user.
+    """Print a user's history and top-K list, or the popular items for a stranger.
 
     Example: ncf recommend --bundle model_store/ncf --user 196 -k 10
     """

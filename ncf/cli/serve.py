@@ -1,4 +1,4 @@
-"""``ncf serve``: TorchServe with safe defaults."""
+"""``ncf serve`` runs TorchServe with safe defaults."""
 
 import json
 import shlex
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def serve(
     model_store: ModelStore = Path("model_store"),
     name: ModelName = "ncf",
-    workers: Annotated[int, typer.Option(min=1, help="Processes that score.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes that score.")] = 1,
     state: State = Path(".serve"),
     port: Port = Ports.port,
     management_port: ManagementPort = Ports.management_port,
@@ -39,7 +39,7 @@ def serve(
     grpc_management_port: GrpcManagementPort = Ports.grpc_management_port,
     model_api: ModelApi = False,
     token_minutes: TokenMinutes = Settings.token_minutes,
-    wait: Annotated[float, typer.Option(help="Seconds that the first answer may take.")] = 120.0,
+    wait: Annotated[float, typer.Option(help="Most seconds to wait for the first answer.")] = 120.0,
 ) -> None:
     """Serve a model with TorchServe on loopback, with tokens, until Ctrl-C.
 

@@ -1,4 +1,4 @@
-"""``ncf batch show``: a user's rows of the newest table."""
+"""``ncf batch show`` prints a user's rows of the newest table."""
 
 from typing import Annotated
 

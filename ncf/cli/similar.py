@@ -1,4 +1,4 @@
-"""``ncf similar``: items that a model holds for alike."""
+"""``ncf similar`` prints the items most similar to an item."""
 
 from typing import Annotated
 
@@ -12,15 +12,15 @@ from ncf.cli.output import print_json, show_table
 def similar(
     bundle: BundleFolder,
     item: Annotated[str, typer.Option(help="Raw item id.")],
-    k: Annotated[int, typer.Option("-k", help="Items at most.")] = 10,
+    k: Annotated[int, typer.Option("-k", help="Largest number of items.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Print the items that the model holds for most alike an item, by the cosine of their vectors.
+    """Print the items most similar to an item, by the cosine of their vectors in the model.
 
     Example: ncf similar --bundle model_store/ncf --item 50 -k 10
     """
     found = ncf.open_bundle(bundle).similar_items(item, k=k)
-    given = found.astype(object).where(found.notna(), None)  # a title that is not known
+    given = found.astype(object).where(found.notna(), None)  # unknown titles
     rows = list(given.itertuples(index=False, name=None))
     if not as_json:
         show_table(("rank", "item", "title", "similarity"), rows)

@@ -1,4 +1,4 @@
-"""``ncf torchserve-config``: the settings of 'ncf serve', for a TorchServe of one's own."""
+"""``ncf torchserve-config`` writes the settings of 'ncf serve', to run TorchServe yourself."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +34,7 @@ def torchserve_config(
 ) -> None:
     """Write TorchServe's files as 'ncf serve' would, and print the command that starts it.
 
-    It starts one worker; the management API scales it (docs/operations.md).
+    The command starts one worker; the management API adds more (docs/operations.md).
 
     Example: ncf torchserve-config serving --model-store model_store
     """

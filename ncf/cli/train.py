@@ -1,4 +1,4 @@
-"""``ncf train``: a model from prepared data."""
+"""``ncf train`` trains a model on prepared data."""
 
 import logging
 import os
@@ -17,33 +17,33 @@ from ncf.training.names import Named
 
 def train(
     data: Data,
-    model: Annotated[Variant, typer.Option(help="What to train.")],
+    model: Annotated[Variant, typer.Option(help="Model to train.")],
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
     recipe: Annotated[
         Named, typer.Option(help="Recipe that comes with the toolkit.")
     ] = Named.DEFAULT,
     config: Config = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last whole epoch.")
+        bool, typer.Option("--resume", help="Continue after the last whole epoch.")
     ] = False,
     gmf: Gmf = None,
     mlp: Mlp = None,
     device: Where = Device.AUTO,
     amp: Annotated[
-        bool, typer.Option("--amp", help="Compute in bfloat16 where that is safe; for GPUs.")
+        bool, typer.Option("--amp", help="Compute in bfloat16 where it is safe; for GPUs.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model; the checkpoint holds the best epoch by validation, never by test.
+    """Train a model, and keep the epoch that is best by validation, never by test.
 
     Example: ncf train --data data/ml-100k --model neumf-pre --out checkpoints/neumf-pre
 
-    On several processes: torchrun --nproc-per-node 2 -m ncf train ... (the same options; they
-    share --out and --data).
+    With several processes: torchrun --nproc-per-node 2 -m ncf train ... with the same options.
+    The processes share --out and --data.
     """
-    leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
+    leads = os.environ.get("RANK", "0") == "0"  # the first of the processes of torchrun
     if not leads:
-        logging.getLogger().setLevel(logging.ERROR)  # the first one speaks for all
+        logging.getLogger().setLevel(logging.ERROR)  # only the first one logs
     trained = ncf.train(
         data,
         model,

@@ -1,4 +1,4 @@
-"""``ncf tune``: a search for a better recipe."""
+"""``ncf tune`` searches for a better recipe."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,24 +15,22 @@ from ncf.training.names import Named
 
 def tune(
     data: Data,
-    model: Annotated[Variant, typer.Option(help="What to tune.")],
+    model: Annotated[Variant, typer.Option(help="Model to tune.")],
     out: Annotated[Path, typer.Option(help="Recipe to write, in TOML, for 'ncf train --config'.")],
-    recipe: Annotated[Named, typer.Option(help="Where to start from.")] = Named.DEFAULT,
+    recipe: Annotated[Named, typer.Option(help="Recipe to start from.")] = Named.DEFAULT,
     config: Config = None,
     space: Annotated[
-        Path | None, typer.Option(help="What to search, in TOML; the toolkit's own by default.")
+        Path | None, typer.Option(help="Search space in TOML; by default the toolkit's own.")
     ] = None,
-    minutes: Annotated[float, typer.Option(help="Stop after so long.")] = 30.0,
-    trials: Annotated[int | None, typer.Option(help="Stop after so many trials.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an earlier search's trials.")
-    ] = False,
+    minutes: Annotated[float, typer.Option(help="Stop after this many minutes.")] = 30.0,
+    trials: Annotated[int | None, typer.Option(help="Stop after this many trials.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier search.")] = False,
     gmf: Gmf = None,
     mlp: Mlp = None,
     device: Where = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Search for a better recipe within a time budget, on validation only, and write it.
+    """Search for a better recipe within a time budget, by validation only, and write it.
 
     Example: ncf tune --data data/ml-100k --model gmf --minutes 10 --out gmf.toml
     """

@@ -1,4 +1,4 @@
-"""``ncf verify``: whether a bundle or a run is whole, and right."""
+"""``ncf verify`` checks that a bundle or a run is complete and correct."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ def verify(
     candidates: FilterFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a bundle, or a run (with its bundle: users and seen items too).
+    """Check a bundle or a run; given both, check the run's users and seen items too.
 
     Example: ncf verify --bundle model_store/ncf
     """

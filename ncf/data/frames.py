@@ -1,4 +1,4 @@
-"""Ratings out of data frames: columns by usual names, ids as the strings they are."""
+"""Read ratings from data frames: find columns by usual names, and keep ids as strings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ncf.data.typed_columns import moments, rating_numbers, texts_of
 from ncf.errors import RatingsError, UsageError
 
 Frame: TypeAlias = pd.DataFrame | pa.Table
-"""A table in memory: of pandas, or of Arrow."""
+"""A table in memory: a pandas DataFrame or an Arrow table."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class FrameRows:
 
     @property
     def noun(self) -> str:
-        """What messages call a row."""
+        """Word that messages use for a row."""
         return "row"
 
     def line(self, row: int) -> int:
-        """Give the position itself."""
+        """Return the position itself, which is what a frame's rows are counted by."""
         return row
 
     def at(self, number: int) -> str:
@@ -63,7 +63,7 @@ def column_of(
     Raises
     ------
     RatingsError
-        It is required and missing, or several columns may be it.
+        The column is required and missing, or several columns match.
     """
     names = list(frame.columns if isinstance(frame, pd.DataFrame) else frame.column_names)
     given = {} if naming is None else naming.names
@@ -80,7 +80,7 @@ def column_of(
     if len(found) > 1 or names.count(found[0] if found else None) > 1:
         several = " and ".join(map(repr, dict.fromkeys(found)))
         raise RatingsError(
-            f"{several} may all be {column}", remedy=f"keep one, as {column!r}, or give `columns`"
+            f"{several} all match {column}", remedy=f"keep one, as {column!r}, or give `columns`"
         )
     if not found and required:
         listed = ", ".join(map(repr, names[:8]))
@@ -94,7 +94,7 @@ def column_of(
 def read_ids_of(frame: Frame, column: str, naming: Naming | None = None) -> pa.StringArray:
     """Read the ids of a column, in the order of the rows."""
     values = column_of(frame, column, naming=naming)
-    if values is None:  # it is required above
+    if values is None:  # not possible: the column is required above
         raise AssertionError
     return id_texts(values, column, rows_of(frame))
 
@@ -102,13 +102,13 @@ def read_ids_of(frame: Frame, column: str, naming: Naming | None = None) -> pa.S
 def read_frame(
     frame: Frame, *, min_rating: float | None = None, naming: Naming | None = None
 ) -> Ratings:
-    """Read the rows of a frame as those of a file.
+    """Read the rows of a frame, as :func:`ncf.data.readers.read_ratings` reads those of a file.
 
     Parameters
     ----------
     frame : DataFrame or pyarrow.Table
-        Columns of users and items, maybe of ratings and timestamps, by usual names (see
-        :func:`ncf.columns.usual_column`); others are left aside.
+        Has columns of users and items, and may have ratings and timestamps, under usual names
+        (see :func:`ncf.columns.usual_column`); other columns are ignored.
     min_rating : float, optional
         Pairs whose latest rating is lower are left out, as if they were not there.
     naming : Naming, optional

@@ -1,4 +1,4 @@
-"""Interactions: pairs of dense user and item indices, checked once at the edge."""
+"""Interactions are pairs of dense user and item indices, checked once when they are made."""
 
 from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Interactions:
-    """Pairs of a user and an item.
+    """A list of pairs, each of a user and an item.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Interactions:
     n_users, n_items : int
         Sizes of the id maps; may exceed the largest index present.
     trusted : bool
-        Whether the pairs come from checked ones, so that looking through them again is vain.
+        Whether the pairs come from checked ones, so that they need no second check.
 
     Raises
     ------
@@ -82,7 +82,7 @@ class Interactions:
         return Interactions(users, items, self.n_users, self.n_items, trusted=True)
 
     def csr(self) -> "sparse.csr_array":
-        """Make a matrix, users by items: int8 ones, a user's item indices ascending, distinct."""
+        """Make a matrix, users by items, of int8 ones; a user's items ascend and are distinct."""
         from scipy import sparse  # noqa: PLC0415 - where there is no SciPy, the rest still works
 
         ones = np.ones(len(self), np.int8)
@@ -95,7 +95,7 @@ class Interactions:
 
 @dataclass(frozen=True)
 class Cases:
-    """Test cases: one positive each, with the items it is ranked against.
+    """Cases of an evaluation: one positive item each, and the items that it is ranked against.
 
     Parameters
     ----------
@@ -110,9 +110,9 @@ class Cases:
 
 
 def latest_by_user(ratings: "Ratings") -> tuple[Interactions, int]:
-    """Order rows by user and time, and keep of duplicate pairs the latest.
+    """Order rows by user and time, and keep the latest of duplicate pairs.
 
-    Rows of one user with the same timestamp, or without timestamps, stand in file order.
+    Rows of one user with the same timestamp, or without timestamps, stay in file order.
 
     Parameters
     ----------

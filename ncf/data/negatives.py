@@ -1,9 +1,9 @@
-"""Negatives: items that a user is not known to have interacted with, drawn exactly and at once.
+"""Draw negatives, which are items that a user has not seen, exactly and for many users at once.
 
 The r-th unseen item of a user is found by binary search, not by drawing and rejecting: with the
-seen items s_0 < s_1 < ... of a user, exactly s_j - j unseen items lie before s_j, so that the r-th
+seen items s_0 < s_1 < ... of a user, exactly s_j - j unseen items come before s_j, so the r-th
 unseen item (from 0) is r plus the count of j with s_j - j <= r. Drawing r uniformly therefore
-draws an unseen item uniformly, and a user who has seen nearly everything costs no more.
+draws an unseen item uniformly, and costs the same for a user who has seen nearly everything.
 """
 
 from typing import Protocol
@@ -18,7 +18,7 @@ _KEYS_AT_ONCE = 1 << 22
 
 
 class CompressedRows(Protocol):
-    """The part of SciPy's CSR that tells which entries there are."""
+    """The part of SciPy's CSR that says which entries are stored."""
 
     @property
     def indptr(self) -> npt.NDArray[np.integer]:
@@ -34,13 +34,22 @@ class CompressedRows(Protocol):
 
 
 class UnseenItems:
-    """The items that each user has not seen.
+    """Finds and draws items that users have not seen.
 
     Parameters
     ----------
     seen : CompressedRows of shape (n_users, n_items)
-        Such as ``scipy.sparse.csr_array``. Stored entries are seen; indices ascending and
-        distinct within a user.
+        Such as ``scipy.sparse.csr_array``. The stored entries are the seen items; indices are
+        ascending and distinct within a user.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> unseen = UnseenItems(sparse.csr_array([[1, 0, 1, 0], [0, 0, 0, 1]]))
+    >>> unseen.counts.tolist()
+    [2, 3]
+    >>> unseen.at(np.array([0, 1]), np.array([1, 2])).tolist()
+    [3, 2]
     """
 
     def __init__(self, seen: CompressedRows) -> None:
@@ -48,7 +57,7 @@ class UnseenItems:
         self.starts = seen.indptr.astype(np.int64)
         seen_counts = np.diff(self.starts)
         self.counts: npt.NDArray[np.int64] = self.n_items - seen_counts
-        """Count of unseen items by user, int64 of shape ``(n_users,)``."""
+        """Count of unseen items for each user, int64 of shape ``(n_users,)``."""
         # One ascending array for all users: a user's gaps s_j - j, shifted to a range of its own.
         shifts = np.arange(n_users, dtype=np.int64) * (self.n_items + 1)
         self.keys = np.repeat(shifts + self.starts[:-1], seen_counts)

@@ -1,12 +1,12 @@
-"""How to prepare data: formats, splits and options; light enough for ``--help``."""
+"""Formats, splits and options of data preparation; imports little, so that ``--help`` is quick."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from ncf.errors import UsageError
+from ncf.records import optional
 
 
 class Format(StrEnum):
@@ -21,14 +21,14 @@ class Format(StrEnum):
 
 
 class SplitKind(StrEnum):
-    """How the test part is chosen."""
+    """Ways to choose the test part."""
 
     LEAVE_ONE_OUT = "leave-one-out"
     RANDOM = "random"
 
 
 class Exclude(StrEnum):
-    """Which known items of a user are never drawn as a negative of a test case."""
+    """Which of a user's items are never drawn as negatives of a test case."""
 
     ALL = "all"
     TRAIN = "train"
@@ -36,26 +36,26 @@ class Exclude(StrEnum):
 
 @dataclass(frozen=True)
 class Options:
-    """How to prepare data.
+    """Options of data preparation, checked when they are made.
 
     Parameters
     ----------
     split : SplitKind
         How the test part is chosen; the NCF triple brings its own.
     test_ratio : float
-        Share of a random split's test part, in (0, 1).
+        Share of interactions that a random split takes as the test part, in (0, 1).
     min_rating : float or None
-        Rows rated lower are left out.
+        Rows with a lower rating are left out.
     negatives : int
-        Sampled for each test case, at least 1; at most as many as there are items.
+        Number sampled for each test case, at least 1; at most as many as there are items.
     negatives_exclude : Exclude
-        ``all``: never a known item of the user; ``train``: the looser protocol, in which other
-        test items of the user may be drawn.
+        ``all`` never draws an item that the user has interacted with; ``train`` is the looser
+        protocol, which may draw other test items of the user.
     seed : int
-        All choices follow from it; at least 0.
-    columns : mapping
+            Seeds all random choices; at least 0.
+        columns : mapping or None
         Name in the ratings by the toolkit's name of the column, where it is not a usual one.
-    keep_spaces : bool
+    keep_spaces : bool or None
         Whether spaces around ids in delimited text are part of them.
     """
 
@@ -65,8 +65,8 @@ class Options:
     negatives: int = 99
     negatives_exclude: Exclude = Exclude.ALL
     seed: int = 0
-    columns: Mapping[str, str] = field(default_factory=dict)
-    keep_spaces: bool = False
+    columns: Mapping[str, str] | None = optional()
+    keep_spaces: bool | None = optional()
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -78,9 +78,3 @@ class Options:
             raise UsageError(f"`negatives` {self.negatives} is less than 1")
         if self.seed < 0:
             raise UsageError(f"`seed` {self.seed} is negative")
-
-    def document(self) -> dict[str, Any]:
-        """List all options; how to read the file only where that was said."""
-        said = {"columns": dict(self.columns), "keep_spaces": self.keep_spaces}
-        rest = {name: value for name, value in asdict(self).items() if name not in said}
-        return rest | {name: value for name, value in said.items() if value}

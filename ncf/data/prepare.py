@@ -1,22 +1,23 @@
-"""From a ratings file to prepared data: read, order, split, draw negatives, write."""
+"""Prepare a ratings file: read, order, split, draw negatives, write."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from ncf.arrays import new_npy
-from ncf.artifacts import DATA, sealed_folder
+from ncf.artifacts import sealed_folder
 from ncf.data.interactions import Interactions, latest_by_user
+from ncf.data.manifests import DATA, Counts, DataManifest
 from ncf.data.naming import Naming, ReadAs
 from ncf.data.negatives import UnseenItems
 from ncf.data.options import Exclude, Format, Options, SplitKind
-from ncf.data.prepared import negatives_path, seal_data, write_interactions
+from ncf.data.origins import at_rest, digests_of, format_of
+from ncf.data.prepared import figures_of, negatives_path, seal_data, write_interactions
 from ncf.data.ratings import Ratings
 from ncf.data.readers import read_ratings
-from ncf.data.sources import at_rest, digests_of, format_of
 from ncf.data.splits import Split, leave_one_out, one_of_each_user, random_split
 from ncf.data.titles import Titles
 from ncf.data.triple import Triple, read_triple, triple_paths
@@ -24,12 +25,14 @@ from ncf.errors import UsageError
 from ncf.files import sha256
 from ncf.identifiers import IdMap
 from ncf.locks import writer_lock
+from ncf.pairs import pair_keys
 from ncf.progress import Reporter, report
 
 if TYPE_CHECKING:
     from ncf.data.frames import Frame
 
 _CASES_AT_ONCE = 1 << 14
+_PARTS = ("train", "validation", "test")
 
 
 def prepare(
@@ -38,15 +41,15 @@ def prepare(
     out: Path,
     options: Options,
     titles: Titles | None = None,
-) -> dict[str, Any]:
-    """Prepare ratings for training.
+) -> dict[str, object]:
+    """Prepare ratings for training and evaluation.
 
     Parameters
     ----------
     ratings : Path, DataFrame or pyarrow.Table
         Ratings file, the prefix of an NCF triple, or a frame.
     file_format : Format
-        What a file looks like; of no meaning for a frame.
+        Format of a file; ignored for a frame.
     out : Path
         Folder to write; replaced as a whole.
     options : Options
@@ -57,12 +60,12 @@ def prepare(
     Returns
     -------
     dict
-        Counts: what was read, dropped, split; and the data's ``digest``.
+        Counts of rows read, left out and split, and the data's ``digest``.
 
     Raises
     ------
     RatingsError
-        The ratings cannot be read as they stand.
+        The ratings cannot be read as they are.
     UsageError
         Options do not fit the format.
     """
@@ -72,44 +75,34 @@ def prepare(
             read = _read(ratings, format_of(ratings, file_format), options, rng)
         else:
             read = _read_frame(ratings, options, rng)
-        split, counts = read.split, read.counts
-        _draw_negatives(folder, split, "validation", options, rng)
-        if read.negatives is None:
-            _draw_negatives(folder, split, "test", options, rng)
-        else:
-            np.save(negatives_path(folder, "test"), read.negatives)
-        if not len(split.train):
-            raise UsageError(
-                "no training interaction is left", remedy="give more, or a lower ratio"
-            )
-        for part in ("train", "validation", "test"):
-            write_interactions(folder, part, getattr(split, part))
+        _write_parts(folder, read, options, rng)
         users, items = _id_maps(read.ratings, titles or {})
-        counts |= {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
-        document = {
-            "source": read.source,
-            "format": read.ratings.reading.format.value if isinstance(ratings, Path) else "frame",
-            "options": options.document(),
-            "counts": counts,
-        }
-        digest = seal_data(folder, users, items, document)
-    return {"users": len(users), "items": len(items), **counts, "digest": digest}
+        manifest = DataManifest(
+            source=read.source,
+            format=read.ratings.reading.format.value if isinstance(ratings, Path) else "frame",
+            options=options,
+            counts=read.counts,
+            n_users=len(users),
+            n_items=len(items),
+        )
+        digest = seal_data(folder, users, items, manifest)
+    return figures_of(manifest, digest)
 
 
 class _Read(NamedTuple):
-    """What was read, and split."""
+    """Ratings that were read and split."""
 
     ratings: Ratings
     split: Split
-    counts: dict[str, Any]
+    counts: Counts
     source: dict[str, str]  # SHA-256 of each file by its name
-    negatives: npt.NDArray[np.int32] | None  # of the test part, where the files bring them
+    negatives: npt.NDArray[np.int32] | None  # of the test part, if the files have them
 
 
 def _read_frame(ratings: "Frame", options: Options, rng: np.random.Generator) -> _Read:
-    from ncf.data.frames import read_frame  # noqa: PLC0415 - pandas, which files do without
+    from ncf.data.frames import read_frame  # noqa: PLC0415 - needs pandas, which files do not
 
-    found = read_frame(ratings, min_rating=options.min_rating, naming=Naming(options.columns))
+    found = read_frame(ratings, min_rating=options.min_rating, naming=Naming(options.columns or {}))
     return _Read(found, *_split(found, options, rng), {"frame": found.sha256()}, None)
 
 
@@ -117,7 +110,7 @@ def _read(path: Path, file_format: Format, options: Options, rng: np.random.Gene
     if file_format is Format.NCF:
         return _read_triple(path, options, rng)
     with at_rest(path) as at:
-        read_as = ReadAs(Naming(options.columns), options.keep_spaces, at)
+        read_as = ReadAs(Naming(options.columns or {}), bool(options.keep_spaces), at)
         found = read_ratings(path, file_format, min_rating=options.min_rating, read_as=read_as)
         return _Read(found, *_split(found, options, rng), digests_of(path, at), None)
 
@@ -126,31 +119,33 @@ def _read_triple(prefix: Path, options: Options, rng: np.random.Generator) -> _R
     for name, given in (("min_rating", options.min_rating), ("columns", options.columns or None)):
         if given is not None:
             raise UsageError(f'`{name}` does not apply to `format="ncf"`', remedy="leave it out")
-    triple = read_triple(prefix, keep_spaces=options.keep_spaces)
+    triple = read_triple(prefix, keep_spaces=bool(options.keep_spaces))
     split, counts = _split_triple(triple, rng)
     source = {path.name: sha256(path) for path in triple_paths(prefix)}
     return _Read(triple.ratings, split, counts, source, triple.negatives)
 
 
-def _split(
-    ratings: Ratings, options: Options, rng: np.random.Generator
-) -> tuple[Split, dict[str, Any]]:
+def _split(ratings: Ratings, options: Options, rng: np.random.Generator) -> tuple[Split, Counts]:
     interactions, duplicates = latest_by_user(ratings)
-    facts: dict[str, Any] = {
-        "rows": len(ratings.users) + ratings.dropped,
-        "under_min_rating": ratings.dropped,
-        "duplicates": duplicates,
-        "order": "file" if ratings.timestamps is None else "time",
-        **ratings.reading.counts(),
-    }
+    alone = None
     if options.split is SplitKind.RANDOM:
-        return random_split(interactions, options.test_ratio, rng), facts
-    counts = np.bincount(interactions.users, minlength=interactions.n_users)
-    facts["users_without_test_case"] = int(np.count_nonzero(counts == 1))
-    return leave_one_out(interactions, rng), facts
+        split = random_split(interactions, options.test_ratio, rng)
+    else:
+        counts = np.bincount(interactions.users, minlength=interactions.n_users)
+        alone = int(np.count_nonzero(counts == 1))
+        split = leave_one_out(interactions, rng)
+    return split, Counts(
+        rows=len(ratings.users) + ratings.dropped,
+        under_min_rating=ratings.dropped,
+        duplicates=duplicates,
+        order="file" if ratings.timestamps is None else "time",
+        users_without_test_case=alone,
+        **ratings.reading.counts(),
+        **_sizes(split),
+    )
 
 
-def _split_triple(triple: Triple, rng: np.random.Generator) -> tuple[Split, dict[str, Any]]:
+def _split_triple(triple: Triple, rng: np.random.Generator) -> tuple[Split, Counts]:
     ratings, n_train = triple.ratings, triple.n_train
     times = None if ratings.timestamps is None else ratings.timestamps[:n_train]
     head = Ratings(ratings.users.slice(0, n_train), ratings.items.slice(0, n_train), times, 0)
@@ -161,21 +156,41 @@ def _split_triple(triple: Triple, rng: np.random.Generator) -> tuple[Split, dict
         train.n_users,
         train.n_items,
     )
-    leaked = np.isin(_pair_keys(train), _pair_keys(test))
+    leaked = np.isin(_keys(train), _keys(test))
     train = train.take(~leaked)
     chosen = one_of_each_user(train, np.ones(len(train), np.bool_), rng)
-    facts = {
-        "rows": len(ratings.users),
-        "duplicates": duplicates,
-        "test_pairs_in_train": int(np.count_nonzero(leaked)),
-        "order": "given",
+    split = Split(train.take(~chosen), train.take(chosen), test)
+    return split, Counts(
+        rows=len(ratings.users),
+        duplicates=duplicates,
+        test_pairs_in_train=int(np.count_nonzero(leaked)),
+        order="given",
         **ratings.reading.counts(),
-    }
-    return Split(train.take(~chosen), train.take(chosen), test), facts
+        **_sizes(split),
+    )
 
 
-def _pair_keys(interactions: Interactions) -> npt.NDArray[np.int64]:
-    return interactions.users.astype(np.int64) * interactions.n_items + interactions.items
+def _sizes(split: Split) -> dict[str, int]:
+    return {part: len(getattr(split, part)) for part in _PARTS}
+
+
+def _keys(interactions: Interactions) -> npt.NDArray[np.int64]:
+    return pair_keys(interactions.users, interactions.items, interactions.n_items)
+
+
+def _write_parts(folder: Path, read: _Read, options: Options, rng: np.random.Generator) -> None:
+    """Write the pairs of each part, and the negatives of test cases."""
+    _draw_negatives(folder, read.split, "validation", options, rng)
+    if read.negatives is None:
+        _draw_negatives(folder, read.split, "test", options, rng)
+    else:
+        np.save(negatives_path(folder, "test"), read.negatives)
+    if not len(read.split.train):
+        raise UsageError(
+            "no training interaction is left", remedy="give more ratings, or a lower ratio"
+        )
+    for part in _PARTS:
+        write_interactions(folder, part, getattr(read.split, part))
 
 
 def _draw_negatives(
@@ -217,7 +232,7 @@ def _fill_looser(
     rng: np.random.Generator,
     progress: Reporter,
 ) -> None:
-    # Besides the user's training items only the case's own positive is out: a seen set a case.
+    # Excluded are the user's training items and the case's own positive, so each case has a set.
     for start in range(0, len(cases), _CASES_AT_ONCE):
         users = cases.users[start : start + _CASES_AT_ONCE]
         items = cases.items[start : start + users.size]

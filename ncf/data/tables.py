@@ -1,4 +1,4 @@
-"""Id maps as Parquet, for people and databases."""
+"""Write and read id maps as Parquet, which people and databases can open."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ncf.identifiers import IdMap
 
 
 def write_id_table(path: Path, ids: IdMap, column: str) -> None:
-    """Write a map: the raw id by index, and the title where there are titles."""
+    """Write an id map: the raw id by index, and the title where there are titles."""
     columns = {column: pa.array(ids.raw, pa.string())}
     if ids.titles:
         titles = [title or None for title in ids.titles]
@@ -24,7 +24,7 @@ def read_id_table(path: Path, column: str) -> IdMap:
     Raises
     ------
     ValueError
-        An id stands in two rows.
+        An id appears in two rows.
     """
     table = pq.read_table(path)
     if len(table[column].unique()) != table.num_rows:

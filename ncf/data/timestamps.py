@@ -1,4 +1,4 @@
-"""Timestamps: Unix time in one of three units, or ISO 8601, one of them throughout a file."""
+"""Read timestamps: Unix time in one of three units, or ISO 8601, one unit throughout a file."""
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ _TIMES = "give Unix seconds, or ISO 8601, throughout"
 
 
 class Clock:
-    """Reads timestamps: Unix seconds, milliseconds or microseconds, or ISO 8601, one throughout."""
+    """Reads the timestamps of a file block by block, and refuses a change of unit."""
 
     def __init__(self) -> None:
         self._first_lines: dict[str, int] = {}
@@ -33,7 +33,7 @@ class Clock:
         Raises
         ------
         RatingsError
-            One is malformed or implausible, or in another unit than those before.
+            A timestamp is malformed or implausible, or in another unit than those before.
         """
         try:
             cast(column.slice(0, 1))
@@ -72,7 +72,7 @@ class Clock:
             row = first_failing(column, _moments)
             text = column[row].as_py()
             raise rows.error(row, f"timestamp {text!r} is not understood", _TIMES) from error
-        refuse_where(pa.array(times < 0), rows, "timestamp lies before 1970", _TIMES)
+        refuse_where(pa.array(times < 0), rows, "timestamp is before 1970", _TIMES)
         self._note("ISO 8601", np.ones(times.size, np.bool_), rows)
         return times
 
@@ -85,12 +85,12 @@ class Clock:
             raise RatingsError(
                 f"timestamps in {' and '.join(each)} are mixed",
                 where=rows.at(max(self._first_lines.values())),
-                remedy="give all in one unit",
+                remedy="give all timestamps in one unit",
             )
 
 
 def _moments(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Milliseconds of ISO 8601 texts, all with a zone or all without (then UTC)."""
+    """Parse ISO 8601 texts to milliseconds; all have a zone or none has (then it is UTC)."""
     text = pc.utf8_trim_whitespace(column)
     if pc.any(pc.match_substring_regex(text.slice(0, 1), _UTC)).as_py():
         text = pc.replace_substring_regex(text, _UTC, "Z")

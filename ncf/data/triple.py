@@ -1,4 +1,4 @@
-"""The NCF authors' three files: PREFIX.train.rating, PREFIX.test.rating, PREFIX.test.negative.
+"""Read the NCF authors' files PREFIX.train.rating, PREFIX.test.rating, PREFIX.test.negative.
 
 Source of the format: He et al., "Neural collaborative filtering", WWW 2017, and its code release.
 """
@@ -26,7 +26,7 @@ _EXPECTED = "(user,item), then the sampled items; tabs"
 
 @dataclass(frozen=True)
 class Triple:
-    """The three files, read.
+    """The contents of the three files.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Triple:
     n_train : int
         Count of training rows.
     negatives : int32 array of shape (test rows, negatives)
-        Item codes of ``ratings.items``' dictionary.
+        Codes into the dictionary of ``ratings.items``.
     """
 
     ratings: Ratings
@@ -106,7 +106,7 @@ def _read_negatives(path: Path, *, keep_spaces: bool) -> tuple[list[str], list[s
             blank = pc.index(pc.equal(pc.utf8_trim_whitespace(column), ""), value=True).as_py()
             if blank >= 0:
                 raise block.error(blank, "an item id is blank", f"expected '{_EXPECTED}'")
-        # Column after column becomes row after row.
+        # The columns come one after another; the result has one row for each test pair.
         order = np.arange(table.num_rows * len(columns)).reshape(len(columns), -1).T.ravel()
         rows.append(pa.concat_arrays(columns).take(pa.array(order)))
     if layout is None:

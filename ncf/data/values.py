@@ -1,4 +1,4 @@
-"""Values of string columns: numbers out of them, and the line of the first that is wrong."""
+"""Read numbers from string columns, and find the line of the first value that is wrong."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -14,11 +14,11 @@ NAME_IT = "give each row an id, or leave the row out"
 
 
 class Rows(Protocol):
-    """Rows of a file or a frame, as messages name them."""
+    """Names the rows of a file or a frame in messages."""
 
     @property
     def noun(self) -> str:
-        """``"line"`` of a file, or ``"row"`` of a frame."""
+        """``"line"`` for a file, or ``"row"`` for a frame."""
         ...
 
     def error(self, row: int, problem: str, remedy: str | None = None) -> RatingsError:
@@ -37,7 +37,7 @@ class Rows(Protocol):
 def numbers(
     column: pa.ChunkedArray, rows: Rows, name: str, remedy: str | None = None
 ) -> npt.NDArray[np.float64]:
-    """Read finite numbers.
+    """Read a column of finite numbers.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def refuse_infinite(
 
 
 def cast(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """Read numbers, spaces around them or not; Arrow's own error where one is none."""
+    """Read numbers, with or without spaces around them; Arrow raises its own error for others."""
     try:
         found: npt.NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
     except pa.ArrowInvalid:  # spaces are rare, and cutting them off takes time
@@ -95,7 +95,7 @@ def cast(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
 
 
 def first_failing(column: pa.ChunkedArray, convert: Callable[[pa.ChunkedArray], object]) -> int:
-    """Find the first row that does not convert, one of them does not."""
+    """Find the first row that does not convert; at least one row must not."""
     low, high = 0, len(column)
     while high - low > 1:  # rows before low convert; one of low..high does not
         middle = (low + high) // 2
@@ -111,7 +111,7 @@ def first_failing(column: pa.ChunkedArray, convert: Callable[[pa.ChunkedArray], 
 def refuse_where(
     bad: pa.Array | pa.ChunkedArray, rows: Rows, problem: str, remedy: str | None = None
 ) -> None:
-    """Refuse the first row that is bad, if any.
+    """Raise an error for the first bad row, if there is one.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def refuse_where(
 
 
 def refuse_blank(table: pa.Table, rows: Rows, name: str) -> None:
-    """Refuse a blank id.
+    """Raise an error for the first blank id, if there is one.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Metrics of ranked lists, over sampled negatives and over the whole catalogue."""
+"""Evaluate models by ranked lists, over sampled negatives or over the whole catalogue."""

@@ -1,4 +1,4 @@
-"""How sure a figure is, and a difference between two models: paired bootstrap over users."""
+"""Give intervals for figures and for differences between models, by paired bootstrap over users."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class OfUsers:
-    """A model's figures, added up for each user.
+    """A model's figures, summed over each user's cases.
 
     Parameters
     ----------
     sums : dict
-        By name of the figure, float64 of shape ``(n,)``: the sum over a user's cases.
+        Sum over each user's cases, float64 of shape ``(n,)``, by name of the figure.
     cases : int array of shape (n,)
-        Count of each user's cases, at least 1; the same for all models compared.
+        Count of each user's cases, at least 1; equal for all models compared.
     """
 
     sums: Mapping[str, Floats]
@@ -33,7 +33,7 @@ class OfUsers:
 
     @classmethod
     def of_cases(cls, values: Mapping[str, Floats], users: npt.NDArray[np.integer]) -> "OfUsers":
-        """Add up cases by their user; users without a case do not count."""
+        """Sum over the cases of each user; users without a case do not count."""
         distinct, rows = np.unique(users, return_inverse=True)
         sums = {
             name: np.bincount(rows, each, distinct.size).astype(np.float64)
@@ -44,18 +44,18 @@ class OfUsers:
 
 @dataclass(frozen=True)
 class Compared:
-    """One figure of one model.
+    """One figure of one model, with its interval and its difference to the first model.
 
     Parameters
     ----------
     mean : float
-        Over cases.
+        Mean over cases.
     interval : (float, float) or None
-        Within which it lies at 95 % confidence; None for a single user, who cannot tell.
+        95 % confidence interval of the mean; None for a single user, which gives none.
     difference : float or None
-        What the model has more than the first; None for the first.
+        Difference to the first model's mean; None for the first.
     difference_interval : (float, float) or None
-        The same for the difference: where it does not hold 0, the models differ.
+        95 % interval of the difference; where it does not include 0, the models differ.
     """
 
     mean: float
@@ -70,12 +70,12 @@ def compare(models: Sequence[OfUsers]) -> list[dict[str, Compared]]:
     Parameters
     ----------
     models : sequence of OfUsers
-        Of the same figures and the same users, in the same order.
+        They have the same figures and the same users, in the same order.
 
     Returns
     -------
     list of dict
-        One a model: what is known about each figure, by name.
+        For each model, the figures by name.
 
     Raises
     ------
@@ -108,30 +108,35 @@ def compare(models: Sequence[OfUsers]) -> list[dict[str, Compared]]:
 def bootstrap(
     sums: Floats, cases: npt.NDArray[np.integer], resamples: int = RESAMPLES
 ) -> list[Interval | None]:
-    """Intervals of means over cases, by drawing users with replacement.
+    """Compute intervals of means over cases, by drawing users with replacement.
 
-    A resample takes n of the n users, each with all of their cases, the same users for every row,
-    so that rows that are differences between models are paired. Its mean is the sum of the drawn
-    users' sums over that of their cases. The interval holds the resamples' means between the 2.5 %
-    and the 97.5 % percentile. Draws follow from a fixed seed.
+    A resample draws n of the n users, each with all of their cases. All rows use the same draws,
+    so rows that are differences between models are paired. The mean of a resample is the sum over
+    the drawn users divided by their count of cases. The interval goes from the 2.5 % to the
+    97.5 % percentile of the resamples' means. The seed of the draws is fixed.
 
     Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, section 13.3
     (percentile intervals); Cameron, Gelbach and Miller, Review of Economics and Statistics 90(3),
-    2008 (pairs cluster bootstrap, of which the cluster is the user here).
+    2008 (pairs cluster bootstrap; here a cluster is a user).
 
     Parameters
     ----------
     sums : float64 array of shape (rows, n)
-        Of a figure over each user's cases.
+        Sum of a figure over each user's cases.
     cases : int array of shape (n,)
         Count of each user's cases.
     resamples : int
-        How many.
+        Number of resamples.
 
     Returns
     -------
     list of (float, float), or of None
-        One a row; None where there is a single user.
+        One for each row; None where there is a single user.
+
+    Examples
+    --------
+    >>> bootstrap(np.array([[1.0, 1.0, 1.0]]), np.array([1, 1, 1]))
+    [(1.0, 1.0)]
     """
     rows, n_users = sums.shape
     if n_users < 2:
@@ -139,11 +144,11 @@ def bootstrap(
 
     rng = np.random.default_rng(_SEED)
     means = np.empty((resamples, rows))
-    # As scipy.stats.bootstrap(paired=True) draws, to the same result, but each user's sums are
-    # weighted and not copied for each draw: a fraction of its time.
+    # The draws and the result are those of scipy.stats.bootstrap(paired=True), but sums are
+    # weighted instead of copied for each draw, which takes a fraction of the time.
     for means_of in means:
         drawn = np.bincount(rng.integers(0, n_users, n_users), minlength=n_users)
-        # Not sums @ drawn: a BLAS may round the same row differently in another place.
+        # Not sums @ drawn: a BLAS may round equal rows differently at different positions.
         means_of[:] = (sums * drawn).sum(axis=1) / (cases * drawn).sum()
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)

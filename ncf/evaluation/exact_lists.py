@@ -1,4 +1,4 @@
-"""A model's exact top-K lists straight from its weights, as the batch job ranks."""
+"""Make a model's exact top-K lists directly from its weights, as the batch does."""
 
 from concurrent.futures import Executor
 from pathlib import Path
@@ -27,33 +27,33 @@ def exact_lists(
     pool: Executor | None = None,
     where: Path | None = None,
 ) -> Rank:
-    """Make a function from users and K to their lists.
+    """Make a function that gives users their lists of K.
 
-    It ranks with the graph that a bundle of these weights would hold, and writes nothing.
+    The function ranks with the graph that a bundle of these weights would hold; no file is written.
 
     Parameters
     ----------
     weights : dict
-        Of a GMF, an MLP or a NeuMF.
+        Weights of a GMF, an MLP or a NeuMF.
     seen : sparse array of shape (users, items)
-        Its entries are what users do not get.
+        Stored entries are the items that users do not get.
     device : Device
         Where to compute.
     pool : Executor, optional
-        Threads that rank blocks of users side by side; each call of the graph takes one.
+        Threads that rank blocks of users side by side; each call of the graph uses one.
     where : Path, optional
-        Where the weights come from, for messages.
+        Origin of the weights, for messages.
 
     Returns
     -------
     callable
-        From user indices, int64 of shape ``(n,)``, and K to item indices, int64 of shape
-        ``(n, min(K, items))``, best first, ties by ascending index; -1 pads.
+        It takes user indices, int64 of shape ``(n,)``, and K. It returns item indices, int64 of
+        shape ``(n, min(K, items))``, best first, ties by ascending index; -1 pads.
 
     Raises
     ------
     CapabilityError
-        CUDA was asked for and cannot be had.
+        CUDA was asked for and is not available.
     """
     n_items = catalogue_size(weights)
     session = open_session(lambda form: topk_graph(weights, FORMS[form]), device, threads=1)
@@ -64,7 +64,7 @@ def exact_lists(
     def lists(users: Users, k: int) -> npt.NDArray[np.int64]:
         top = ranker.rank(users, k, pool)
         if np.isposinf(top.scores).any():
-            raise ArtifactError("the model scores infinity", where=where)
+            raise ArtifactError("the model gives an infinite score", where=where)
         return np.where(top.valid(), top.items, -1)
 
     return lists

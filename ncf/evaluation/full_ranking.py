@@ -1,11 +1,12 @@
-"""The full protocol: every user's top-K of the whole catalogue against the user's test items.
+"""Evaluate by the full protocol: compare each user's top K of the catalogue with the test items.
 
-A user's candidates are all items but those of the user's training and validation pairs; what is
-relevant are the test items. Figures are means over users who have both a relevant candidate and
-another, with standard errors over users. Lists are the batch job's: ties stand by ascending index.
+A user's candidates are all items except those of the user's training and validation pairs; the
+test items are relevant. Figures are means over users who have both a relevant candidate and
+another one, with standard errors over users. Lists are made as in a batch: ties are ordered by
+ascending index.
 
 Source: Krichene and Rendle, "On sampled metrics for item recommendation", KDD 2020, who show that
-figures over sampled items may order models otherwise than these.
+figures over sampled items may rank models in another order.
 """
 
 from collections.abc import Sequence
@@ -26,21 +27,21 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Panel:
-    """The users who are asked, among how many candidates, and what they should get.
+    """The users of an evaluation, with their candidates and relevant items.
 
     Parameters
     ----------
     users : int64 array of shape (n,)
         User indices, ascending.
     relevant : sparse array of shape (n, items)
-        Its entries are the users' test items.
+        Stored entries are the users' test items.
     candidates : int64 array of shape (n,)
         Count of each user's candidates.
     seen : sparse array of shape (all users, items)
-        Its entries are the training and validation pairs, which nobody gets.
+        Stored entries are the training and validation pairs, which are not listed.
     unranked : int
-        Users left out although they have a test item: each of their candidates is relevant, so
-        that every list would be perfect, or none is.
+        Users left out although they have a test item: all of their candidates are relevant, so
+        that every list would be perfect, or none are.
     untested : int
         Users without a test item.
     """
@@ -54,16 +55,16 @@ class Panel:
 
     @classmethod
     def of(cls, data: PreparedData) -> "Panel":
-        """Find out who can be asked.
+        """Find the users who can be evaluated.
 
         Raises
         ------
         UsageError
-            Nobody can.
+            There is no such user.
         """
         seen = data.train.join(data.validation.positives).csr()
         test = data.test.positives.csr()
-        # A test item may be a training item too, in triples that others split.
+        # A test item may be a training item too, in an NCF triple, which others split.
         relevant = sparse.csr_array(test - test.multiply(seen))
         relevant.eliminate_zeros()
         wanted = np.diff(relevant.indptr).astype(np.int64)
@@ -100,11 +101,11 @@ class FullMetrics:
     Parameters
     ----------
     protocol : str
-        Always ``"full"``; sampled figures are not comparable.
+        Always ``"full"``, as sampled figures are not comparable with these.
     users, cases : int
-        Users averaged, and their relevant items together.
+        Count of users averaged, and of all their relevant items.
     unranked, untested : int
-        Users left out: see :class:`Panel`.
+        Counts of users left out: see :class:`Panel`.
     metrics : list of dict
         For each length ``k``: ``hr``, ``ndcg``, ``recall``, ``mrr``, ``precision`` (see
         :func:`ncf.evaluation.lists.worth`) and ``novelty``, means over users, each with its
@@ -126,13 +127,13 @@ def full(rank: Rank, data: PreparedData, panel: Panel, lengths: Sequence[int]) -
     Parameters
     ----------
     rank : Rank
-        Gives users their top-K of all items but the panel's ``seen``.
+        Gives users their top K of all items except the panel's ``seen``.
     data : PreparedData
         Gives the popularity of items in training.
     panel : Panel
-        Of the same data.
+        Users of the same data.
     lengths : sequence of int
-        K, one or several.
+        One or several values of K.
 
     Raises
     ------
@@ -165,7 +166,7 @@ def full(rank: Rank, data: PreparedData, panel: Panel, lengths: Sequence[int]) -
 
 
 class _Values:
-    """Figures of each user, and the items listed for any, for lists of one length."""
+    """Collects each user's figures, and the items listed for any user, for lists of one length."""
 
     def __init__(self, n_users: int, n_items: int) -> None:
         self._n_users = n_users
@@ -178,7 +179,7 @@ class _Values:
         self._listed[lists[lists >= 0]] = True
 
     def row(self) -> dict[str, float]:
-        """Means over users and standard errors; and the share of the catalogue listed for any."""
+        """Compute means and standard errors over users, and the coverage of the catalogue."""
         row: dict[str, float] = {}
         everyone = np.arange(self._n_users)
         for name, values in self._of_users.items():
@@ -187,10 +188,10 @@ class _Values:
 
 
 def self_information(data: PreparedData) -> Floats:
-    """How surprising it is that a user has each item, in bits, float64 of shape ``(items,)``.
+    """Compute the self-information of each item, in bits, float64 of shape ``(items,)``.
 
-    ``-log2(n / users)``, with n the users who have the item in training, of all users. An item
-    without a training pair counts as one that a single user has: its surprise would be infinite.
+    It is ``-log2(n / users)``, where n is the number of users who have the item in training. An
+    item without a training pair counts as if a single user had it; else it would be infinite.
 
     Source: Zhou et al., "Solving the apparent diversity-accuracy dilemma of recommender systems",
     PNAS 107(10), 2010 (surprisal).
@@ -200,14 +201,14 @@ def self_information(data: PreparedData) -> Floats:
 
 
 def novelty(lists: Lists, information: Floats) -> Floats:
-    """Mean self-information of each user's list, in bits; 0 for an empty one.
+    """Compute the mean self-information of each user's list, in bits; 0 for an empty list.
 
     Parameters
     ----------
     lists : int64 array of shape (n, width)
         Item indices; -1 pads.
     information : float64 array of shape (items,)
-        Of each item.
+        Self-information of each item, in bits.
     """
     valid = lists >= 0
     total = np.where(valid, information[lists], 0.0).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Top-K lists of users, in blocks, and what each is worth against the items it should hold."""
+"""Make users' top-K lists in blocks, and compute figures of each list from its relevant items."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from ncf.progress import report
 Users = npt.NDArray[np.int64]
 Lists = npt.NDArray[np.int64]
 Rank = Callable[[Users, int], Lists]
-"""Users, int64 of shape ``(n,)``, and K to item indices, int64 of shape ``(n, width)``, best first.
+"""A function of users, int64 ``(n,)``, and K; gives items, int64 ``(n, width)``, best first.
 
-No item twice in a row; -1 pads the rows of users with fewer candidates, and ``width`` is at most K.
+No row has an item twice; -1 pads rows of users with fewer candidates; ``width`` is at most K.
 """
 
 _USERS_AT_ONCE = 4096
@@ -31,7 +31,7 @@ class Block:
     part : slice
         Positions of the users among all.
     lists : tuple of int64 arrays of shape (n, width)
-        What each ranker gave them.
+        Lists from each ranker.
     """
 
     part: slice
@@ -39,16 +39,16 @@ class Block:
 
 
 def stream(ranks: tuple[Rank, ...], users: Users, k: int) -> Iterator[Block]:
-    """Rank all users with every ranker, a block at a time, and show the progress.
+    """Rank all users with every ranker, block by block, and show the progress.
 
     Parameters
     ----------
     ranks : tuple of Rank
-        One a model.
+        One for each model.
     users : int64 array of shape (n,)
         User indices.
     k : int
-        Length of the lists; bounds the block, so that memory does not grow with it.
+        Length of the lists. It also sets the size of blocks, so that memory is bounded.
     """
     step = max(1, min(_USERS_AT_ONCE, _ENTRIES_AT_ONCE // k))
     with report("rank users", users.size) as progress:
@@ -60,14 +60,20 @@ def stream(ranks: tuple[Rank, ...], users: Users, k: int) -> Iterator[Block]:
 
 
 def hits(lists: Lists, relevant: sparse.csr_array) -> npt.NDArray[np.bool_]:
-    """Tell which entries are relevant to their user, bool of shape ``(n, width)``.
+    """Find which entries are relevant to their user, bool of shape ``(n, width)``.
 
     Parameters
     ----------
     lists : int64 array of shape (n, width)
         Item indices; -1 pads.
     relevant : sparse array of shape (n, items)
-        Its entries are each user's relevant items.
+        Stored entries are each user's relevant items.
+
+    Examples
+    --------
+    >>> relevant = sparse.csr_array([[0, 1, 0], [1, 0, 0]])
+    >>> hits(np.array([[2, 1], [0, -1]]), relevant).tolist()
+    [[False, True], [True, False]]
     """
     pairs = relevant.tocoo()
     n_items = relevant.shape[1]
@@ -79,16 +85,16 @@ def hits(lists: Lists, relevant: sparse.csr_array) -> npt.NDArray[np.bool_]:
 def worth(
     hit: npt.NDArray[np.bool_], relevant: npt.NDArray[np.int64], k: int
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Figures of each user's list of K.
+    """Compute the figures of each user's list of K.
 
-    With h(r) = 1 where the item at rank r is relevant, else 0, and n the count of a user's
-    relevant items:
+    Let h(r) be 1 where the item at rank r is relevant, else 0, and n the count of a user's
+    relevant items. Then:
 
-    - ``hr`` = 1 where any h(r) is, else 0
-    - ``ndcg`` = sum of h(r) / log2(r + 1), over the same of the best list: min(K, n) hits first
+    - ``hr`` = 1 where any h(r) is 1, else 0
+    - ``ndcg`` = sum of h(r) / log2(r + 1), divided by that of the best list: min(K, n) hits first
     - ``recall`` = sum of h(r) / n
     - ``mrr`` = 1 / r of the first hit, 0 where there is none
-    - ``precision`` = sum of h(r) / K, also where the list is shorter than K
+    - ``precision`` = sum of h(r) / K, even where the list is shorter than K
 
     Source: Jarvelin and Kekalainen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS
     20(4), 2002, with binary gains; Manning, Raghavan and Schuetze, "Introduction to information
@@ -97,7 +103,7 @@ def worth(
     Parameters
     ----------
     hit : bool array of shape (n, width)
-        h, from the best; ``width`` may be less than K.
+        The values h(r), best first; ``width`` may be less than K.
     relevant : int64 array of shape (n,)
         Count of each user's relevant items, at least 1.
     k : int
@@ -107,18 +113,31 @@ def worth(
     -------
     dict
         Float64 arrays of shape ``(n,)``, in [0, 1].
+
+    Examples
+    --------
+    >>> found = worth(np.array([[False, True]]), np.array([2]), 2)
+    >>> {name: round(float(values[0]), 3) for name, values in found.items()}
+    {'hr': 1.0, 'ndcg': 0.387, 'recall': 0.5, 'mrr': 0.5, 'precision': 0.5}
     """
     hit = hit[:, :k]
-    most = max(hit.shape[1], int(relevant.max(initial=1)))
-    best = np.minimum(relevant, min(k, most))  # K may be more than an int64 holds
-    discounts = 1 / np.log2(np.arange(2, most + 2))
-    ideal = np.cumsum(discounts)[best - 1]
+    discounts, ideal = _discounts(hit.shape[1], relevant, k)
     count = hit.sum(axis=1).astype(np.float64)
     any_hit = count > 0
     return {
         "hr": any_hit.astype(np.float64),
-        "ndcg": hit @ discounts[: hit.shape[1]] / ideal,
+        "ndcg": hit @ discounts / ideal,
         "recall": count / relevant,
         "mrr": np.where(any_hit, 1 / (1 + hit.argmax(axis=1)), 0.0),
         "precision": count / k,
     }
+
+
+def _discounts(
+    width: int, relevant: npt.NDArray[np.int64], k: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Discount of each rank, and the sum of them that each user's best list has."""
+    most = max(width, int(relevant.max(initial=1)))
+    best = np.minimum(relevant, min(k, most))  # K may be too large for an int64
+    discounts = 1 / np.log2(np.arange(2, most + 2))
+    return discounts[:width], np.cumsum(discounts)[best - 1]

@@ -1,4 +1,4 @@
-"""HR@K, NDCG@K and MRR@K from the rank of each case's one positive."""
+"""Compute HR@K, NDCG@K and MRR@K from the rank of each case's one positive."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from ncf.errors import UsageError
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where each case's positive stands among its sampled negatives.
+    """The rank of each case's positive among its sampled negatives.
 
     Parameters
     ----------
     ranks : int64 array of shape (n,)
-        From 1.
+        Ranks, from 1.
     users : int array of shape (n,)
-        Owner of each case.
+        User of each case.
     unranked : int
-        Cases left out, as their user has no unseen item to rank against.
+        Cases left out because their user has no unseen item to rank against.
     """
 
     ranks: npt.NDArray[np.int64]
@@ -34,13 +34,13 @@ class Metrics:
     Parameters
     ----------
     protocol : str
-        ``"sampled"``: figures over the whole catalogue are not comparable.
+        Always ``"sampled"``, as figures over the whole catalogue are not comparable with these.
     k : int
         Length of the list, at least 1.
     cases, users : int
-        Cases averaged, and the users they belong to.
+        Count of cases averaged, and of their users.
     unranked : int
-        Cases left out, as their user has no unseen item to rank against.
+        Cases left out because their user has no unseen item to rank against.
     hr, ndcg, mrr : float
         Hit ratio, normalised discounted cumulative gain and mean reciprocal rank at K, in [0, 1].
     hr_se, ndcg_se, mrr_se : float
@@ -65,21 +65,28 @@ def pessimistic_ranks(
     others: npt.NDArray[np.float32],
     valid: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.int64]:
-    """Rank of the positive, from 1, where it loses every tie, and loses to NaN.
+    """Rank each positive, from 1; it loses every tie, and loses to NaN.
 
     Parameters
     ----------
     positive : float32 array of shape (n,)
         Logit of each case's positive.
     others : float32 array of shape (n, m)
-        Logits of what it is ranked against.
+        Logits of the negatives.
     valid : bool array of shape (n, m)
         False marks padding.
 
     Returns
     -------
     int64 array of shape (n,)
-        One plus the count of others that do not stand strictly below.
+        One plus the count of others that are not strictly lower.
+
+    Examples
+    --------
+    >>> others = np.array([[0.5, 2.0, 1.0]], np.float32)
+    >>> valid = np.array([[True, True, True]])
+    >>> pessimistic_ranks(np.array([1.0], np.float32), others, valid).tolist()
+    [3]
     """
     below = others < positive[:, None]
     lost: npt.NDArray[np.int64] = np.count_nonzero(valid & ~below, axis=1)
@@ -87,26 +94,50 @@ def pessimistic_ranks(
 
 
 def hits(ranks: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.float64]:
-    """Whether each positive is among the first K: 1.0 or 0.0."""
+    """Compute HR@K of each case: 1.0 if the positive is among the first K, else 0.0.
+
+    Examples
+    --------
+    >>> hits(np.array([1, 3, 11]), 10).tolist()
+    [1.0, 1.0, 0.0]
+    """
     return (ranks <= k).astype(np.float64)
 
 
 def gains(ranks: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.float64]:
-    """NDCG@K of each case: 1 / log2(rank + 1) among the first K, else 0.
+    """Compute NDCG@K of each case: 1 / log2(rank + 1) among the first K, else 0.
 
     Source: Jarvelin and Kekalainen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS
     20(4), 2002, for one relevant item, where the ideal gain is 1.
+
+    Examples
+    --------
+    >>> gains(np.array([1, 3, 11]), 10).tolist()
+    [1.0, 0.5, 0.0]
     """
     return np.where(ranks <= k, 1 / np.log2(ranks + 1), 0.0)
 
 
 def reciprocals(ranks: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.float64]:
-    """Reciprocal rank of each positive among the first K, else 0."""
+    """Compute the reciprocal rank of each positive among the first K, else 0.
+
+    Examples
+    --------
+    >>> reciprocals(np.array([1, 4, 11]), 10).tolist()
+    [1.0, 0.25, 0.0]
+    """
     return np.where(ranks <= k, 1 / ranks, 0.0)
 
 
 def summarise(found: Ranks, k: int) -> Metrics:
-    """Average over cases, for lists of K."""
+    """Average HR, NDCG and MRR over cases, for lists of K.
+
+    Examples
+    --------
+    >>> found = summarise(Ranks(np.array([1, 3]), np.array([0, 1])), 2)
+    >>> found.hr, found.ndcg, found.mrr
+    (0.5, 0.5, 0.5)
+    """
     ranks, users = found.ranks, found.users
     hr, hr_se = mean_and_error(hits(ranks, k), users)
     ndcg, ndcg_se = mean_and_error(gains(ranks, k), users)
@@ -118,7 +149,17 @@ def summarise(found: Ranks, k: int) -> Metrics:
 def mean_and_error(
     values: npt.NDArray[np.float64], users: npt.NDArray[np.integer]
 ) -> tuple[float, float]:
-    """Mean and its standard error clustered by user (Liang and Zeger, Biometrika 73(1), 1986)."""
+    """Compute a mean and its standard error clustered by user.
+
+    Source: Liang and Zeger, "Longitudinal data analysis using generalized linear models",
+    Biometrika 73(1), 1986.
+
+    Examples
+    --------
+    >>> mean, error = mean_and_error(np.array([1.0, 0.0, 1.0, 0.0]), np.array([0, 1, 2, 3]))
+    >>> mean, error
+    (0.5, 0.25)
+    """
     if values.size == 0:
         return 0.0, 0.0
     mean = values.mean()
@@ -127,7 +168,7 @@ def mean_and_error(
 
 
 def check_length(*lengths: int) -> None:
-    """Refuse lists shorter than one.
+    """Refuse a length of lists under 1.
 
     Raises
     ------

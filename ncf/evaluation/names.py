@@ -1,10 +1,10 @@
-"""Names of the protocols; light enough for ``--help``."""
+"""Names of the protocols; no imports, so that ``--help`` is quick."""
 
 from enum import StrEnum
 
 
 class Protocol(StrEnum):
-    """What a test item is ranked against."""
+    """The items that a test item is ranked against: a sample, or the whole catalogue."""
 
     SAMPLED = "sampled"
     FULL = "full"

@@ -1,4 +1,4 @@
-"""How much alike two models' lists are."""
+"""Measure how much the lists of models overlap."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +10,12 @@ Floats = npt.NDArray[np.float64]
 
 
 class Overlap:
-    """Means over users of what every two models' lists have in common.
+    """Averages over users how much every two models' lists overlap.
 
     Parameters
     ----------
     models : int
-        How many are compared.
+        Number of models.
     """
 
     def __init__(self, models: int) -> None:
@@ -24,7 +24,7 @@ class Overlap:
         self._average = np.zeros((models, models))
 
     def add(self, lists: tuple[Lists, ...]) -> None:
-        """Take in some users' lists, int64 of shape ``(n, width)``, one array a model."""
+        """Add some users' lists, int64 of shape ``(n, width)``, one array for each model."""
         self._users += lists[0].shape[0]
         for one in range(len(lists)):
             for other in range(one, len(lists)):
@@ -34,22 +34,22 @@ class Overlap:
                     matrix[other, one] = matrix[one, other]
 
     def common(self) -> list[list[float]]:
-        """Mean share of common items, in [0, 1], models by models."""
+        """Give the mean share of common items, in [0, 1], models by models."""
         means: list[list[float]] = (self._common / max(1, self._users)).tolist()
         return means
 
     def average(self) -> list[list[float]]:
-        """Mean average overlap, in [0, 1], models by models."""
+        """Give the mean of the average overlap, in [0, 1], models by models."""
         means: list[list[float]] = (self._average / max(1, self._users)).tolist()
         return means
 
 
 def shared(one: Lists, other: Lists) -> tuple[Floats, Floats]:
-    """Tell how much of each user's two lists is the same.
+    """Measure how much each user's two lists overlap.
 
-    With c(d) the count of items that are among the first d of both, and K the lists' length:
-    the share of common items is c(K) / K; the average overlap is the mean of c(d) / d over d from
-    1 to K, in which the order counts, and the top the most.
+    Let c(d) be the count of items that are among the first d of both lists, and K their length.
+    The share of common items is c(K) / K. The average overlap is the mean of c(d) / d over d from
+    1 to K; in it the order counts, and the top counts most.
 
     Source: Fagin, Kumar and Sivakumar, "Comparing top k lists", SIAM J. Discrete Mathematics
     17(1), 2003 (intersection metric); Webber, Moffat and Zobel, "A similarity measure for
@@ -58,17 +58,23 @@ def shared(one: Lists, other: Lists) -> tuple[Floats, Floats]:
     Parameters
     ----------
     one, other : int64 array of shape (n, width)
-        Item indices, no item twice in a row; -1 pads, in the same places of both.
+        Item indices, distinct within a row; -1 pads, at the same positions in both.
 
     Returns
     -------
     common, average : float64 arrays of shape (n,)
         In [0, 1]; 0 for an empty list.
+
+    Examples
+    --------
+    >>> common, average = shared(np.array([[1, 2]]), np.array([[2, 1]]))
+    >>> common.tolist(), average.tolist()
+    ([1.0], [0.5])
     """
     users, width = one.shape
     depths = np.arange(1, width + 1)
     valid = one >= 0
-    # How deep both lists must be read to find each item of the one in the other too.
+    # The depth from which each item of the one list is in both.
     found = np.maximum(np.arange(width), _places(one, other))
     rows, columns = np.nonzero(valid & (found < width))
     cells = pair_keys(rows, found[rows, columns], width)
@@ -80,7 +86,7 @@ def shared(one: Lists, other: Lists) -> tuple[Floats, Floats]:
 
 
 def _places(one: Lists, other: Lists) -> npt.NDArray[np.int64]:
-    """Where each entry of the one stands in the other's row, from 0; ``width`` where nowhere."""
+    """Find the place of each entry of the one in the other's row, from 0; ``width`` if missing."""
     users, width = one.shape
     items = int(max(one.max(initial=0), other.max(initial=0))) + 2  # one more for the pads
     rows = np.arange(users)[:, None]

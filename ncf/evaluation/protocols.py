@@ -1,6 +1,6 @@
-"""The sampled protocol: rank a case's positive against its sampled negatives.
+"""Evaluate by the sampled protocol: rank a case's positive against its sampled negatives.
 
-The other one, over the whole catalogue, is :mod:`ncf.evaluation.full_ranking`.
+The full protocol, over the whole catalogue, is in :mod:`ncf.evaluation.full_ranking`.
 """
 
 import numpy as np
@@ -19,9 +19,9 @@ def sampled(score: GroupScorer, cases: Cases, k: int) -> Metrics:
     Parameters
     ----------
     score : GroupScorer
-        Logits of groups.
+        Gives the logits of each user with several items.
     cases : Cases
-        Positives and negatives.
+        Positives with their negatives.
     k : int
         Length of the list, at least 1.
 
@@ -40,9 +40,9 @@ def sampled_ranks(score: GroupScorer, cases: Cases) -> Ranks:
     Parameters
     ----------
     score : GroupScorer
-        Logits of groups.
+        Gives the logits of each user with several items.
     cases : Cases
-        Positives and negatives.
+        Positives with their negatives.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def sampled_ranks(score: GroupScorer, cases: Cases) -> Ranks:
         part = slice(start, start + _CASES_AT_ONCE)
         negatives = np.asarray(cases.negatives[part])
         valid = negatives >= 0
-        # Padding is scored as the positive itself, and not counted.
+        # Padding is scored as the positive itself, but not counted.
         candidates = np.column_stack([items[part], np.where(valid, negatives, items[part, None])])
         logits = score(users[part], candidates)
         ranks[part] = pessimistic_ranks(logits[:, 0], logits[:, 1:], valid)

@@ -1,1 +1,1 @@
-"""From weights to ONNX: the graphs that score pairs and rank the catalogue."""
+"""Build ONNX graphs from weights: graphs that score pairs and graphs that rank the catalogue."""

@@ -1,4 +1,4 @@
-"""A small writer of ONNX graphs: nodes in order, constants by name, one model at the end."""
+"""Write ONNX graphs: add nodes in order and constants by name, then make one model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ class GraphBuilder:
     Parameters
     ----------
     prefix : str
-        Starts the names of values, so that a body's differ from those of the graph around it.
+        Starts the names of values, so that names in a loop's body differ from those around it.
     """
 
     def __init__(self, prefix: str = "") -> None:
@@ -31,17 +31,17 @@ class GraphBuilder:
         self._constants: dict[str, onnx.TensorProto] = {}
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401 - ints, strings and graphs
-        """Add a node with one output; returns the output's name."""
+        """Add a node with one output, and return the output's name."""
         name = f"{self._prefix}{operator.lower()}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(operator, inputs, [name], **attributes))
         return name
 
     def outputs(self, operator: str, *inputs: str, names: Sequence[str], **attributes: Any) -> None:  # noqa: ANN401 - as above
-        """Add a node whose outputs are named."""
+        """Add a node with given names of outputs."""
         self._nodes.append(helper.make_node(operator, inputs, names, **attributes))
 
     def constant(self, name: str, array: npt.ArrayLike) -> str:
-        """Add a constant, float32 or int64; a second one of the same name must be the same."""
+        """Add a float32 or int64 constant; a second one of the same name must be equal."""
         self._constants[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
@@ -67,7 +67,7 @@ class GraphBuilder:
     def body(
         self, name: str, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]
     ) -> onnx.GraphProto:
-        """Make the nodes the body of a loop, over float32 values."""
+        """Make the body of a loop over float32 values from the nodes."""
         return helper.make_graph(
             self._nodes,
             name,
@@ -81,7 +81,7 @@ class GraphBuilder:
         inputs: Mapping[str, tuple[int, Shape]],
         outputs: Mapping[str, tuple[int, Shape]],
     ) -> bytes:
-        """Make the whole an ONNX model, checked; the same graph gives the same bytes."""
+        """Make a checked ONNX model from the nodes; the same graph gives the same bytes."""
         graph = helper.make_graph(
             self._nodes,
             name,

@@ -1,4 +1,4 @@
-"""Weights read back from a graph's file, without the onnx package and without its other content."""
+"""Read weights back from a graph's file, without the onnx package and without other content."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,9 +27,9 @@ def read_initializers(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray
     Parameters
     ----------
     path : Path
-        ONNX file; large tensors may lie in a file beside it.
+        ONNX file; large tensors may be stored in a file beside it.
     names : iterable of str
-        Those wanted; what the graph does not have is left out.
+        The wanted initializers; those that the graph does not have are left out.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def _array(fields: list[Field], folder: Path) -> npt.NDArray[np.float32]:
             entry = {key: bytes(_view(text)).decode() for key, text in _fields(_view(value))}
             place[entry[_KEY]] = entry[_VALUE]
     if place:
-        # Beside the graph, by its name alone: nothing outside the folder is read.
+        # Only the name of the path is used: nothing outside the folder is read.
         with (folder / Path(place["location"]).name).open("rb") as file:
             file.seek(int(place.get("offset", 0)))
             raw = file.read(int(place["length"]))
@@ -121,5 +121,5 @@ def _varints(packed: memoryview) -> list[int]:
 
 def _view(value: int | memoryview) -> memoryview:
     if isinstance(value, int):
-        raise TypeError("a number where bytes belong")
+        raise TypeError("a number instead of bytes")
     return value

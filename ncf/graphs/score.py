@@ -1,7 +1,7 @@
-"""The plain scoring graph, written as ONNX from the weights: the parity reference.
+"""Write the plain scoring graph, the parity reference, as ONNX from the weights.
 
-The graph is built node by node and not traced, so that its bytes depend on nothing but the
-weights, and so that parity compares two independent statements of the same maths.
+The graph is built node by node and not traced. So its bytes depend on the weights alone, and
+parity compares two independent implementations of the same maths.
 """
 
 from pathlib import Path
@@ -15,12 +15,12 @@ from ncf.models.weights import Weights
 
 
 def write_score_graph(weights: Weights, path: Path) -> None:
-    """Write ``user[n] int64, item[n] int64 -> logit[n] float32``, checked.
+    """Write and check the graph ``user[n] int64, item[n] int64 -> logit[n] float32``.
 
     Parameters
     ----------
     weights : dict
-        Of a GMF, an MLP or a NeuMF; they go into the graph.
+        Weights of a GMF, an MLP or a NeuMF; they go into the graph.
     path : Path
         The ONNX file. Weights that do not fit into one (2 GiB) go to ``PATH.data`` beside it.
     """

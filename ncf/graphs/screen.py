@@ -1,13 +1,14 @@
-"""The screened top-K graph: a cheap guess picks candidates, and only those are scored exactly.
+"""Build the screened top-K graph: a cheap guess picks candidates, which alone are scored exactly.
 
-Inputs are those of ``topk.onnx`` and ``candidates[1]`` int64, how many items a user are scored
-exactly, with ``k <= candidates <= items``: nothing here clips them, nor asks for a shape, so that
-all of the graph can run on a GPU (see :mod:`ncf.graphs.topk`). Outputs are those of ``topk.onnx``;
-logits are exact, with the same arithmetic but for the order of sums in wide layers. What can go
-wrong is only that an item is not among the candidates. See docs/screening.md.
+Inputs are those of ``topk.onnx`` and ``candidates[1]`` int64, the number of items scored exactly
+for each user. It must hold that ``k <= candidates <= items``: the graph does not clip them, and
+has no ``Shape`` node, so that all of it can run on a GPU (see :mod:`ncf.graphs.topk`). Outputs
+are those of ``topk.onnx``. Logits are exact; the arithmetic is the same except for the order of
+sums in wide layers. The only possible error is that an item is not among the candidates. See
+docs/screening.md.
 
-Users are taken a block at a time: both towers are short here, and the one large product over the
-catalogue wants many rows.
+The graph takes users a block at a time: both towers are short here, and the one large product
+over the catalogue is fastest with many rows.
 """
 
 from dataclasses import dataclass
@@ -34,18 +35,18 @@ from ncf.models.weights import Weights
 
 @dataclass(frozen=True)
 class LowRank:
-    """The stand-in: ``offset + (logits of landmarks @ coefficients) @ vectors``.
+    """Stand-in for the tower: ``offset + (logits of landmarks @ coefficients) @ vectors``.
 
     Parameters
     ----------
     landmarks : int64 array of shape (l,)
         Items whose logits are computed exactly, ascending.
     coefficients : float32 array of shape (l, rank)
-        From the landmarks' logits to a user's place in the basis.
+        Turn the landmarks' logits into a user's coordinates in the basis.
     vectors : float32 array of shape (rank, items)
         The basis.
     offset : float32 array of shape (items,)
-        What every user's logits have in common.
+        The part of the logits that all users share.
     """
 
     landmarks: npt.NDArray[np.int64]
@@ -55,11 +56,11 @@ class LowRank:
 
     @property
     def rank(self) -> int:
-        """Count of directions."""
+        """Count of vectors in the basis."""
         return len(self.vectors)
 
     def logits(self, landmark_logits: Floats) -> Floats:
-        """Guess the tower's logits of users from those of the landmarks, ``(n, l)``."""
+        """Guess the tower's logits of users from their logits of the landmarks, ``(n, l)``."""
         logits = (landmark_logits @ self.coefficients) @ self.vectors + self.offset
         return logits.astype(np.float32, copy=False)
 
@@ -70,7 +71,7 @@ def screen_graph(weights: Weights, stand_in: LowRank) -> bytes:
     Parameters
     ----------
     weights : dict
-        Of an MLP or a NeuMF.
+        Weights of an MLP or a NeuMF.
     stand_in : LowRank
         Guesses the tower's logits.
 
@@ -85,7 +86,7 @@ def screen_graph(weights: Weights, stand_in: LowRank) -> bytes:
     mask = lowered_mask(graph, "mask")
     guessed = lower_seen(graph, _guess(graph, exact, weights, stand_in, mask), "seen")
     graph.outputs("TopK", guessed, "candidates", names=["guess", "best"], axis=-1, sorted=0)
-    # By ascending index, so that ties end up as in the exact graph.
+    # Sorted by index, so that ties come out as in the exact graph.
     graph.outputs("TopK", "best", "candidates", names=["candidate", "place"], axis=-1, largest=0)
     guess = graph.node("GatherElements", "guess", "place", axis=1)
     bias = graph.node("Gather", graph.node("Add", mask, "output_bias"), "candidate")
@@ -110,7 +111,7 @@ def screen_graph(weights: Weights, stand_in: LowRank) -> bytes:
 def rescore_graph(weights: Weights) -> bytes:
     """Build ``rows[n, d] float32, item[n, c] int64 -> logit[n, c] float32``, exact.
 
-    It is the second half of the screened graph, for given items.
+    This is the second half of the screened graph, for given items.
     """
     graph = GraphBuilder()
     exact = _Exact(graph, weights)
@@ -127,7 +128,7 @@ def rescore_graph(weights: Weights) -> bytes:
 
 
 class _Exact:
-    """What both graphs share: user rows taken apart, and the tower over few items a user."""
+    """The nodes that both graphs share: split user rows, and the tower over few items a user."""
 
     def __init__(self, graph: GraphBuilder, weights: Weights) -> None:
         self._graph = graph
@@ -136,8 +137,8 @@ class _Exact:
         self.tower.constants(graph)
         graph.constant("mlp_items", self.tower.items)
         graph.constant("output_bias", weights["output.bias"])
-        # ONNX Runtime multiplies by a constant column in another order than topk.onnx does in
-        # its inner loop, and by a computed one in the same. Nothing is added here.
+        # ONNX Runtime multiplies by a constant column in another order than in the inner loop of
+        # topk.onnx, but by a computed column in the same order. So it is computed, by adding zero.
         nought = graph.constant("nought", np.array(0, np.float32))
         corner = graph.node("Slice", "rows", *corner_range(graph))
         none = graph.node("Mul", corner, nought)
@@ -151,13 +152,13 @@ class _Exact:
         self.mlp_rows = graph.node("Slice", "rows", *columns)
 
     def pairs(self, items: str) -> str:
-        """Logits of each user's own items, int64 of shape ``(n, c)``, short of the bias."""
+        """Compute logits of each user's own items, int64 of shape ``(n, c)``, without the bias."""
         graph = self._graph
         rows = graph.node("Gather", "mlp_items", items)
         logits = self.tower.few(graph, self.mlp_rows, rows)
         if not self.gmf_rows:
             return logits
-        # Two equal rows: of one alone, ONNX Runtime would sum the products in another order.
+        # Two equal rows: for one alone, ONNX Runtime would sum the products in another order.
         row = graph.node("Unsqueeze", self.gmf_rows, "int_1")
         twice = graph.node("Concat", row, row, axis=1)
         theirs = graph.node("Transpose", graph.node("Gather", "gmf_items", items), perm=[0, 2, 1])
@@ -169,7 +170,7 @@ class _Exact:
 def _guess(
     graph: GraphBuilder, exact: _Exact, weights: Weights, stand_in: LowRank, mask: str
 ) -> str:
-    """Guess logits of users over all items, ``(n, items)``, in one product; the mask added."""
+    """Guess logits of users over all items, ``(n, items)``, in one product, and add the mask."""
     graph.constant("landmarks", exact.tower.items[stand_in.landmarks])
     graph.constant("coefficients", stand_in.coefficients)
     landmark_logits = exact.tower.few(graph, exact.mlp_rows, "landmarks")

@@ -1,23 +1,23 @@
-"""The exact top-K graph: a quarter of the plain graph's arithmetic, the catalogue inside.
+"""Build the exact top-K graph: it holds the catalogue and takes a quarter of the arithmetic.
 
 The first layer of the MLP tower splits over the user and the item: ``W1 [p'; q'] + b1 = a + b``
 with ``a = W1_user p'`` once a user and ``b = W1_item q' + b1`` once an item. For one user,
 ``relu(a + b) = a + max(b, -a)``, so that the sum and the relu become one ``Max`` over the
 catalogue, and ``W2 a`` moves into the bias of the second layer. GMF is a plain matrix product
-with the user row ``h * p``. What is left a pair are the tower's later layers.
+with the user row ``h * p``. Only the tower's later layers are computed for each pair.
 
 Inputs are ``rows[n, d]`` float32 (see :func:`user_rows`), ``mask[items]`` float32 (0, or minus
 infinity for an item that nobody may get), ``seen[m, 2]`` int64 (position in ``rows``, item) and
 ``k[1]`` int64; outputs are ``item[n, K]`` int64 and ``logit[n, K]`` float32, best first, ties by
 ascending index, with K = min(k, catalogue). Masked and seen items count as minus infinity, so
-that they stand last where a user has fewer than K others.
+they come last where a user has fewer than K others.
 
 There are two forms. On a CPU, a loop over users (``Scan``) keeps a tile of hidden layers in the
-cache and lets the biases ride in ``Gemm``; on a GPU that would be many small kernels one after
-another, so that the other form takes all the users of a block at once. ONNX Runtime computes
-shapes on the CPU even in a session on CUDA, which :func:`ncf.scoring.sessions.open_cuda` refuses:
-the form for GPUs holds no ``Shape`` and nothing that follows from one, and ``k`` must not exceed
-the catalogue there.
+cache and adds the biases in ``Gemm``. On a GPU that would be many small kernels one after
+another, so the other form takes all users of a block at once. ONNX Runtime computes shapes on
+the CPU even in a session on CUDA, which :func:`ncf.scoring.sessions.open_cuda` refuses:
+therefore the form for GPUs has no ``Shape`` and nothing derived from one, and ``k`` must not
+exceed the catalogue there.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ _USERS_AT_ONCE = 1 << 14
 
 
 class Ends(NamedTuple):
-    """Names of the values that the ranking nodes start from and end in; ``mask`` may be empty."""
+    """Names of the inputs and outputs of the ranking nodes; ``mask`` may be empty."""
 
     rows: str
     mask: str
@@ -63,7 +63,7 @@ class Ends(NamedTuple):
 def user_rows(weights: Weights, users_at_once: int = _USERS_AT_ONCE) -> Iterator[Floats]:
     """Yield the rows that the top-K graph takes, float32 of shape ``(n, d)``, in order of user.
 
-    A row holds ``h * p`` (GMF) and ``a = W1_user p'`` (MLP), one after the other.
+    A row holds ``h * p`` (GMF), then ``a = W1_user p'`` (MLP).
     """
     users = weights[branches(weights)[0] + ".user.weight"].shape[0]
     for start in range(0, users, users_at_once):
@@ -83,16 +83,16 @@ def topk_graph(
     form: Form,
     tile_items: int = TILE_ITEMS,
 ) -> bytes:
-    """Build the graph.
+    """Build the exact top-K graph.
 
     Parameters
     ----------
     weights : dict
-        Of a GMF, an MLP or a NeuMF.
+        Weights of a GMF, an MLP or a NeuMF.
     form : Form
         ``loop`` for CPUs, ``block`` for GPUs.
     tile_items : int
-        Items that the loop's tower takes at once; bounds its memory.
+        Items that the loop's tower takes at once; it bounds memory.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def rank_users(
     ends: Ends,
     tile_items: int = TILE_ITEMS,
 ) -> None:
-    """Add the nodes between the values that ``ends`` names."""
+    """Add the nodes that rank, between the inputs and outputs that ``ends`` names."""
     n_items = catalogue_size(weights)
     gmf_head, mlp_head = heads(weights)
     logits = ""
@@ -141,7 +141,7 @@ def rank_users(
         logits = graph.node("Add", logits, scores) if logits else scores
     graph.constant("output_bias", weights["output.bias"])
     graph.constant("unwanted", np.array(-np.inf, np.float32))
-    # The mask rides on the bias: one pass over the logits, as without it.
+    # The mask is added to the bias, so that it costs no second pass over the logits.
     if form is not Form.LOOP:
         mask = lowered_mask(graph, ends.mask)
         logits = graph.node("Add", logits, graph.node("Add", mask, "output_bias"))

@@ -1,4 +1,4 @@
-"""What the ranking graphs share: the split tower, the halves of the output layer."""
+"""The split tower and the halves of the output layer, which the ranking graphs share."""
 
 from enum import StrEnum
 
@@ -11,18 +11,18 @@ from ncf.models.weights import Weights
 
 Floats = npt.NDArray[np.float32]
 
-_VERY_LOW, _LOW = -3e38, -1e38  # no logit comes near, and both are above the lowest float32
+_VERY_LOW, _LOW = -3e38, -1e38  # far below any logit, and above the lowest float32
 
 
 class Form(StrEnum):
-    """How the graph goes over users: one after another, or a block of them at once."""
+    """Whether the graph takes users one after another, or a block of them at once."""
 
     LOOP = "loop"
     BLOCK = "block"
 
 
 class Tower:
-    """The MLP tower after its first layer was split."""
+    """The MLP tower, its first layer split over user and item."""
 
     def __init__(self, weights: Weights, head: Floats) -> None:
         embedding = weights["mlp.item.weight"]
@@ -36,7 +36,7 @@ class Tower:
         ]
 
     def constants(self, graph: GraphBuilder) -> None:
-        """Add what both forms need of the later layers."""
+        """Add the constants of the later layers that both forms need."""
         graph.constant("mlp_head", self._head[:, None])
         graph.integers(1)
         for layer, (weight, bias) in enumerate(self._later, 1):
@@ -44,17 +44,17 @@ class Tower:
             graph.constant(f"bias_{layer}", bias)
 
     def shortfall(self, graph: GraphBuilder, rows: str) -> str:
-        """Add what ``max(b, -a)`` falls short of ``relu(a + b)`` in the layer above, with its bias.
+        """Compute what ``max(b, -a)`` lacks of ``relu(a + b)`` in the next layer, with its bias.
 
-        Of users, rows of shape ``(n, width)``; of shape ``(n, next layer)``, or ``(n, 1)`` where
-        the output layer is the next.
+        Users' rows have the shape ``(n, width)``. The result has the shape ``(n, next layer)``,
+        or ``(n, 1)`` where the output layer is next.
         """
         if not self._later:
             return graph.node("MatMul", rows, "mlp_head")
         return graph.node("Add", graph.node("MatMul", rows, "weight_1"), "bias_1")
 
     def loop(self, graph: GraphBuilder, rows: str, tile_items: int) -> str:
-        """Logits of shape ``(n, items)``: one user after another, and tile after tile."""
+        """Compute logits of shape ``(n, items)``, one user after another and tile by tile."""
         n_items, width = self.items.shape
         tile = min(tile_items, n_items)
         tiles = -(-n_items // tile)
@@ -74,7 +74,7 @@ class Tower:
         return graph.node("Slice", flat, *column_range(graph, 0, n_items))
 
     def _one_user(self, body: GraphBuilder) -> str:
-        """Logits of one ``user`` over ``items`` of shape ``(t, width)``: ``(t,)``."""
+        """Compute logits ``(t,)`` of one ``user`` over ``items`` of shape ``(t, width)``."""
         hidden = body.node("Max", "items", body.node("Neg", "user"))
         if not self._later:
             logits = body.node("Add", body.node("MatMul", hidden, "mlp_head"), "short")
@@ -86,10 +86,10 @@ class Tower:
         return body.node("Squeeze", body.node("MatMul", hidden, "mlp_head"), "int_1")
 
     def block(self, graph: GraphBuilder, rows: str) -> str:
-        """Logits of users, rows of shape ``(n, width)``, over all items: ``(n, items)``.
+        """Compute logits ``(n, items)`` of users' rows ``(n, width)`` over all items.
 
-        Each operator writes its whole output to memory there: one ``Max`` for the first layer,
-        as in the loop, writes least. docs/gpu.md counts the bytes.
+        On a GPU each operator writes its whole output to memory; one ``Max`` for the first
+        layer, as in the loop, writes least. docs/gpu.md counts the bytes.
         """
         graph.constant("mlp_items", self.items)
         hidden = graph.node(
@@ -106,21 +106,21 @@ class Tower:
         return graph.node("Squeeze", logits, graph.integers(2))
 
     def few(self, graph: GraphBuilder, rows: str, items: str) -> str:
-        """Logits of a block of users over few items each, with the arithmetic of the loop.
+        """Compute logits of a block of users over few items each, with the arithmetic of the loop.
 
         Parameters
         ----------
         graph : GraphBuilder
-            Takes the nodes; holds :meth:`constants` and a ``mlp_head_late``.
+            Receives the nodes; it holds :meth:`constants` and a ``mlp_head_late`` already.
         rows : str
-            Of shape ``(n, width)``.
+            Name of users' rows, of shape ``(n, width)``.
         items : str
-            Rows of ``items``, of shape ``(n, c, width)``, or ``(c, width)`` for the same c.
+            Name of items' rows: ``(n, c, width)``, or ``(c, width)`` where all share the items.
 
         Returns
         -------
         str
-            Of shape ``(n, c)``.
+            Name of the logits, of shape ``(n, c)``.
         """
         hidden = graph.node("Max", items, graph.node("Unsqueeze", graph.node("Neg", rows), "int_1"))
         short = graph.node("Unsqueeze", self.shortfall(graph, rows), "int_1")
@@ -153,14 +153,14 @@ def catalogue_size(weights: Weights) -> int:
 def lowered_mask(graph: GraphBuilder, mask: str) -> str:
     """Replace the mask's minus infinities by a very low number.
 
-    ``TopK`` on CUDA (ONNX Runtime 1.31) pads with the lowest finite float32, which comes before
-    minus infinity: where fewer items are left than K, it lists what is none.
+    ``TopK`` on CUDA (ONNX Runtime 1.31) pads with the lowest finite float32, which ranks above
+    minus infinity: where fewer items are left than K, it would list an index that is no item.
     """
     return graph.node("Max", mask, graph.constant("very_low", np.array(_VERY_LOW, np.float32)))
 
 
 def lower_seen(graph: GraphBuilder, logits: str, seen: str) -> str:
-    """Set the logits of seen pairs to a very low number, without asking for a shape."""
+    """Set the logits of seen pairs to a very low number, without a ``Shape`` node."""
     first = graph.node("Gather", seen, graph.constant("first", np.array(0, np.int64)), axis=1)
     positions = graph.node("Cast", first, to=TensorProto.FLOAT)
     graph.constant("nought", np.array(0, np.float32))
@@ -170,7 +170,7 @@ def lower_seen(graph: GraphBuilder, logits: str, seen: str) -> str:
 
 
 def is_lowered(graph: GraphBuilder, logits: str) -> str:
-    """Tell which logits were lowered."""
+    """Find which logits were lowered."""
     return graph.node("Less", logits, graph.constant("low", np.array(_LOW, np.float32)))
 
 

@@ -1,1 +1,1 @@
-"""GMF, MLP and NeuMF as PyTorch modules; nothing but the maths."""
+"""GMF, MLP and NeuMF as PyTorch modules: the maths alone."""

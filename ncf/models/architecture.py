@@ -1,4 +1,4 @@
-"""Which of the three networks, how large, and building one."""
+"""Describe a network by kind and sizes, and build it."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from ncf.models.networks import GMF, MLP, Network, NeuMF
 
 @dataclass(frozen=True)
 class Architecture:
-    """Shape of a network.
+    """The kind and the sizes of a network.
 
     Parameters
     ----------
@@ -19,14 +19,14 @@ class Architecture:
     n_users, n_items : int
         Rows of the embeddings, at least 1.
     factors : int
-        Predictive factors: width of what enters the output layer from a branch; at least 1.
+        Predictive factors, the width of a branch's input to the output layer; at least 1.
     layers : int
         Layers of the MLP tower, 1 to 5; each halves the width, so that the embeddings of the
         MLP branch are ``factors * 2**(layers - 1)`` wide.
     dropout : float
-        Before each tower layer, in [0, 1).
+        Share of inputs dropped before each tower layer, in [0, 1).
     gmf_factors : int or None
-        Predictive factors of the GMF branch, where they differ.
+        Predictive factors of the GMF branch, where they differ from ``factors``.
     """
 
     kind: Kind
@@ -53,7 +53,7 @@ class Architecture:
 
 
 def build(architecture: Architecture) -> Network:
-    """Make a freshly initialised network from PyTorch's global random state."""
+    """Build a network, and initialise it from PyTorch's global random state."""
     a = architecture
     if a.kind is Kind.GMF:
         return GMF(a.n_users, a.n_items, a.gmf_width)

@@ -1,4 +1,4 @@
-"""Embeddings of users and items, and the tower over them: what networks are put together from.
+"""The branches that make up a network: embeddings of users and items, and the tower over them.
 
 Equation numbers are those of He et al., "Neural collaborative filtering", WWW 2017.
 """
@@ -13,14 +13,14 @@ _EMBEDDING_STD = 0.01
 
 
 class Branch(nn.Module):
-    """Embeddings of users and of items.
+    """A branch with one embedding table for users and one for items.
 
     Parameters
     ----------
     n_users, n_items : int
         Rows of the embeddings.
     width : int
-        Width of both.
+        Width of both embeddings.
     """
 
     def __init__(self, n_users: int, n_items: int, width: int) -> None:
@@ -30,10 +30,10 @@ class Branch(nn.Module):
         self.item = _embedding(n_items, width)
 
     def squared_norm(self, user: Tensor, item: Tensor, weight: Tensor) -> Tensor:
-        """Sum the squared embeddings of users ``(n,)``, and weighted of items ``(n, m)``."""
+        """Sum the squares of embeddings of users ``(n,)`` and, weighted, of items ``(n, m)``."""
         if item.numel() <= len(self.item.weight):
             of_items = self.item(item).square().sum(dim=-1) * weight
-        else:  # each item once, by how often it is there
+        else:  # each item once, weighted by how often it occurs
             times = torch.bincount(item.flatten(), weight.flatten(), len(self.item.weight))
             of_items = self.item.weight.square().sum(dim=-1) * times
         total: Tensor = self.user(user).square().sum() + of_items.sum()
@@ -41,7 +41,7 @@ class Branch(nn.Module):
 
 
 class MLPBranch(Branch):
-    """A tower of layers, each half as wide as the one before, over both embeddings (eq. 10).
+    """A branch with a tower: each layer is half as wide as the one before (eq. 10).
 
     Parameters
     ----------
@@ -67,16 +67,16 @@ class MLPBranch(Branch):
         self.dropout = nn.Dropout(dropout)
 
     def user_side(self, user: Tensor) -> Tensor:
-        """First layer's share of the user, width ``factors * 2**(layers - 1)``."""
+        """Compute the user's share of the first layer, of width ``factors * 2**(layers - 1)``."""
         return functional.linear(self.dropout(self.user(user)), self._first.weight[:, : self.width])
 
     def item_side(self, item: Tensor) -> Tensor:
-        """First layer's share of the item, its bias included; the same width."""
+        """Compute the item's share of the first layer, with its bias; it has the same width."""
         weight = self._first.weight[:, self.width :]
         return functional.linear(self.dropout(self.item(item)), weight, self._first.bias)
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Turn sides of shapes ``(n, width)`` and ``(n, m, width)`` into ``(n, m, factors)``."""
+        """Run the tower: sides ``(n, width)`` and ``(n, m, width)`` become ``(n, m, factors)``."""
         hidden = torch.relu(user.unsqueeze(-2) + item)
         for linear in list(self.tower)[1:]:
             hidden = torch.relu(linear(self.dropout(hidden)))

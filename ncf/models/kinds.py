@@ -1,4 +1,4 @@
-"""Names of the networks, and of the ways to train them; light enough for ``--help``."""
+"""Names of the networks and of the ways to train them; no imports, so that ``--help`` is quick."""
 
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ class Kind(StrEnum):
 
 
 class Variant(StrEnum):
-    """What ``ncf train --model`` makes."""
+    """The models that ``ncf train --model`` makes."""
 
     GMF = "gmf"
     MLP = "mlp"
@@ -21,5 +21,5 @@ class Variant(StrEnum):
 
     @property
     def kind(self) -> Kind:
-        """Network of the variant."""
+        """The network that the variant trains."""
         return Kind(self.value.partition("-")[0])

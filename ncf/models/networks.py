@@ -1,13 +1,13 @@
 """The networks of He et al., "Neural collaborative filtering", WWW 2017.
 
 A GMF branch multiplies a user and an item embedding (eq. 8), an MLP branch sends both through a
-tower (eq. 10); an output layer turns what they give into one logit. Equation numbers are the
+tower (eq. 10), and an output layer turns the result into one logit. Equation numbers are the
 paper's.
 
-Both branches are written in two steps: what depends on the user alone and what depends on the
-item alone (a *side*), then what needs the pair. The first layer of the tower splits so, as
-``W1 [p'; q'] + b1 = W1_user p' + (W1_item q' + b1)``. A user who meets many items, an item that
-meets many users, pay for their side once.
+Both branches compute in two steps: first a *side*, which depends on the user alone or on the item
+alone, then the rest, which needs the pair. The first layer of the tower splits in this way:
+``W1 [p'; q'] + b1 = W1_user p' + (W1_item q' + b1)``. So the side of a user with many items, or
+of an item with many users, is computed once.
 """
 
 from abc import ABC, abstractmethod
@@ -19,19 +19,19 @@ from torch.nn import functional
 from ncf.models.branches import Branch, MLPBranch
 
 Side = tuple[Tensor, ...]
-"""What is left of users, or of items, once the other side is all that is missing."""
+"""Arrays that depend on users alone or on items alone, one for each branch."""
 
 
 class Network(nn.Module, ABC):
-    """A scorer of pairs, in two steps."""
+    """A network that scores pairs in two steps: sides, then pairs."""
 
     @abstractmethod
     def user_side(self, user: Tensor) -> Side:
-        """Turn user indices of shape ``(n,)`` into float32 arrays of shape ``(n, width)``."""
+        """Compute the sides of users ``(n,)``: float32 arrays of shape ``(n, width)``."""
 
     @abstractmethod
     def item_side(self, item: Tensor) -> Side:
-        """Turn item indices of any shape into float32 arrays of that shape and a width."""
+        """Compute the sides of items of any shape: float32 arrays of that shape and a width."""
 
     @abstractmethod
     def pair(self, user: Side, item: Side) -> Tensor:
@@ -52,17 +52,17 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def branches(self) -> list[Branch]:
-        """Embeddings of users and of items, by branch."""
+        """List the branches, which hold the embeddings."""
 
     @property
     def n_items(self) -> int:
-        """Rows of the item tables."""
+        """Count of items, the rows of the item embeddings."""
         return self.branches()[0].item.num_embeddings
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Score each user with items of its own.
+        """Score each user with its own items.
 
-        Where the pairs are more than the catalogue, each item's side is computed once.
+        Where there are more pairs than items, each item's side is computed once.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class Network(nn.Module, ABC):
         return self.pair(self.user_side(user), rows)
 
     def squared_norm(self, user: Tensor, item: Tensor, weight: Tensor) -> Tensor:
-        """Sum the squared embeddings of users ``(n,)``, and weighted of items ``(n, m)``."""
+        """Sum the squares of embeddings of users ``(n,)`` and, weighted, of items ``(n, m)``."""
         return torch.stack([b.squared_norm(user, item, weight) for b in self.branches()]).sum()
 
 
@@ -96,7 +96,7 @@ class GMF(Network):
         self.output = _output(factors)
 
     def user_side(self, user: Tensor) -> Side:
-        """``h * p``, of the paper's letters."""
+        """Compute ``h * p``, in the paper's letters."""
         return (self.gmf.user(user) * self.output.weight,)
 
     def item_side(self, item: Tensor) -> Side:
@@ -104,16 +104,16 @@ class GMF(Network):
         return (self.gmf.item(item),)
 
     def pair(self, user: Side, item: Side) -> Tensor:
-        """``h . (p * q)`` and the bias."""
+        """Compute ``h . (p * q)`` and add the bias."""
         return _dot(user[0], item[0]) + self.output.bias
 
     def branches(self) -> list[Branch]:
-        """Only one."""
+        """List the one branch."""
         return [self.gmf]
 
 
 class MLP(Network):
-    """Multi-layer perceptron (eq. 10)."""
+    """Multi-layer perceptron over both embeddings (eq. 10)."""
 
     def __init__(
         self, n_users: int, n_items: int, factors: int, layers: int, dropout: float
@@ -123,32 +123,32 @@ class MLP(Network):
         self.output = _output(factors)
 
     def user_side(self, user: Tensor) -> Side:
-        """First layer's share of the user."""
+        """Compute the user's share of the first layer."""
         return (self.mlp.user_side(user),)
 
     def item_side(self, item: Tensor) -> Side:
-        """First layer's share of the item."""
+        """Compute the item's share of the first layer."""
         return (self.mlp.item_side(item),)
 
     def pair(self, user: Side, item: Side) -> Tensor:
-        """Later layers, and the output layer."""
+        """Compute the later layers and the output layer."""
         logits: Tensor = self.output(self.mlp(user[0], item[0])).squeeze(-1)
         return logits
 
     def branches(self) -> list[Branch]:
-        """Only one."""
+        """List the one branch."""
         return [self.mlp]
 
 
 class NeuMF(Network):
-    """Both branches side by side under one output layer (eq. 12).
+    """A network of both branches side by side under one output layer (eq. 12).
 
     Parameters
     ----------
     gmf : Branch
-        Its two embeddings are multiplied.
+        Multiplies its two embeddings.
     mlp : MLPBranch
-        Its two embeddings go through the tower.
+        Sends its two embeddings through the tower.
     """
 
     def __init__(self, gmf: Branch, mlp: MLPBranch) -> None:
@@ -157,22 +157,22 @@ class NeuMF(Network):
         self.output = _output(gmf.width + mlp.factors)
 
     def user_side(self, user: Tensor) -> Side:
-        """Both branches' sides."""
+        """Compute the user's side in both branches."""
         head = self.output.weight[:, : self.gmf.width]
         return self.gmf.user(user) * head, self.mlp.user_side(user)
 
     def item_side(self, item: Tensor) -> Side:
-        """Both branches' sides."""
+        """Compute the item's side in both branches."""
         return self.gmf.item(item), self.mlp.item_side(item)
 
     def pair(self, user: Side, item: Side) -> Tensor:
-        """Sum of both branches under the output layer."""
+        """Add what both branches give to the output layer."""
         head = self.output.weight[:, self.gmf.width :]
         tower = functional.linear(self.mlp(user[1], item[1]), head, self.output.bias)
         return _dot(user[0], item[0]) + tower.squeeze(-1)
 
     def branches(self) -> list[Branch]:
-        """GMF first."""
+        """List both branches, GMF first."""
         return [self.gmf, self.mlp]
 
     @torch.no_grad()
@@ -194,7 +194,7 @@ class NeuMF(Network):
 
 
 def _dot(user: Tensor, item: Tensor) -> Tensor:
-    """Inner products of ``(n, width)`` with ``(n, m, width)``: ``(n, m)``."""
+    """Compute inner products ``(n, m)`` of ``(n, width)`` with ``(n, m, width)``."""
     return torch.matmul(item, user.unsqueeze(-1)).squeeze(-1)
 
 

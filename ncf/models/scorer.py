@@ -1,4 +1,4 @@
-"""A network as plain functions of NumPy arrays."""
+"""Make plain functions of NumPy arrays from a network."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ Indices = npt.NDArray[np.integer]
 Scorer = Callable[[Indices, Indices], npt.NDArray[np.float32]]
 
 GroupScorer = Callable[[Indices, Indices], npt.NDArray[np.float32]]
-"""From users ``(n,)`` and items of each ``(n, m)`` to logits ``(n, m)``."""
+"""A function from users ``(n,)`` and items of each ``(n, m)`` to logits ``(n, m)``."""
 
 _PAIRS_AT_ONCE = 1 << 12  # so that hidden layers stay in the cache
 
@@ -25,10 +25,10 @@ def scorer(model: Network) -> Scorer:
 
 
 def group_scorer(model: Network) -> GroupScorer:
-    """Make a function that scores each user with items of its own, as the model is now.
+    """Make a function that scores each user with its own items, with the model's current weights.
 
-    Every item's side is computed once, here, and a user's once a call: of a pair only the later
-    layers are left.
+    Each item's side is computed once, here, and a user's side once a call; for a pair, only the
+    later layers remain.
     """
     device = next(model.parameters()).device
     was_training = model.training

@@ -1,4 +1,4 @@
-"""A network's parameters as plain arrays; light, so that nobody needs PyTorch to name them."""
+"""The type of a network's parameters as plain arrays, for code that runs without PyTorch."""
 
 import numpy as np
 import numpy.typing as npt

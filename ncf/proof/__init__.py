@@ -1,1 +1,1 @@
-"""How equal two computations are, and how sure a recall is: tolerance, parity, recall, audit."""
+"""Prove that computations agree, and bound a recall: tolerance, parity, recall, audit."""

@@ -1,4 +1,4 @@
-"""Look for items that screened lists should have held: a random sample of pairs, scored exactly."""
+"""Audit screened lists: score a random sample of pairs exactly, and count missed items."""
 
 import math
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from ncf.scoring.screened import Rescorer
 
 @dataclass(frozen=True)
 class PairAudit:
-    """Draws pairs at the same rate for every user of a run; call it for each block of users.
+    """Draws and scores pairs at the same rate for all users of a run; call it for each block.
 
     Parameters
     ----------
     eligibility : Eligibility
-        What may be listed: to leave anything else out is no miss.
+        Says what may be listed; an item that may not be listed is never a miss.
     rescorer : Rescorer
         Scores exactly.
     each : float
-        Pairs a user; below 1, the share of users of whom one pair is drawn.
+        Pairs for each user; below 1, the share of users for whom one pair is drawn.
     seed : int
         Draws the pairs.
     """
@@ -39,7 +39,7 @@ class PairAudit:
     def of_size(
         cls, eligibility: Eligibility, rescorer: Rescorer, pairs: int, users: int, seed: int = 0
     ) -> "PairAudit":
-        """Spread at least so many pairs over so many users."""
+        """Make an audit that spreads at least a number of pairs over a number of users."""
         each = pairs / max(1, users)
         return cls(eligibility, rescorer, math.ceil(each) if each > 1 else each, seed)
 
@@ -49,7 +49,7 @@ class PairAudit:
         Parameters
         ----------
         users : int64 array of shape (n,)
-            User indices, no one twice in a run.
+            User indices; each occurs once in a run.
         found : TopK
             Their lists.
         rng : numpy.random.Generator
@@ -62,7 +62,7 @@ class PairAudit:
         items = rng.integers(0, n_items, (chosen.size, max(1, int(self.each))))
         logits = self.rescorer.score(users[chosen], items)
         last = found.scores[chosen, -1] + tolerances(found.scores[chosen])
-        rows, columns = np.nonzero(logits > last[:, None])  # few, so that the rest is cheap
+        rows, columns = np.nonzero(logits > last[:, None])  # few, so the rest is cheap
         positions, better = chosen[rows], items[rows, columns]
         unlisted = self.eligibility.items[better] & ~_listed(found, positions, better, n_items)
         positions, better = positions[unlisted], better[unlisted]
@@ -81,7 +81,7 @@ class PairAudit:
 def _listed(
     found: TopK, positions: npt.NDArray[np.int64], items: npt.NDArray[np.int64], n_items: int
 ) -> npt.NDArray[np.bool_]:
-    """Tell which pairs of a position and an item are in the lists."""
+    """Find which pairs of a position and an item are in the lists."""
     rows, columns = np.nonzero(found.valid())
     ascending = np.sort(pair_keys(rows, found.items[rows, columns], n_items))
     return among(pair_keys(positions, items, n_items), ascending)

@@ -1,4 +1,4 @@
-"""Parity of every graph of a bundle with one way to score pairs: PyTorch, or ``score.onnx``."""
+"""Compare every graph of a bundle with another way to score pairs: PyTorch, or ``score.onnx``."""
 
 from pathlib import Path
 
@@ -6,12 +6,14 @@ import numpy as np
 from scipy.stats import poisson
 
 from ncf.errors import ParityError
-from ncf.proof.parity import Parity, compare, compare_rescored, compare_screen, compare_topk
+from ncf.proof.parity import compare, compare_rescored, compare_screen, compare_topk
 from ncf.proof.recall import recalls
 from ncf.proof.reference import PairScorer, Reference, graph_scorer, reference
 from ncf.scoring.bundle import RESCORE_GRAPH, SCORE_GRAPH, SCREEN_GRAPH, TOPK_GRAPHS, Bundle
 from ncf.scoring.exact import ExactRanker
+from ncf.scoring.manifest import Parity
 from ncf.scoring.ranker import TopK
+from ncf.scoring.screen_manifest import NoScreen
 from ncf.scoring.screened import Rescorer, ScreenedRanker
 from ncf.scoring.sessions import open_cpu
 
@@ -22,8 +24,8 @@ _RARE = 1e-4
 def require_pair_parity(graph: Path | bytes, sizes: tuple[int, int], score: PairScorer) -> Parity:
     """Compare the pair graph with another way to score, on independent random pairs.
 
-    Users and items are drawn apart from each other: a graph that reads one of its inputs twice
-    would pass on equal ones. The first and the last user and item are always among them.
+    Users and items are drawn independently: with equal indices, a graph that reads one of its
+    inputs twice would pass. The first and the last user and item are always among them.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ def require_pair_parity(graph: Path | bytes, sizes: tuple[int, int], score: Pair
     sizes : (int, int)
         Counts of users and items.
     score : callable
-        Logits of pairs, such as by the PyTorch model.
+        Gives the logits of pairs, such as the PyTorch model's.
 
     Raises
     ------
@@ -55,14 +57,14 @@ def require_topk_parity(bundle: Bundle, score: PairScorer) -> dict[str, Parity]:
     Parameters
     ----------
     bundle : Bundle
-        Has the graphs; it may be unsealed.
+        Holds the graphs; it need not be sealed yet.
     score : callable
-        Logits of pairs, such as by the PyTorch model or by ``score.onnx``.
+        Gives the logits of pairs, such as the PyTorch model's or those of ``score.onnx``.
 
     Returns
     -------
     dict
-        What was found, by name of the graph.
+        Parity by name of the graph.
 
     Raises
     ------
@@ -79,29 +81,29 @@ def require_topk_parity(bundle: Bundle, score: PairScorer) -> dict[str, Parity]:
 
 
 def _compare_screens(bundle: Bundle, expected: Reference) -> dict[str, Parity]:
-    """Compare the graphs of a bundle's screen with a reference; nothing where there is none.
+    """Compare the graphs of a bundle's screen with a reference; without a screen, do nothing.
 
-    Scores must be exact, and recall what the bundle says. Of misses, those of one user are let
-    through, and as many more as would be exceeded once in ten thousand times at the target.
+    Scores must be exact, and recall must be what the bundle says. Allowed are the misses of one
+    user, and as many more as chance would exceed once in ten thousand times at the target.
 
     Raises
     ------
     ParityError
         A logit, an order or a mask differs, or recall is under the target.
     """
-    if not bundle.has_screen:
+    screen = bundle.manifest.screen
+    if isinstance(screen, NoScreen):
         return {}
     report = {RESCORE_GRAPH: compare_rescored(RESCORE_GRAPH, Rescorer.open(bundle).score, expected)}
     ranker = ScreenedRanker.open(bundle)
-    target: float = bundle.manifest["screen"]["target"]
-    for each in bundle.manifest["screen"]["by_k"]:
-        top = ranker.rank(expected.users, each["k"])
+    for each in screen.by_k:
+        top = ranker.rank(expected.users, each.k)
         report[SCREEN_GRAPH] = compare_screen(SCREEN_GRAPH, top, expected)
-        exact = TopK(top.items, -np.sort(-expected.logits, axis=1)[:, : each["k"]])
+        exact = TopK(top.items, -np.sort(-expected.logits, axis=1)[:, : each.k])
         listed = exact.valid().sum(axis=1)
         missed = round(float(((1 - recalls(top, exact)) * listed).sum()))
-        if missed > each["k"] + poisson.ppf(1 - _RARE, (1 - target) * listed.sum()):
+        if missed > each.k + poisson.ppf(1 - _RARE, (1 - screen.target) * listed.sum()):
             raise ParityError(
-                f"{SCREEN_GRAPH} misses {missed} of {listed.sum()} best items, lists of {each['k']}"
+                f"{SCREEN_GRAPH} misses {missed} of {listed.sum()} best items, lists of {each.k}"
             )
     return report

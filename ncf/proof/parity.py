@@ -1,8 +1,6 @@
-"""Parity of the top-K graphs with a way to score pairs: logits, ranking up to ties, masking."""
+"""Compare top-K graphs with a way to score pairs: logits, ranking up to ties, masking."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,33 +9,10 @@ from ncf.errors import ParityError
 from ncf.pairs import pair_keys
 from ncf.proof.reference import Reference
 from ncf.proof.tolerance import tolerance
+from ncf.scoring.manifest import Parity
 from ncf.scoring.ranker import Ranker, TopK
 
-_RESCORED = 64  # items a user
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How far two ways to compute logits are apart.
-
-    Parameters
-    ----------
-    compared : int
-        Logits compared.
-    max_difference, mean_difference : float
-        Absolute, in logits.
-    tolerance : float
-        Largest difference that is let through.
-    """
-
-    compared: int
-    max_difference: float
-    mean_difference: float
-    tolerance: float
-
-    def document(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
+_RESCORED = 64  # items for each user
 
 
 def compare(name: str, found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> Parity:

@@ -1,4 +1,4 @@
-"""The logits that a ranking graph must reproduce: every item of some users, scored pair by pair."""
+"""Make reference logits for ranking graphs: every item for some users, scored pair by pair."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PairScorer = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArra
 
 
 def graph_scorer(session: ort.InferenceSession) -> PairScorer:
-    """Make a function of pairs from an open ``score.onnx``; memory does not grow with the pairs."""
+    """Make a scorer of pairs, which takes bounded memory, from an open ``score.onnx``."""
 
     def score(
         users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
@@ -33,14 +33,14 @@ def graph_scorer(session: ort.InferenceSession) -> PairScorer:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a top-K graph must answer for some users.
+    """The logits that a top-K graph must give for some users.
 
     Parameters
     ----------
     users : int64 array of shape (n,)
         User indices.
     logits : float32 array of shape (n, items)
-        Minus infinity where an item is seen.
+        Logits; minus infinity where an item is seen.
     """
 
     users: npt.NDArray[np.int64]
@@ -48,7 +48,7 @@ class Reference:
 
 
 def reference(bundle: Bundle, score: PairScorer) -> Reference:
-    """Score sampled users over the whole catalogue, the first and the last user among them."""
+    """Score a sample of users, with the first and the last, over the whole catalogue."""
     size = min(bundle.n_users, max(4, min(_LARGEST_SAMPLE, _SCORES // bundle.n_items)))
     drawn = np.random.default_rng(0).choice(bundle.n_users, size, replace=False)
     users = np.unique(np.append(drawn, [0, bundle.n_users - 1])).astype(np.int64)
@@ -69,7 +69,7 @@ def reference_for(
     n_items : int
         Size of the catalogue.
     score : callable
-        Logits of pairs.
+        Gives the logits of pairs.
     """
     catalogue = np.arange(n_items, dtype=np.int64)
     logits = score(np.repeat(users, n_items), np.tile(catalogue, users.size))

@@ -1,1 +1,1 @@
-"""Open a bundle and score with it: raw ids in and out, no torch. Shared by batch and handlers."""
+"""Open a bundle and score with it, by raw ids and without PyTorch; batch and handlers use this."""

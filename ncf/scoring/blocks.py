@@ -1,4 +1,4 @@
-"""Ranking a block of users with one call of a graph: what exact and screened ranking share."""
+"""Rank a block of users with one call of a graph; exact and screened ranking share this."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -18,24 +18,24 @@ from ncf.scoring.sessions import GpuMemoryError, device_of, failed_on_cuda
 
 logger = logging.getLogger(__name__)
 
-_MOST_USERS = 1 << 20  # of one call, until a GPU is found to have memory for fewer alone
+_MOST_USERS = 1 << 20  # in one call, until a GPU turns out to have memory for fewer
 _OUTPUTS = ("item", "logit")
 Feeds = dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]
 
 
 class BlockRanker(ABC):
-    """A :class:`ncf.scoring.ranker.Ranker` by a top-K graph of ONNX Runtime.
+    """A :class:`ncf.scoring.ranker.Ranker` that runs a top-K graph in ONNX Runtime.
 
     Parameters
     ----------
     session : onnxruntime.InferenceSession
-        The graph, open.
+        Session of the graph.
     rows : float32 array of shape (users, d)
-        A row a user, as the graph takes them; may be a memory map.
+        One row a user, as the graph takes them; it may be a memory map.
     eligibility : Eligibility
-        What may be listed; its items are the graph's catalogue.
+        Says what may be listed; its items are the graph's catalogue.
     where : Path, optional
-        What the graph was made from, for messages.
+        Origin of the graph, for messages.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class BlockRanker(ABC):
         self.eligibility = eligibility
         self.device = device_of(session)
         self._most = _MOST_USERS
-        # It stays on the device: the other inputs change with every call.
+        # The mask stays on the device; the other inputs change with every call.
         self._mask = ort.OrtValue.ortvalue_from_numpy(eligibility.mask(), self.device.value, 0)
 
     def rank(
@@ -61,7 +61,7 @@ class BlockRanker(ABC):
         pool: Executor | None = None,
         started: Callable[[int], None] | None = None,
     ) -> TopK:
-        """Top-K of each user, of the items that the user may get: see :class:`Ranker`."""
+        """Rank the items that each user may get: see :class:`Ranker`."""
         self._check(users)
         step = self.users_at_once(k)
         blocks = [users[start : start + step] for start in range(0, users.size, step)]
@@ -74,7 +74,7 @@ class BlockRanker(ABC):
         return _joined(list((pool.map if pool else map)(rank_block, blocks)) or [self._nobody(k)])
 
     def _rank_or_halve(self, users: Users, excluded: Pairs, k: int) -> TopK:
-        """Rank a block; where the GPU has no memory for it, its halves, and smaller blocks on."""
+        """Rank a block; if the GPU lacks memory, halve it, and keep blocks small from then on."""
         try:
             return self.rank_excluding(users, excluded, k)
         except GpuMemoryError:
@@ -83,7 +83,7 @@ class BlockRanker(ABC):
         half = users.size // 2
         if half < self._most:
             self._most = half
-            logger.warning("the GPU has too little memory: going on with %d users a call", half)
+            logger.warning("the GPU has too little memory: continuing with %d users a call", half)
         later = excluded[:, 0] >= half
         second = excluded[later] - np.array([half, 0])
         return _joined(
@@ -94,9 +94,9 @@ class BlockRanker(ABC):
         )
 
     def rank_excluding(self, users: Users, excluded: Pairs, k: int) -> TopK:
-        """Top-K of each user but for given items, in one call: see :class:`Ranker`."""
+        """Rank all items except given ones, in one call: see :class:`Ranker`."""
         self._check(users)
-        if not users.size:  # a loop over no user is an error to ONNX Runtime
+        if not users.size:  # ONNX Runtime raises an error for a loop over no user
             return self._nobody(k)
         binding = self._session.io_binding()
         binding.bind_ortvalue_input("mask", self._mask)
@@ -106,7 +106,7 @@ class BlockRanker(ABC):
             binding.bind_output(name)
         try:
             self._session.run_with_iobinding(binding)
-        except Exception as error:  # ONNX Runtime raises its own bare classes
+        except Exception as error:  # ONNX Runtime's errors share no class of their own
             if self.device is not Device.CUDA:
                 raise
             raise failed_on_cuda(error, users.size) from error
@@ -116,7 +116,7 @@ class BlockRanker(ABC):
         return TopK(items, scores)
 
     def users_at_once(self, k: int) -> int:
-        """Count the users of one call for lists of K; fewer once the GPU's memory was short."""
+        """Count the users of one call for lists of K; there are fewer once GPU memory ran out."""
         return min(self._users_at_once(k), self._most)
 
     @abstractmethod
@@ -135,7 +135,7 @@ class BlockRanker(ABC):
         return TopK(np.empty(shape, np.int64), np.empty(shape, np.float32))
 
     def _check(self, users: Users) -> None:
-        # The graph knows no users, but NumPy would take -1 for the last row.
+        # The graph does not check users, and NumPy would take -1 for the last row.
         n_users = len(self._rows)
         if users.size and not (users.min() >= 0 and users.max() < n_users):
             raise IndexError(f"user index outside [0, {n_users})")

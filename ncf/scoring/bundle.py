@@ -1,4 +1,4 @@
-"""A bundle on disk: opened, every digest checked, its parts read when first asked for."""
+"""Open bundles: check every digest at once, and read each file when it is first needed."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ncf.artifacts import BUNDLE, Document, open_sealed
+from ncf.artifacts import open_sealed
 from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap, read_id_maps
-from ncf.policies import ColdUser
 from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.manifest import BUNDLE, BundleManifest
+from ncf.scoring.screen_manifest import Screen
 from ncf.scoring.seen import Seen
 
 SCORE_GRAPH = "score.onnx"
@@ -44,58 +45,55 @@ REQUIRED = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """An exported model.
+    """An opened bundle.
 
     Parameters
     ----------
     path : Path
-        Its folder.
-    manifest : dict
-        Model kind and sizes, parity report, provenance.
+        Folder of the bundle.
+    manifest : BundleManifest
+        Kind and sizes of the model, parity, provenance.
     """
 
     path: Path
-    manifest: Document
+    manifest: BundleManifest
 
     @property
     def digest(self) -> str:
-        """Digest that stands for the whole bundle, 64 hex digits."""
-        digest: str = self.manifest["digest"]
-        return digest
+        """Digest of the whole bundle, 64 hex digits."""
+        return self.manifest.digest
 
     @property
     def n_users(self) -> int:
-        """Count of users the model knows."""
-        count: int = self.manifest["model"]["n_users"]
-        return count
+        """Count of trained users."""
+        return self.manifest.model.n_users
 
     @property
     def n_items(self) -> int:
         """Size of the catalogue."""
-        count: int = self.manifest["model"]["n_items"]
-        return count
+        return self.manifest.model.n_items
 
     @property
     def has_screen(self) -> bool:
-        """Whether the bundle holds a screened graph; ``manifest["screen"]`` says why not."""
-        return "by_k" in self.manifest["screen"]
+        """Whether the bundle has a screened graph; if not, ``manifest.screen`` says why."""
+        return isinstance(self.manifest.screen, Screen)
 
     @property
     def score_graph(self) -> Path:
-        """``user[n] int64, item[n] int64 -> logit[n] float32``."""
+        """Path of the graph ``user[n] int64, item[n] int64 -> logit[n] float32``."""
         return self.path / SCORE_GRAPH
 
     def topk_graph(self, device: Device) -> Path | bytes:
-        """User rows, seen pairs and k to item indices and logits, in the form for a device.
+        """Find the graph from user rows, seen pairs and k to item indices and logits, for a device.
 
-        On a CPU a loop over users keeps the tower in the cache; on CUDA that would be thousands
-        of small kernels, so that its form takes a block of users at once.
+        On a CPU a loop over users keeps the tower in the cache. On CUDA that would be thousands
+        of small kernels, so that form takes a block of users at once.
         """
         return self.path / TOPK_GRAPHS[device]
 
     @cached_property
     def user_rows(self) -> npt.NDArray[np.float32]:
-        """One row a user, as the top-K graph takes them; mapped, not read."""
+        """User rows, as the top-K graph takes them; memory-mapped."""
         rows: npt.NDArray[np.float32] = np.load(self.path / USER_ROWS_FILE, mmap_mode="r")
         return rows
 
@@ -117,23 +115,23 @@ class Bundle:
 
     @cached_property
     def seen(self) -> Seen:
-        """Each user's known interactions."""
+        """The items that each user has seen."""
         return Seen.read(self.path / SEEN_FILE)
 
     @property
     def eligibility(self) -> Eligibility:
-        """What users may get by what was known at the export: all items but those seen."""
+        """Items that users may get at the time of the export: all except those seen."""
         return Eligibility.whole_catalogue(self.n_items, self.seen)
 
     @cached_property
     def popular(self) -> npt.NDArray[np.int32]:
-        """Item indices from the most to the least popular."""
+        """Item indices, most popular first."""
         popular: npt.NDArray[np.int32] = np.load(self.path / POPULAR_FILE, allow_pickle=False)
         return popular
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Open a bundle; every digest is checked before anything is read.
+    """Open a bundle; every digest is checked first.
 
     Raises
     ------
@@ -143,9 +141,9 @@ def open_bundle(path: Path) -> Bundle:
     bundle = Bundle(path, open_sealed(path, BUNDLE))
     try:
         required = REQUIRED | SCREEN_FILES if bundle.has_screen else REQUIRED
-        missing = required - bundle.manifest["files"].keys()
+        missing = required - bundle.manifest.files.keys()
         fits = missing or _fits(bundle)
-    except Exception as error:  # what NumPy and zipfile raise over strange bytes is a long list
+    except Exception as error:  # NumPy and zipfile raise many classes on damaged bytes
         raise ArtifactError(
             f"a part is missing or unreadable ({error})", where=path, remedy=BUNDLE.remedy
         ) from error
@@ -159,15 +157,14 @@ def open_bundle(path: Path) -> Bundle:
 
 
 def _fits(bundle: Bundle) -> bool:
-    """Whether every array has the type, the size and the bounds that the manifest calls for."""
-    ColdUser(bundle.manifest["cold_user"])
+    """Whether every array has the type, size and bounds that the manifest requires."""
     sizes = (bundle.n_users, bundle.n_items)
     return bool(
         bundle.seen.shape == sizes
         and (len(bundle.users), len(bundle.items)) == sizes
         and bundle.users.is_sound()
         and bundle.items.is_sound()
-        and bundle.user_rows.shape == (sizes[0], bundle.manifest["model"]["row_width"])
+        and bundle.user_rows.shape == (sizes[0], bundle.manifest.model.row_width)
         and bundle.user_rows.dtype == np.float32
         and bundle.popular.dtype == np.int32
         and np.array_equal(np.sort(bundle.popular), np.arange(sizes[1]))

@@ -1,4 +1,4 @@
-"""What each user may be given: one object for rankers, audits and tables."""
+"""Say which items each user may get, in one object for rankers, audits and tables."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,22 +10,34 @@ from ncf.scoring.ranker import Pairs, Users
 
 
 class UserItems(Protocol):
-    """Items by user, such as those that users have seen."""
+    """Items of each user, such as those that users have seen."""
 
     def pairs(self, users: Users) -> Pairs:
-        """Position in ``users`` and item, int64 of shape ``(m, 2)``; repeats are allowed."""
+        """List position in ``users`` and item, int64 of shape ``(m, 2)``; repeats are allowed."""
 
 
 @dataclass(frozen=True)
 class Eligibility:
-    """The items that may be listed at all, and for each user the items excluded besides.
+    """The items that may be listed at all, and for each user the items that are excluded too.
 
     Parameters
     ----------
     items : bool array of shape (items,)
-        Whether anybody may get an item.
+        Whether an item may be listed at all.
     seen : tuple of UserItems
-        Where the items stand that users have seen: each user's are excluded.
+        Sources of the items that users have seen; a user's own are excluded.
+
+    Examples
+    --------
+    >>> from ncf.scoring.seen import Seen
+    >>> seen = Seen.of_pairs(np.array([0, 0, 1]), np.array([0, 2, 1]), (2, 4))
+    >>> eligibility = Eligibility(np.array([True, True, True, False]), (seen,))
+    >>> eligibility.count()
+    3
+    >>> eligibility.mask().tolist()
+    [0.0, 0.0, 0.0, -inf]
+    >>> eligibility.excluded(np.array([0])).tolist()
+    [[0, 0], [0, 2]]
     """
 
     items: npt.NDArray[np.bool_]
@@ -33,7 +45,7 @@ class Eligibility:
 
     @classmethod
     def whole_catalogue(cls, n_items: int, *seen: UserItems) -> "Eligibility":
-        """Let every item be listed, but for what each user has seen."""
+        """Make every item eligible, and exclude what each user has seen."""
         return cls(np.ones(n_items, np.bool_), seen)
 
     @property
@@ -46,11 +58,11 @@ class Eligibility:
         return int(np.count_nonzero(self.items))
 
     def mask(self) -> npt.NDArray[np.float32]:
-        """Zero for an item that may be listed and minus infinity for another, one an item."""
+        """Make a mask over items: zero for an eligible item, minus infinity for any other."""
         return np.where(self.items, 0, -np.inf).astype(np.float32)
 
     def excluded(self, users: Users) -> Pairs:
-        """Position in ``users`` and item of what each has seen, int64 of shape ``(m, 2)``."""
+        """List position in ``users`` and item of what each has seen, int64 of shape ``(m, 2)``."""
         if len(self.seen) == 1:
             return self.seen[0].pairs(users)
         pairs = [np.empty((0, 2), np.int64), *(each.pairs(users) for each in self.seen)]

@@ -1,4 +1,4 @@
-"""Exact ranking: every item of the catalogue is scored for every user."""
+"""Rank exactly: score every item of the catalogue for every user."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from ncf.scoring.bundle import Bundle
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.sessions import EXACT, CudaOptions, device_of, open_session
 
-# Users of one call, by the form of the graph. The loop holds a block's logits, 8 MiB here; the
-# other form holds its hidden layers too: some 2 GiB, which keep a large GPU busy (docs/gpu.md);
-# on a smaller one blocks are halved until they fit.
+# Users of one call, by the form of the graph. The loop holds a block's logits, 8 MiB here. The
+# other form also holds its hidden layers, about 2 GiB, which keep a large GPU busy (docs/gpu.md);
+# on a smaller GPU, blocks are halved until they fit.
 _LOOP_USERS, _LOOP_LOGITS = 64, 1 << 21
 _BLOCK_USERS, _BLOCK_VALUES = 1024, 1 << 28
 
@@ -25,16 +25,15 @@ class ExactRanker(BlockRanker):
     Parameters
     ----------
     session : onnxruntime.InferenceSession
-        A form of the graph, open.
+        Session of one form of the graph.
     rows : float32 array of shape (users, d)
-        A row a user, as the graph takes them; may be a memory map.
+        One row a user, as the graph takes them; it may be a memory map.
     eligibility : Eligibility
-        What may be listed.
+        Says what may be listed.
     form : Device, optional
-        Which form: that for the CPU, or that for CUDA; that for where the session computes if not
-        given.
+        Device that the form is for; if not given, the device of the session.
     where : Path, optional
-        What the graph was made from, for messages.
+        Origin of the graph, for messages.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class ExactRanker(BlockRanker):
     ) -> None:
         super().__init__(session, rows, eligibility, where)
         self.step: int
-        """Users of one call at most."""
+        """Largest number of users in one call."""
         if (form or device_of(session)) is Device.CUDA:
             values = eligibility.n_items * rows.shape[1]
             self.step = max(1, min(_BLOCK_USERS, _BLOCK_VALUES // values))
@@ -63,17 +62,17 @@ class ExactRanker(BlockRanker):
         eligibility: Eligibility | None = None,
         cuda: CudaOptions = EXACT,
     ) -> "ExactRanker":
-        """Open a bundle's graph on a device, with so many threads; 0 takes every core.
+        """Open a bundle's graph on a device with a number of threads; 0 takes every core.
 
-        If ``eligibility`` is not given, users get what they had not seen at the export.
+        If ``eligibility`` is not given, all items are eligible but those seen at the export.
 
         Raises
         ------
         CapabilityError
-            CUDA was asked for and cannot be had.
+            CUDA was asked for and is not available.
         """
         session = open_session(bundle.topk_graph, device, threads, cuda)
         return cls(session, bundle.user_rows, eligibility or bundle.eligibility, where=bundle.path)
 
-    def _users_at_once(self, k: int) -> int:  # noqa: ARG002 - a screen's depends on it
+    def _users_at_once(self, k: int) -> int:  # noqa: ARG002 - a screen needs it
         return self.step

@@ -1,96 +1,128 @@
-"""Golden requests: answers recorded at export, replayed wherever the bundle is used."""
+"""Record golden requests with their answers at export, and replay them where a bundle is used."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
-from ncf.artifacts import Document
+from ncf.artifacts import canonical_json
 from ncf.errors import ArtifactError
 from ncf.policies import Policy
+from ncf.records import json_values, read_record
 from ncf.scoring.bundle import GOLDEN_FILE, Bundle
 from ncf.scoring.queries import Recommendation, Wishes
 from ncf.scoring.recommend import Recommender
 
-# Of a logit, or of 1 where it is smaller: machines differ in the last bits of a float32 sum.
+# Relative to the logit, or to 1 where it is smaller: machines round float32 sums differently.
 _TOLERANCE = 1e-4
 
 
-def record(recommender: Recommender, users: list[str], k: int) -> Document:
-    """Answer for some users, as JSON values."""
-    return {
-        "k": k,
-        "answers": [_described(recommender.recommend(user, Wishes(k))) for user in users],
-    }
+@dataclass(frozen=True)
+class Answer:
+    """What a user got at the export.
+
+    Parameters
+    ----------
+    user : str
+        Raw id.
+    policy : Policy
+        Where the list comes from.
+    items : tuple of str
+        Raw ids, best first.
+    scores : tuple of float or None
+        Logits, one an item; None in the popular list.
+    """
+
+    user: str
+    policy: Policy
+    items: tuple[str, ...]
+    scores: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What ``golden.json`` says.
+
+    Parameters
+    ----------
+    k : int
+        Length of the lists.
+    answers : tuple of Answer
+        One a request.
+    """
+
+    k: int
+    answers: tuple[Answer, ...]
+
+
+def record(recommender: Recommender, users: list[str], k: int) -> bytes:
+    """Answer for some users; gives the content of ``golden.json``."""
+    answers = (_described(recommender.recommend(user, Wishes(k))) for user in users)
+    return canonical_json(json_values(Golden(k, tuple(answers))))
 
 
 def replay(bundle: Bundle, recommender: Recommender) -> int:
-    """Ask the golden requests again; returns how many there were.
+    """Replay the golden requests, and return how many there were.
 
     Raises
     ------
     ArtifactError
         An answer differs by more than ties and rounding.
     """
-    k, answers = _read(bundle.path / GOLDEN_FILE)
-    for expected in answers:
-        found = _described(recommender.recommend(expected["user"], Wishes(k)))
+    golden = _read(bundle.path / GOLDEN_FILE)
+    for expected in golden.answers:
+        found = _described(recommender.recommend(expected.user, Wishes(golden.k)))
         if not _agree(expected, found):
             raise ArtifactError(
-                f"does not answer user {expected['user']!r} as it did when it was exported",
+                f"does not answer user {expected.user!r} as it did when it was exported",
                 where=bundle.path,
-                remedy="compare versions of ONNX Runtime with 'ncf doctor', or export it again",
+                remedy="compare versions of ONNX Runtime with 'ncf doctor', or export again",
             )
-    return len(answers)
+    return len(golden.answers)
 
 
-def _read(path: Path) -> tuple[int, list[Document]]:
+def _read(path: Path) -> Golden:
     """Length of the lists and the answers expected, each field of the type that it must have."""
     try:
-        golden = json.loads(path.read_bytes())
-        k, answers = golden["k"], golden["answers"]
-        sound = type(k) is int and k > 0 and all(map(_is_answer, answers))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        golden = read_record(Golden, json.loads(path.read_bytes()))
+    except (ValueError, RecursionError) as error:
         raise ArtifactError("not readable", where=path) from error
-    if not sound:
+    if golden.k < 1 or not all(map(_is_sound, golden.answers)):
         raise ArtifactError("not readable", where=path)
-    if not answers:
+    if not golden.answers:
         raise ArtifactError("holds no request", where=path)
-    return k, answers
+    return golden
 
 
-def _is_answer(answer: Document) -> bool:
-    items, scores = answer["items"], answer["scores"]
-    number = float if answer["policy"] == Policy.MODEL else type(None)
-    texts = [answer["user"], *items]
-    return (
-        len(items) == len(scores)
-        and all(isinstance(text, str) for text in texts)
-        and all(isinstance(score, number) for score in scores)
-    )
+def _is_sound(answer: Answer) -> bool:
+    """Whether there is a score an item, and a number exactly where the model ranked."""
+    scored = answer.policy is Policy.MODEL
+    scores = answer.scores
+    return len(answer.items) == len(scores) and all((s is not None) == scored for s in scores)
 
 
-def _described(found: Recommendation) -> Document:
-    return {
-        "user": found.user,
-        "policy": found.policy.value,
-        "items": [item.item for item in found.items],
-        "scores": [item.score for item in found.items],
-    }
+def _described(found: Recommendation) -> Answer:
+    items = tuple(item.item for item in found.items)
+    return Answer(found.user, found.policy, items, tuple(item.score for item in found.items))
 
 
-def _agree(expected: Document, found: Document) -> bool:
-    if expected["policy"] != found["policy"] or len(expected["items"]) != len(found["items"]):
+def _agree(expected: Answer, found: Answer) -> bool:
+    if expected.policy != found.policy or len(expected.items) != len(found.items):
         return False
-    if found["policy"] == Policy.POPULAR:
-        return bool(expected["items"] == found["items"])
-    if not all(map(_close, expected["scores"], found["scores"])):
+    if found.policy is Policy.POPULAR:
+        return expected.items == found.items
+    before, now = _numbers(expected.scores), _numbers(found.scores)
+    if not all(map(_close, before, now)):
         return False
     # Items may change places, or leave at the end, only where their scores are that close.
-    before = dict(zip(expected["items"], expected["scores"], strict=True))
-    last = expected["scores"][-1] if expected["scores"] else 0.0
+    by_item = dict(zip(expected.items, before, strict=True))
+    last = before[-1] if before else 0.0
     return all(
-        _close(before.get(item, last), score)
-        for item, score in zip(found["items"], found["scores"], strict=True)
+        _close(by_item.get(item, last), score) for item, score in zip(found.items, now, strict=True)
     )
+
+
+def _numbers(scores: tuple[float | None, ...]) -> list[float]:
+    return [score for score in scores if score is not None]
 
 
 def _close(before: float, now: float) -> bool:

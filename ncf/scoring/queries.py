@@ -1,4 +1,4 @@
-"""What is asked of a recommender and what it answers, in raw ids."""
+"""Requests to a recommender and its answers, in raw ids."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ from ncf.scoring.ranker import check_k
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a list may hold.
+    """Wishes about a user's list, checked when they are made.
 
     Parameters
     ----------
     k : int
-        Items at most, at least 1.
+        Largest number of items, at least 1.
     exclude : tuple of str
-        Raw ids left out; unknown ones have no effect.
+        Raw ids of items to leave out; unknown ones have no effect.
     candidates : tuple of str, or None
-        Raw ids that alone may be listed; an unknown one is an error.
+        Raw ids of the only items that may be listed; an unknown one is an error.
     include_seen : bool
         Whether seen items may be listed.
     exact : bool
-        Whether every item must be scored, although a screen is there.
+        Whether every item must be scored even though there is a screen.
 
     Raises
     ------
@@ -36,13 +36,13 @@ class Wishes:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        """Check the length, once for whoever ranks."""
+        """Check the length, once for all rankers."""
         check_k(self.k)
 
 
 @dataclass(frozen=True)
 class Request:
-    """A raw user id, and what the user's list may hold."""
+    """A request: a raw user id, and wishes about the user's list."""
 
     user: str
     wishes: Wishes
@@ -57,7 +57,7 @@ class Scored:
     item : str
         Raw id.
     title : str or None
-        Name for people, where known.
+        Title, where known.
     score : float or None
         Logit; None in the popular list.
     """
@@ -69,7 +69,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A user's list, best first."""
+    """A user's list, best item first, and its policy."""
 
     user: str
     policy: Policy

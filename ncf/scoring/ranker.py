@@ -1,4 +1,4 @@
-"""What every way to rank offers: users in, their best items out."""
+"""The protocol of all rankers: users in, their best items out."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -17,32 +17,38 @@ Pairs = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TopK:
-    """Ranked items of some users.
+    """Top-K lists of some users.
 
     Parameters
     ----------
     items : int64 array of shape (n, width)
-        Item indices from the best; ``width`` is K, or the catalogue's size where K is larger.
+        Item indices, best first; ``width`` is K, or the catalogue's size where K is larger.
     scores : float32 array of shape (n, width)
-        Logits, descending; ties stand by ascending index. Minus infinity where a user has no
-        further item to get; those entries do not count.
+        Logits, descending; ties are ordered by ascending index. Minus infinity marks entries
+        that do not count, where a user has no further item to get.
+
+    Examples
+    --------
+    >>> found = TopK(np.array([[3, 1]]), np.array([[0.5, -np.inf]], np.float32))
+    >>> found.items[found.valid()].tolist()
+    [3]
     """
 
     items: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
 
     def valid(self) -> npt.NDArray[np.bool_]:
-        """Tell which entries count, bool of shape ``(n, width)``; they stand first in a row."""
+        """Find which entries count, bool of shape ``(n, width)``; they come first in a row."""
         valid: npt.NDArray[np.bool_] = np.isfinite(self.scores)
         return valid
 
 
 class Ranker(Protocol):
-    """Ranks users over the whole catalogue; see :mod:`ncf.scoring.exact` and ``screened``."""
+    """Gives users their top-K lists; see :mod:`ncf.scoring.exact` and ``ncf.scoring.screened``."""
 
     @property
     def device(self) -> Device:
-        """Where it computes."""
+        """Device that computes."""
 
     def rank(
         self,
@@ -51,20 +57,20 @@ class Ranker(Protocol):
         pool: Executor | None = None,
         started: Callable[[int], None] | None = None,
     ) -> TopK:
-        """Top-K of each user, of the items that the user may get.
+        """Rank the items that each user may get.
 
         Parameters
         ----------
         users : int64 array of shape (n,)
             User indices; repeats are allowed.
         k : int
-            At least 1.
+            Length of the lists, at least 1.
         pool : Executor, optional
-            Threads that rank blocks of users side by side. With sessions of one thread this beats
-            one session of many threads, whose operators are too small to share out.
+            Threads that rank blocks of users side by side. With sessions of one thread this is
+            faster than one session of many threads, whose operators are too small to split.
         started : callable, optional
-            Told the count of users of each block before it is ranked; what it raises ends the
-            ranking.
+            Called with the count of users of each block before it is ranked; an exception that
+            it raises ends the ranking.
 
         Raises
         ------
@@ -73,21 +79,21 @@ class Ranker(Protocol):
         ArtifactError
             A score is NaN.
         CapabilityError
-            The GPU has no memory for one user, or was lost.
+            The GPU has too little memory for one user, or was lost.
         """
 
     def rank_excluding(self, users: Users, excluded: Pairs, k: int) -> TopK:
-        """Top-K of each user but for given items, in one call of the graph.
+        """Rank all eligible items except given ones, in one call of the graph.
 
         Parameters
         ----------
         users : int64 array of shape (n,)
             User indices.
         excluded : int64 array of shape (m, 2)
-            Position in ``users`` and item index; repeats are allowed. It stands in the place of
-            what users have seen.
+            Position in ``users`` and item index; repeats are allowed. It replaces what users
+            have seen.
         k : int
-            At least 1.
+            Length of the lists, at least 1.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Recommendations by raw id: what ``ncf recommend`` prints and the server answers."""
+"""Recommend by raw id, as ``ncf recommend`` prints and the server answers."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,24 +16,24 @@ from ncf.scoring.queries import Recommendation, Request, Scored, Wishes
 from ncf.scoring.ranker import Ranker
 from ncf.scoring.screened import Calibration
 
-_NAMED = 1 << 16  # items whose id and title are kept at hand
-_SHOWN = 80  # characters of an id in a message: one of megabytes would not fit in an answer
+_NAMED = 1 << 16  # items whose id and title are cached
+_SHOWN = 80  # characters of an id in a message: a very long one would not fit in an answer
 
 
 class Recommender:
-    """Answers for raw user ids; close it, or use it in a ``with`` statement, to end its threads.
+    """Recommends to raw user ids; close it, or use it in a ``with`` statement, to end its threads.
 
     Parameters
     ----------
     bundle : Bundle
-        Ids, titles, seen items, popularity.
+        Gives ids, titles, seen items and popularity.
     ranker : Ranker
-        Ranks the users that the model knows, every item being eligible.
+        Ranks trained users; every item must be eligible.
     lanes : int
-        Calls of the graph that may go on side by side. With a session of one thread this beats a
-        session of many threads, whose operators are too small to share out.
+        Calls of the graph that may run side by side. With a session of one thread this is faster
+        than a session of many threads, whose operators are too small to split.
     screen : Ranker, optional
-        Ranks those users whose wishes its calibration covers.
+        Ranks the users whose wishes its calibration covers.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Recommender:
         self._lanes = lanes
         self._pool = ThreadPoolExecutor(lanes, "ncf-lane") if lanes > 1 else None
         items = bundle.items
-        # The same few items are listed again and again.
+        # A few items are in most lists.
         self._named = lru_cache(_NAMED)(lambda item: (items.raw[item], items.title(item)))
-        self._cold_user = ColdUser(bundle.manifest["cold_user"])
+        self._cold_user = bundle.manifest.cold_user
 
     def __enter__(self) -> Self:
         return self
@@ -61,17 +61,17 @@ class Recommender:
         self.close()
 
     def close(self) -> None:
-        """End the threads, once what they are at is done; no request can be answered after."""
+        """Finish the work under way and end the threads; no request can be answered after that."""
         if self._pool:
             self._pool.shutdown()
 
     def recommend(self, user: str, wishes: Wishes) -> Recommendation:
-        """Top-K items of a user; the popular ones for a user the model does not know.
+        """Recommend to one user: the user's top K, or the popular items for a stranger.
 
         Raises
         ------
         RequestError
-            A candidate is unknown, or the user is and the bundle was exported to refuse that.
+            A candidate is unknown, or the user is a stranger and the bundle refuses strangers.
         """
         (found,) = self.recommend_all([Request(user, wishes)])
         if isinstance(found, NcfError):
@@ -79,14 +79,14 @@ class Recommender:
         return found
 
     def recommend_all(self, requests: Sequence[Request]) -> list[Recommendation | NcfError]:
-        """Answer several requests, users that the model knows in one call of the graph a lane.
+        """Answer several requests; trained users share one call of the graph in each lane.
 
-        A user's list does not depend on who else is asked for. Equal requests are scored once.
+        A user's list does not depend on the other requests. Equal requests are scored once.
 
         Returns
         -------
         list of Recommendation or NcfError
-            One a request; the error that :meth:`recommend` would raise stands in its place.
+            One for each request: the answer, or the error that :meth:`recommend` would raise.
         """
         found: dict[Request, Recommendation | NcfError] = {}
         trained: list[_Trained] = []
@@ -121,15 +121,15 @@ class Recommender:
         return _Trained(request, index, excluded, self._screened_length(wishes))
 
     def _screened_length(self, wishes: Wishes) -> int:
-        """Length of the lists that the screen makes for these wishes; 0 ranks exactly.
+        """Length of the lists that the screen makes for these wishes; 0 means to rank exactly.
 
-        It is the calibrated one above K and all that is excluded, and not K, so that a list does
-        not depend on what others in the batch ask for.
+        It is a calibrated length that holds K and all excluded items. It is not K itself, so
+        that a list does not depend on what others in the batch ask for.
         """
         whole = wishes.exact or wishes.include_seen or wishes.candidates is not None
         if self._screen is None or whole:
             return 0
-        # Who excludes the best of a list pushes its end down by as much.
+        # Each excluded item may push the end of the list down by one.
         found = self._calibration.find(wishes.k + len(wishes.exclude))
         return found.k if found else 0
 
@@ -155,14 +155,14 @@ class Recommender:
         return found
 
     def history(self, user: str) -> tuple[Scored, ...]:
-        """List a user's known interactions in order of item index; empty for an unknown user."""
+        """List the items that a user has seen, in order of item index; empty for a stranger."""
         index = self._bundle.users.index(user)
         if index is None:
             return ()
         return tuple(self._scored(item) for item in self._bundle.seen.of(index).tolist())
 
     def _excluded(self, wishes: Wishes) -> npt.NDArray[np.int64]:
-        """Item indices that the wishes rule out; repeats are possible."""
+        """Find the item indices that the wishes exclude; repeats are possible."""
         ids = self._bundle.items
         excluded = ids.indices(wishes.exclude) if wishes.exclude else np.empty(0, np.int64)
         excluded = excluded[excluded >= 0]
@@ -191,7 +191,7 @@ class Recommender:
 
 @dataclass(frozen=True)
 class _Trained:
-    """A request of a user whom the model was trained on, what is excluded, the screen's length."""
+    """A trained user's request, the items it excludes, and the length of the screened list."""
 
     request: Request
     index: int

@@ -1,4 +1,4 @@
-"""Top-K by the screened graph: candidates by a cheap guess, and exact scores for those alone."""
+"""Rank by the screened graph: a cheap guess picks candidates, which alone are scored exactly."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,42 +13,32 @@ from ncf.scoring.blocks import BlockRanker, Feeds
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH, Bundle
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.ranker import Pairs, Users
+from ncf.scoring.screen_manifest import Calibrated, NoScreen, Screen
 from ncf.scoring.sessions import EXACT, CudaOptions, device_of, failed_on_cuda, open_session
 
-# Users of one call: its guesses take 16 MiB here at most, and the candidates' first layer 4 MiB.
+# Users of one call: their guesses take at most 16 MiB, and the candidates' first layer 4 MiB.
 _USERS, _LOGITS, _VALUES = 128, 1 << 22, 1 << 20
-_RESCORED_VALUES = 1 << 18  # of a call: what stays in a core's cache
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """What export found to be enough for lists up to a length.
-
-    Parameters
-    ----------
-    k : int
-        Length of the lists.
-    candidates : int
-        Items a user to score exactly.
-    recall : float
-        Of held-out users' exact lists.
-    """
-
-    k: int
-    candidates: int
-    recall: float
+_RESCORED_VALUES = 1 << 18  # in a call: as many as stay in a core's cache
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How many items a screen must score exactly, by the length of the lists.
+    """The number of items that a screen must score exactly, by the length of the lists.
 
     Parameters
     ----------
     lists : tuple of Calibrated
-        By ascending length.
+        Entries by ascending length.
     width : float
-        Times the calibrated number of candidates beyond K.
+        Factor on the calibrated number of candidates beyond K.
+
+    Examples
+    --------
+    >>> calibration = Calibration((Calibrated(10, 50, 0.999), Calibrated(100, 300, 0.999)))
+    >>> calibration.candidates(10)
+    50
+    >>> calibration.find(101) is None
+    True
     """
 
     lists: tuple[Calibrated, ...]
@@ -57,22 +47,20 @@ class Calibration:
     @classmethod
     def of(cls, bundle: Bundle) -> "Calibration":
         """Read what export found; no list is calibrated where the bundle has no screen."""
-        by_k = bundle.manifest["screen"]["by_k"] if bundle.has_screen else ()
-        return cls(
-            tuple(Calibrated(each["k"], each["candidates"], each["recall"]) for each in by_k)
-        )
+        screen = bundle.manifest.screen
+        return cls(screen.by_k if isinstance(screen, Screen) else ())
 
     def find(self, k: int) -> Calibrated | None:
-        """Look up the shortest calibrated lists that hold K items; None where there are none."""
+        """Find the entry for the shortest calibrated lists of K or more items; None if none is."""
         return next((each for each in self.lists if k <= each.k), None)
 
     def candidates(self, k: int) -> int:
-        """Items a user to score exactly for lists of K.
+        """Count the items to score exactly for each user, for lists of K.
 
         Raises
         ------
         UsageError
-            The screen is not calibrated for lists so long.
+            The screen is not calibrated for lists of this length.
         """
         found = self.find(k)
         if found is None:
@@ -83,20 +71,20 @@ class Calibration:
 
 
 class ScreenedRanker(BlockRanker):
-    """Ranks with the screened graph; scores are exact, an item may be missed.
+    """Ranks with the screened graph: scores are exact, but a list may miss an item.
 
     Parameters
     ----------
     session : onnxruntime.InferenceSession
-        The graph, open.
+        Session of the graph.
     rows : float32 array of shape (users, d)
-        A row a user, as the graph takes them; may be a memory map.
+        One row a user, as the graph takes them; it may be a memory map.
     eligibility : Eligibility
-        What may be listed.
+        Says what may be listed.
     calibration : Calibration
-        How many candidates are enough.
+        Says how many candidates are enough.
     where : Path, optional
-        What the graph was made from, for messages.
+        Origin of the graph, for messages.
     """
 
     def __init__(
@@ -119,16 +107,16 @@ class ScreenedRanker(BlockRanker):
         eligibility: Eligibility | None = None,
         cuda: CudaOptions = EXACT,
     ) -> "ScreenedRanker":
-        """Open a bundle's graph on a device, with so many threads; 0 takes every core.
+        """Open a bundle's graph on a device with a number of threads; 0 takes every core.
 
-        If ``eligibility`` is not given, users get what they had not seen at the export.
+        If ``eligibility`` is not given, all items are eligible but those seen at the export.
 
         Raises
         ------
         ArtifactError
             The bundle has no screen.
         CapabilityError
-            CUDA was asked for and cannot be had.
+            CUDA was asked for and is not available.
         """
         _require_screen(bundle)
         session = open_session(lambda _: bundle.path / SCREEN_GRAPH, device, threads, cuda)
@@ -136,17 +124,17 @@ class ScreenedRanker(BlockRanker):
         return cls(session, bundle.user_rows, eligibility, Calibration.of(bundle), bundle.path)
 
     def widened(self, width: float) -> "ScreenedRanker":
-        """Share the session, and score ``width`` times as many candidates beyond K."""
+        """Make a ranker on the same session with ``width`` times as many candidates beyond K."""
         wider = replace(self._calibration, width=width)
         return ScreenedRanker(self._session, self._rows, self.eligibility, wider, self._where)
 
     def candidates(self, k: int) -> int:
-        """Items a user that are scored exactly for lists of K.
+        """Count the items that are scored exactly for each user, for lists of K.
 
         Raises
         ------
         UsageError
-            The screen is not calibrated for lists so long.
+            The screen is not calibrated for lists of this length.
         """
         return min(self.eligibility.n_items, self._calibration.candidates(k))
 
@@ -165,9 +153,9 @@ class Rescorer:
     Parameters
     ----------
     session : onnxruntime.InferenceSession
-        ``rescore.onnx``, open.
+        Session of ``rescore.onnx``.
     rows : float32 array of shape (users, d)
-        A row a user, as the graph takes them; may be a memory map.
+        One row a user, as the graph takes them; it may be a memory map.
     n_items : int
         Size of the catalogue.
     """
@@ -181,21 +169,21 @@ class Rescorer:
 
     @classmethod
     def open(cls, bundle: Bundle, device: Device = Device.CPU, threads: int = 0) -> "Rescorer":
-        """Open a bundle's graph on a device, with so many threads; 0 takes every core.
+        """Open a bundle's graph on a device with a number of threads; 0 takes every core.
 
         Raises
         ------
         ArtifactError
             The bundle has no screen.
         CapabilityError
-            CUDA was asked for and cannot be had.
+            CUDA was asked for and is not available.
         """
         _require_screen(bundle)
         session = open_session(lambda _: bundle.path / RESCORE_GRAPH, device, threads)
         return cls(session, bundle.user_rows, bundle.n_items)
 
     def score(self, users: Users, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Logits of each user's own items.
+        """Compute the logits of each user's own items.
 
         Parameters
         ----------
@@ -213,7 +201,7 @@ class Rescorer:
             if indices.size and not (indices.min() >= 0 and indices.max() < size):
                 raise IndexError(f"index outside [0, {size})")
         logits = np.empty(items.shape, np.float32)
-        most = max(1, _RESCORED_VALUES // self._rows.shape[1])  # pairs of a call
+        most = max(1, _RESCORED_VALUES // self._rows.shape[1])  # pairs in a call
         wide = min(items.shape[1], most)
         step = max(1, min(_USERS, most // max(1, wide)))
         for start in range(0, users.size, step):
@@ -229,7 +217,7 @@ class Rescorer:
     ) -> npt.NDArray[np.float32]:
         try:
             (logits,) = self._session.run(["logit"], {"rows": rows, "item": items})
-        except Exception as error:  # ONNX Runtime raises its own bare classes
+        except Exception as error:  # ONNX Runtime's errors share no class of their own
             if device_of(self._session) is not Device.CUDA:
                 raise
             raise failed_on_cuda(error, len(rows)) from error
@@ -238,8 +226,8 @@ class Rescorer:
 
 
 def _require_screen(bundle: Bundle) -> None:
-    if not bundle.has_screen:
-        reason = bundle.manifest["screen"]["reason"]
+    screen = bundle.manifest.screen
+    if isinstance(screen, NoScreen):
         raise ArtifactError(
-            f"has no screened graph ({reason})", where=bundle.path, remedy="rank exactly"
+            f"has no screened graph ({screen.reason})", where=bundle.path, remedy="rank exactly"
         )

@@ -1,4 +1,4 @@
-"""Which items each user is known to have interacted with."""
+"""Keep the items that each user has interacted with."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,24 @@ _AT_ONCE = 1 << 20  # entries checked in one go
 
 @dataclass(frozen=True)
 class Seen:
-    """Known interactions in compressed rows, as SciPy's CSR has them.
+    """The items that users have seen, in compressed rows as in SciPy's CSR.
 
     Parameters
     ----------
     starts : int array of shape (n_users + 1,)
-        Where each user's items start in ``items``, and the end.
+        Position in ``items`` where each user's items start, and the end.
     items : int array of shape (pairs,)
         Item indices, ascending within a user.
     n_items : int
         Size of the catalogue.
+
+    Examples
+    --------
+    >>> seen = Seen.of_pairs(np.array([1, 0, 1]), np.array([2, 1, 0]), (2, 3))
+    >>> seen.of(1).tolist()
+    [0, 2]
+    >>> seen.counts(np.array([0, 1])).tolist()
+    [1, 2]
     """
 
     starts: npt.NDArray[np.integer]
@@ -32,12 +40,12 @@ class Seen:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Users and items."""
+        """Count of users and of items."""
         return self.starts.size - 1, self.n_items
 
     @classmethod
     def read(cls, path: Path) -> "Seen":
-        """Open a file that ``scipy.sparse.save_npz`` wrote, without SciPy; mapped, not read."""
+        """Memory-map a file that ``scipy.sparse.save_npz`` wrote; SciPy is not needed."""
         arrays = map_npz(path)
         return cls(arrays["indptr"], arrays["indices"], int(arrays["shape"][1]))
 
@@ -45,14 +53,14 @@ class Seen:
     def of_pairs(
         cls, rows: npt.NDArray[np.integer], items: npt.NDArray[np.integer], shape: tuple[int, int]
     ) -> "Seen":
-        """Collect pairs, in any order and repeated or not, into rows."""
+        """Collect pairs into rows; the pairs may be in any order and may repeat."""
         n_users, n_items = shape
         keys = np.unique(pair_keys(rows, items, n_items))
         owners, distinct = split_keys(keys, n_items)
         return cls(np.searchsorted(owners, np.arange(n_users + 1)), distinct, n_items)
 
     def within_bounds(self) -> bool:
-        """Whether starts ascend over all items, and every item is one of the catalogue."""
+        """Check that starts ascend over all items, and that every item is in the catalogue."""
         arrays = (self.starts, self.items)
         if not all(array.ndim == 1 and array.dtype.kind == "i" for array in arrays):
             return False
@@ -66,15 +74,15 @@ class Seen:
         return True
 
     def of(self, user: int) -> npt.NDArray[np.int64]:
-        """Item indices of one user, ascending."""
+        """List the item indices of one user, ascending."""
         return self.items[self.starts[user] : self.starts[user + 1]].astype(np.int64)
 
     def counts(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Count of each user's items, int64 of shape ``(n,)``."""
+        """Count each user's items, int64 of shape ``(n,)``."""
         return (self.starts[users + 1] - self.starts[users]).astype(np.int64)
 
     def pairs(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Position in ``users`` and item of every known interaction, int64, ``(pairs, 2)``."""
+        """List position in ``users`` and item of every seen item, int64, ``(pairs, 2)``."""
         counts = self.counts(users)
         positions = np.repeat(np.arange(users.size, dtype=np.int64), counts)
         within = np.arange(positions.size) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -84,14 +92,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Fresh:
-    """Interactions since the export, of some users.
+    """Interactions since the export, for some of the users.
 
     Parameters
     ----------
     users : int64 array of shape (n,)
-        User indices, ascending, each once.
+        User indices, ascending and distinct.
     seen : Seen
-        The items of each.
+        Items of each of these users.
     """
 
     users: npt.NDArray[np.int64]
@@ -101,12 +109,12 @@ class Fresh:
     def of_pairs(
         cls, users: npt.NDArray[np.int64], items: npt.NDArray[np.int64], n_items: int
     ) -> "Fresh":
-        """Collect pairs, in any order and repeated or not."""
+        """Collect pairs, which may be in any order and may repeat."""
         distinct, rows = np.unique(users, return_inverse=True)
         return cls(distinct, Seen.of_pairs(rows, items, (distinct.size, n_items)))
 
     def pairs(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Position in ``users`` and item of every interaction, int64, ``(pairs, 2)``."""
+        """List position in ``users`` and item of every interaction, int64, ``(pairs, 2)``."""
         rows = np.searchsorted(self.users, users)
         rows[rows == self.users.size] = 0
         (positions,) = np.nonzero(self.users[rows] == users) if self.users.size else ([],)

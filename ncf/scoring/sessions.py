@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions on the device that was asked for, and on no other."""
+"""Open ONNX Runtime sessions on the requested device, and on no other."""
 
 import contextlib
 import io
@@ -19,28 +19,29 @@ CUDA = "CUDAExecutionProvider"
 
 _QUIET = 4
 _NO_CUDA = "its CUDA provider does not load here, or cannot run all of the graph"
-# What ONNX Runtime says when its arena, CUDA or cuBLAS finds no memory.
+# Parts of ONNX Runtime's messages when its arena, CUDA or cuBLAS is out of memory.
 _NO_MEMORY = ("bfcarena", "failed to allocate memory", "out of memory", "alloc_failed")
 
 
 @dataclass(frozen=True)
 class CudaOptions:
-    """How a session uses a GPU.
+    """Options for a session on a GPU.
 
     Parameters
     ----------
     tf32 : bool
-        Whether matrix products may round their inputs to TF32 (10 bits of mantissa). ONNX Runtime
-        does so by default; logits then differ from the CPU's by some 1e-3, and ranks change.
+        Whether matrix products may round their inputs to TF32 (10 bits of mantissa), as ONNX
+        Runtime does by default. Logits then differ from the CPU's by about 1e-3, and ranks
+        change.
     memory : int or None
-        Bytes of GPU memory that the session's arena may take; None is all there is.
+        Bytes of GPU memory that the session's arena may take; None sets no limit.
     """
 
     tf32: bool = False
     memory: int | None = None
 
     def provider(self) -> dict[str, str]:
-        """Options of ONNX Runtime's CUDA provider."""
+        """Make the options of ONNX Runtime's CUDA provider."""
         options = {"use_tf32": str(int(self.tf32)), "arena_extend_strategy": "kSameAsRequested"}
         if self.memory is not None:
             options["gpu_mem_limit"] = str(self.memory)
@@ -65,18 +66,18 @@ def open_session(
     Parameters
     ----------
     graph : callable
-        Path or bytes of the graph for ``Device.CPU`` or ``Device.CUDA``.
+        Gives the path or the bytes of the graph for ``Device.CPU`` or ``Device.CUDA``.
     device : Device
-        ``auto`` takes CUDA where it really loads, else the CPU, and logs why.
+        ``auto`` takes CUDA where it loads, else the CPU, and logs why.
     threads : int
-        For the operators of one run; 0 lets ONNX Runtime take every core.
+        Threads for the operators of one run; 0 lets ONNX Runtime take every core.
     cuda : CudaOptions
-        How a GPU is used, where one is.
+        Options for a GPU.
 
     Raises
     ------
     CapabilityError
-        ``cuda`` was asked for and cannot be had.
+        ``cuda`` was asked for and is not available.
     """
     if device is not Device.CPU:
         try:
@@ -98,7 +99,7 @@ def open_cpu(model: Path | bytes, threads: int = 0) -> ort.InferenceSession:
     """
     try:
         return _open(model, CPU, threads)
-    except Exception as error:  # ONNX Runtime raises its own bare classes
+    except Exception as error:  # ONNX Runtime's errors share no class of their own
         raise ArtifactError(
             f"not a graph that ONNX Runtime {ort.__version__} reads ({str(error)[:100]})",
             where=model if isinstance(model, Path) else None,
@@ -109,24 +110,24 @@ def open_cpu(model: Path | bytes, threads: int = 0) -> ort.InferenceSession:
 def open_cuda(
     model: Path | bytes, threads: int = 0, cuda: CudaOptions = EXACT
 ) -> ort.InferenceSession:
-    """Open a graph on CUDA; nothing of it runs on the CPU.
+    """Open a graph on CUDA; no part of it runs on the CPU.
 
     Raises
     ------
     CapabilityError
-        CUDA cannot be had.
+        CUDA is not available.
     """
     reason = "this ONNX Runtime was built without CUDA"
     if CUDA in ort.get_available_providers():
         reason = _NO_CUDA
-        ort.set_default_logger_severity(_QUIET)  # a provider that does not load writes pages
+        ort.set_default_logger_severity(_QUIET)  # a provider that does not load prints a lot
         _load_libraries()
         try:
             session = _open(model, CUDA, threads, cuda)
         except Exception:
             logger.debug("opening on CUDA failed", exc_info=True)
         else:
-            # Asking for CUDA where its libraries are missing may raise nothing and go elsewhere.
+            # Where CUDA's libraries are missing, ONNX Runtime may silently take the CPU.
             if CUDA in session.get_providers():
                 return session
     raise CapabilityError(
@@ -136,28 +137,28 @@ def open_cuda(
 
 
 def device_of(session: ort.InferenceSession) -> Device:
-    """Where an open session computes."""
+    """Find the device of an open session."""
     return Device.CUDA if CUDA in session.get_providers() else Device.CPU
 
 
 def failed_on_cuda(error: Exception, users: int) -> CapabilityError:
-    """Say what failed on the GPU; ONNX Runtime's text tells a lack of memory from other ends."""
+    """Make the error for a failure on the GPU; the text shows whether memory ran out."""
     text = str(error)
     reason = text[:200]
     if any(sign in text.lower() for sign in _NO_MEMORY):
         return GpuMemoryError(
             f"out of memory on the GPU with {users} users a call ({reason})",
-            remedy="free the GPU's memory and run the same command again, or use --device cpu",
+            remedy='free the GPU\'s memory and do the same again, or use `device="cpu"`',
         )
     return CapabilityError(
         f"the GPU failed ({reason})",
-        remedy="look at it with 'nvidia-smi' and run the same command again, or use --device cpu",
+        remedy="look at it with 'nvidia-smi' and do the same again, or use `device=\"cpu\"`",
     )
 
 
 def _load_libraries() -> None:
-    """Load CUDA's libraries from NVIDIA's wheels, which no search path of the system names."""
-    said = io.StringIO()  # it prints what it does not find, most of which nothing here needs
+    """Load CUDA's libraries from NVIDIA's wheels, which are not on the system's search path."""
+    said = io.StringIO()  # it prints every library it does not find, most of them not needed
     with contextlib.redirect_stdout(said), contextlib.suppress(OSError, RuntimeError):
         ort.preload_dlls()
     logger.debug("loading CUDA's libraries: %s", said.getvalue())
@@ -168,11 +169,11 @@ def _open(
 ) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = _QUIET  # what goes wrong is raised, or found out by the caller
+    options.log_severity_level = _QUIET  # failures are raised, or found by the caller
     chosen: list[str | tuple[str, dict[str, str]]] = [provider]
     if provider == CUDA:
         chosen = [(CUDA, cuda.provider())]
-        # Without this, nodes that CUDA cannot take go to the CPU and nobody is told.
+        # Without this, nodes that CUDA cannot run go to the CPU silently.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     source = model if isinstance(model, bytes) else str(model)
     return ort.InferenceSession(source, options, providers=chosen)

@@ -1,1 +1,1 @@
-"""TorchServe with safe defaults: its settings, its process, and a client that checks it."""
+"""Run TorchServe with safe defaults: its settings, its process, and a client that checks it."""

@@ -1,4 +1,4 @@
-"""A client that makes real predictions: whether a server answers, how fast, with which model."""
+"""Check a server with real predictions: whether it answers, how fast, and with which model."""
 
 import json
 import statistics
@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from ncf import archives
 from ncf.errors import ArtifactError, CapabilityError, UsageError
 from ncf.serving.settings import TOKEN_FILE, Settings
 
@@ -17,26 +18,26 @@ _DIGEST_SHOWN = 12
 
 
 class Client:
-    """Asks one model behind an address, over one connection.
+    """Asks one model of a server for lists, over one connection.
 
     Parameters
     ----------
     url : str
-        Such as ``http://127.0.0.1:8080``.
+        Address, such as ``http://127.0.0.1:8080``.
     name : str
-        Of the model.
+        Name of the model.
     token_file : Path or None
-        TorchServe's ``key_file.json``; None where it asks for no token.
+        TorchServe's ``key_file.json``; None if the server asks for no token.
 
     Raises
     ------
     UsageError
-        The token file is not there, or not TorchServe's; or the URL is none.
+        The token file is missing or is not TorchServe's, or the URL is malformed.
     """
 
     def __init__(self, url: str, name: str, token_file: Path | None) -> None:
         if not url.startswith(("http://", "https://")):
-            raise UsageError(f"{url!r} is no URL", remedy="begin it with http://")
+            raise UsageError(f"{url!r} is not a URL", remedy="begin it with http://")
         self.url = url.rstrip("/")
         self._name = name
         self._session = requests.Session()
@@ -50,7 +51,7 @@ class Client:
         Raises
         ------
         CapabilityError
-            Nothing answers, or not with a list.
+            The server does not answer, or the answer is not a list.
         """
         url = f"{self.url}/predictions/{self._name}"
         try:
@@ -71,12 +72,12 @@ class Client:
 
 
 def read_token(path: Path, kind: str) -> str:
-    """Token of a kind, ``inference`` or ``management``, in TorchServe's file.
+    """Read a token of a kind, ``inference`` or ``management``, from TorchServe's file.
 
     Raises
     ------
     UsageError
-        The file is not there, or not TorchServe's.
+        The file is missing or is not TorchServe's.
     """
     try:
         token: str = json.loads(path.read_bytes())[kind]["key"]
@@ -94,28 +95,28 @@ def check_server(
     user: str | None = None,
     times: int = 20,
 ) -> dict[str, Any]:
-    """Predict some times; see :func:`measure`.
+    """Ask for a number of predictions and time them; see :func:`measure`.
 
     Parameters
     ----------
     url : str
-        Such as ``http://127.0.0.1:8080``.
+        Address, such as ``http://127.0.0.1:8080``.
     settings : Settings
-        Name the model; the archive, which names a user where none is given; and the folder of
-        state, which holds a token where no file is given.
+        Give the model's name, the archive, which names a user if none is given, and the state
+        folder, which holds a token if no file is given.
     token_file : Path, optional
         TorchServe's ``key_file.json``.
     user : str, optional
-        Raw id.
+        Raw id of the user to ask for.
     times : int
-        Predictions that are timed.
+        Number of predictions timed.
 
     Raises
     ------
     UsageError
         No user is given, and there is no archive to name one.
     CapabilityError
-        Nothing answers, or not with a list.
+        The server does not answer, or the answer is not a list.
     """
     own = settings.state / TOKEN_FILE
     tokens = token_file or (own if own.exists() else None)
@@ -127,7 +128,7 @@ def check_server(
 
 
 def measure(client: Client, user: str, times: int) -> dict[str, Any]:
-    """Predict some times; figures of latency in milliseconds, and what answered.
+    """Time a number of predictions: figures of latency in milliseconds, and the model's digest.
 
     Raises
     ------
@@ -153,17 +154,16 @@ def measure(client: Client, user: str, times: int) -> dict[str, Any]:
 
 
 def golden_user(archive: Path) -> tuple[str, str]:
-    """First user of an archive's golden requests, and the short digest of its bundle.
+    """Read the first user of an archive's golden requests, and the short digest of its bundle.
 
     Raises
     ------
     ArtifactError
-        It is not an archive of ``ncf export``.
+        The file is not an archive of ``ncf export``.
     """
     try:
         with zipfile.ZipFile(archive) as file:
-            user: str = json.loads(file.read("bundle/golden.json"))["answers"][0]["user"]
-            digest: str = json.loads(file.read("bundle/bundle.json"))["digest"]
+            user, digest = archives.golden_user(file), archives.bundle_digest(file)
             _require_sound(file)
     except FileNotFoundError as error:
         raise ArtifactError(
@@ -177,7 +177,7 @@ def golden_user(archive: Path) -> tuple[str, str]:
 
 
 def _require_sound(file: zipfile.ZipFile) -> None:
-    """Refuse a damaged archive: TorchServe would start without the model, and say little."""
+    """Refuse a damaged archive: TorchServe would start without the model, and hardly say so."""
     if damaged := file.testzip():
         raise zipfile.BadZipFile(f"{damaged} is damaged")
 
@@ -189,4 +189,4 @@ def _list_in(answer: requests.Response, url: str) -> dict[str, Any]:
             return found
     except (ValueError, LookupError, TypeError):
         pass
-    raise CapabilityError("answers, but not with a list", where=url, remedy="see `name`")
+    raise CapabilityError("the answer is not a list", where=url, remedy="see `name`")

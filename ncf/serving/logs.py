@@ -1,4 +1,4 @@
-"""TorchServe's logs: few and bounded, and what can be read from them."""
+"""Configure TorchServe's logs so that they are few and bounded, and read errors from them."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ _END = re.compile(r"MODEL_LOG - (?:[\w.]*\.)?(\w*(?:Error|Exception)): (.+)")
 
 
 def log_config(logs: Path) -> str:
-    """Give settings of Log4j: warnings, and what workers say beside a line a request."""
+    """Write settings of Log4j: keep warnings and the workers' output, but not a line a request."""
     appenders = "".join(
         f"""
     <RollingFile name="{name}" fileName={quoteattr(f"{logs}/{name}.log")}
@@ -44,7 +44,7 @@ def log_config(logs: Path) -> str:
 
 
 def last_words(logs: Path) -> str | None:
-    """Error with which a worker ended; None where none did."""
+    """Find the error that ended a worker; None if there is none."""
     log = logs / f"{_MODEL}.log"
     if not log.exists():
         return None
@@ -53,7 +53,7 @@ def last_words(logs: Path) -> str | None:
 
 
 def last_line(logs: Path) -> str:
-    """Last line that TorchServe itself wrote."""
+    """Find the last line that TorchServe itself wrote."""
     lines = [
         line
         for name in (_SERVER, CONSOLE)

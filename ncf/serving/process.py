@@ -1,4 +1,4 @@
-"""A TorchServe of our own: started, waited for, stopped; no other is touched."""
+"""Start, wait for and stop a TorchServe of our own, and touch no other."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ from ncf.serving.check import Client, golden_user, read_token
 from ncf.serving.logs import CONSOLE, last_line, last_words
 from ncf.serving.settings import TOKEN_FILE, Settings
 
-OTHER_CONFIG = "TS_CONFIG_FILE"  # a variable that outdoes the settings given
+OTHER_CONFIG = "TS_CONFIG_FILE"  # a variable that would override our settings
 _STOPS_WITHIN = 20.0  # seconds
 _DESCRIBES_WITHIN = 10.0
 _SCALES_WITHIN = 300.0
@@ -32,16 +32,16 @@ _PAUSE = 0.1
 
 @dataclass(frozen=True)
 class Server:
-    """A TorchServe that answers.
+    """A running TorchServe that answers.
 
     Parameters
     ----------
     settings : Settings
-        Its own.
+        Settings of this server.
     process : subprocess.Popen
-        ``torchserve``, which waits for its Java.
+        The process of ``torchserve``, which waits for Java.
     user : str
-        A user whom the model knows.
+        Raw id of a trained user.
     """
 
     settings: Settings
@@ -50,15 +50,15 @@ class Server:
 
     @property
     def token_file(self) -> Path:
-        """Where its tokens are."""
+        """Path of the file of tokens."""
         return self.settings.state / TOKEN_FILE
 
     def client(self) -> Client:
-        """Give a client with a token that is good now."""
+        """Make a client with a token that is valid now."""
         return Client(self.settings.url, self.settings.name, self.token_file)
 
     def workers(self) -> list[dict[str, Any]]:
-        """Describe its workers as TorchServe does: ``pid``, ``status``, ...
+        """Describe the workers as TorchServe does: ``pid``, ``status``, ...
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Server:
         return described
 
     def scale(self, workers: int) -> None:
-        """Have so many workers, all of them up.
+        """Set the number of workers, and wait until all are up.
 
         Raises
         ------
@@ -96,28 +96,28 @@ class Server:
 
 @contextlib.contextmanager
 def running(settings: Settings, workers: int, within: float) -> Iterator[Server]:
-    """Serve until the block ends; the block starts when a real prediction succeeded.
+    """Serve until the block ends; the block starts once a real prediction has succeeded.
 
     Parameters
     ----------
     settings : Settings
-        Its files are written first.
+        Settings, whose files are written first.
     workers : int
-        Processes that score.
+        Number of processes that score.
     within : float
-        Seconds that the first answer may take.
+        Most seconds to wait for the first answer.
 
     Raises
     ------
     ArtifactError, UsageError, StorageError, LockedError
-        There is nothing to serve, a port is taken, or the folder of state cannot be written or is
-        another server's.
+        There is nothing to serve, a port is taken, or the state folder cannot be written or
+        belongs to another server.
     CapabilityError
         There is no Java, or this is Windows.
     ServerError
-        TorchServe or its worker does not come up; the message gives the worker's last words.
+        TorchServe or its worker does not start; the message gives the worker's last error.
     """
-    if sys.platform == "win32":  # sessions and signals of POSIX stop its workers
+    if sys.platform == "win32":  # stopping its workers takes POSIX sessions and signals
         raise CapabilityError(
             "'ncf serve' does not run on Windows", remedy="run it on Linux or macOS, or in WSL"
         )
@@ -126,7 +126,7 @@ def running(settings: Settings, workers: int, within: float) -> Iterator[Server]
     with writer_lock(settings.state / "server"):
         settings.ports.check_free()
         process = _start(settings, workers)
-        patience = 0.0  # nobody is served yet
+        patience = 0.0  # no request is under way yet
         try:
             server = Server(settings, process, user)
             _wait(server, digest, within)
@@ -151,12 +151,12 @@ def _start(settings: Settings, workers: int) -> "subprocess.Popen[bytes]":
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in a terminal is for us: we stop it in order
+            start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we stop it
         )
 
 
 def environment(settings: Settings, workers: int) -> dict[str, str]:
-    """Give the variables of ``torchserve`` beside those that are set already.
+    """Make the environment of ``torchserve``: what is set already, and its own variables.
 
     Raises
     ------
@@ -171,8 +171,8 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
             remedy=f"install one, or {install('torchserve')}",
         )
     return {
-        "TEMP": str(settings.temporary),  # becomes java.io.tmpdir: archives, sockets
-        "TMPDIR": str(settings.temporary),  # TorchServe's pid file, one a machine otherwise
+        "TEMP": str(settings.temporary),  # becomes java.io.tmpdir, for archives and sockets
+        "TMPDIR": str(settings.temporary),  # for TorchServe's pid file, else one for the machine
         "LOG_LOCATION": str(settings.logs),
         "METRICS_LOCATION": str(settings.logs),
         "JAVA_HOME": str(Path(java).parent.parent),
@@ -181,7 +181,7 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
 
 
 def start_command(settings: Settings) -> str:
-    """Write the lines of a shell that start ``torchserve`` with these settings and one worker.
+    """Write shell lines that start ``torchserve`` with these settings and one worker.
 
     Raises
     ------
@@ -202,14 +202,14 @@ def _wait(server: Server, digest: str, within: float) -> None:
         if (status := server.process.poll()) is not None:
             raise ServerError(f"TorchServe ended with {status}: {last_line(logs)}", where=logs)
         if refusal := last_words(logs):
-            raise ServerError(f"the worker does not come up: {refusal}", where=archive)
+            raise ServerError(f"the worker does not start: {refusal}", where=archive)
         if time.monotonic() > deadline:
             raise ServerError(f"no answer within {within:.0f} s: {last_line(logs)}", where=logs)
         time.sleep(_PAUSE)
 
 
 def _answers(server: Server, digest: str) -> bool:
-    """Whether a worker is up and a real prediction succeeds, of the model that we started."""
+    """Whether a worker is up, and a real prediction by the model that we started succeeds."""
     try:
         # A prediction before that would wait in a queue.
         if not any(worker["status"] == "READY" for worker in server.workers()):
@@ -220,7 +220,7 @@ def _answers(server: Server, digest: str) -> bool:
 
 
 def _stop(settings: Settings, process: "subprocess.Popen[bytes]", patience: float) -> None:
-    """Stop Java, which stops its workers; then whatever is left of the session."""
+    """Stop Java, which stops its workers, then the rest of the session."""
     with contextlib.suppress(OSError, ValueError):
         java = int((settings.temporary / ".model_server.pid").read_text())
         if os.getsid(java) == process.pid:
@@ -228,7 +228,7 @@ def _stop(settings: Settings, process: "subprocess.Popen[bytes]", patience: floa
     try:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience)
-    finally:  # whoever presses Ctrl-C again cannot wait
+    finally:  # also on a second Ctrl-C, which ends the waiting
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -236,7 +236,7 @@ def _stop(settings: Settings, process: "subprocess.Popen[bytes]", patience: floa
 
 
 def _clear(settings: Settings) -> None:
-    """Remove what an earlier server left, tokens and unpacked archives; its logs step aside."""
+    """Remove an earlier server's tokens and unpacked archives, and move its logs aside."""
     (settings.state / TOKEN_FILE).unlink(missing_ok=True)
     shutil.rmtree(settings.temporary, ignore_errors=True)
     earlier = settings.logs / "earlier"

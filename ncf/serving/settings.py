@@ -1,4 +1,4 @@
-"""Settings of a TorchServe that keeps to itself, as the files that it reads."""
+"""Write the settings of a TorchServe that only this machine can reach, as the files it reads."""
 
 import socket
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ _LONGEST_SOCKET = 100  # bytes of a Unix socket's path, of the 108 that Linux al
 
 @dataclass(frozen=True)
 class Ports:
-    """Ports on loopback; the names are those of the options."""
+    """Ports on loopback, named as the options are."""
 
     port: int = 8080
     management_port: int = 8081
@@ -31,7 +31,7 @@ class Ports:
         Raises
         ------
         UsageError
-            One is taken, or two are the same.
+            A port is taken, or two are equal.
         """
         taken: set[int] = set()
         for field in fields(self):
@@ -39,7 +39,7 @@ class Ports:
             if number in taken:
                 raise UsageError(f"{option} {number} is given twice", remedy="choose another")
             if number < 1:
-                raise UsageError(f"{option} {number} is no port", remedy="choose from 1024 on")
+                raise UsageError(f"{option} {number} is not a port", remedy="choose from 1024 on")
             taken.add(number)
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -47,29 +47,29 @@ class Ports:
                     probe.bind((HOST, number))
                 except (OSError, OverflowError) as error:
                     raise UsageError(
-                        f"port {number} on {HOST} cannot be had ({error})",
+                        f"port {number} on {HOST} is not free ({error})",
                         remedy=f"stop what listens there, or choose another with {option}",
                     ) from error
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is served, and how.
+    """Settings of one server.
 
     Parameters
     ----------
     store : Path
         Folder of exported models.
     name : str
-        Of the model; its archive is ``NAME.mar``.
+        Name of the model; its archive is ``NAME.mar``.
     state : Path
         Folder of logs, tokens and temporary files.
     ports : Ports
-        Where it listens, always on loopback.
+        Ports to listen on, always on loopback.
     model_api : bool
         Whether models may be registered and removed while it runs.
     token_minutes : int
-        Until a token ends.
+        Minutes until a token expires.
     """
 
     store: Path
@@ -81,17 +81,17 @@ class Settings:
 
     @property
     def archive(self) -> Path:
-        """The archive that is served first."""
+        """Path of the archive that is served first."""
         return self.store / f"{self.name}.mar"
 
     @property
     def logs(self) -> Path:
-        """Folder of logs."""
+        """Path of the folder of logs."""
         return self.state / "logs"
 
     @property
     def temporary(self) -> Path:
-        """Folder of unpacked archives and of sockets to workers."""
+        """Path of the folder of unpacked archives and of sockets to workers."""
         return self.state / "tmp"
 
     @property
@@ -105,14 +105,14 @@ class Settings:
         return f"http://{HOST}:{self.ports.management_port}"
 
     def make_folders(self) -> None:
-        """Make the folder of state, for its owner alone.
+        """Make the state folder, readable by its owner alone.
 
         Raises
         ------
         UsageError
-            Its path is too long for the sockets in it.
+            The path is too long for the sockets in it.
         StorageError
-            It cannot be written.
+            The folder cannot be written.
         """
         if len(bytes(self.temporary / ".ts.sock.90000")) > _LONGEST_SOCKET:
             raise UsageError(
@@ -125,7 +125,7 @@ class Settings:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write(self) -> None:
-        """Write TorchServe's files into the folder of state.
+        """Write TorchServe's files into the state folder.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class Settings:
             (self.state / LOG_CONFIG_FILE).write_text(log_config(self.logs))
 
     def arguments(self) -> list[str]:
-        """Arguments of ``torchserve``, run in the folder of state."""
+        """List the arguments of ``torchserve``, to be run in the state folder."""
         words = f"--start --foreground --ncs --models {self.name}={self.name}.mar".split()
         paths = {
             "--model-store": self.store,

@@ -1,1 +1,1 @@
-"""Recipes, the loop, checkpoints."""
+"""Train networks: recipes, epochs, checkpoints, tuning."""

@@ -1,46 +1,47 @@
-"""Checkpoints: a sealed folder of weights, architecture, recipe, id maps and history; no code."""
+"""Read and write checkpoints: sealed folders of weights, recipe, id maps and history, no code."""
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save
 from torch import nn
 
-from ncf.artifacts import CHECKPOINT, Document, canonical_json, open_sealed, seal, sealed_folder
+from ncf.artifacts import open_sealed, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.prepared import ITEMS_FILE, USERS_FILE, PreparedData
 from ncf.data.tables import read_id_table, write_id_table
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
-from ncf.models.kinds import Kind
 from ncf.models.networks import Network
 from ncf.models.weights import Weights
+from ncf.records import json_values
+from ncf.training.history import HISTORY_FILE, history_bytes
+from ncf.training.manifest import CHECKPOINT, CheckpointManifest, Outcome, TrainedOn
+from ncf.validation import Epoch
 
 WEIGHTS_FILE = "model.safetensors"
-HISTORY_FILE = "history.json"
 PICTURE_FILE = "training.png"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network on disk, opened and checked.
+    """A trained network in an opened and checked folder.
 
     Parameters
     ----------
     path : Path
-        Its folder.
+        Folder of the checkpoint.
     architecture : Architecture
-        Shape of the network.
+        Kind and sizes of the network.
     weights : dict
         Float32 arrays by parameter name, all finite.
     users, items : IdMap
         Raw ids by index.
-    manifest : dict
+    manifest : CheckpointManifest
         Variant, recipe, data digest, best epoch, metrics.
     """
 
@@ -49,13 +50,12 @@ class Checkpoint:
     weights: Weights
     users: IdMap
     items: IdMap
-    manifest: Document
+    manifest: CheckpointManifest
 
     @property
     def digest(self) -> str:
         """Digest that stands for the whole checkpoint, 64 hex digits."""
-        digest: str = self.manifest["digest"]
-        return digest
+        return self.manifest.digest
 
     def model(self) -> Network:
         """Build the network, in evaluation mode, on the CPU."""
@@ -64,17 +64,17 @@ class Checkpoint:
         return model.eval()
 
     def require_data(self, data: PreparedData) -> None:
-        """Refuse data other than what this checkpoint was trained on.
+        """Refuse data that differs from what this checkpoint was trained on.
 
         Raises
         ------
         ArtifactError
             The digests differ; the message gives both.
         """
-        trained = self.manifest["data"]["digest"]
+        trained = self.manifest.data.digest
         if trained != data.digest:
             raise ArtifactError(
-                f"trained on data {trained[:12]}, given is data {data.digest[:12]}",
+                f"trained on data {trained[:12]}, but given data {data.digest[:12]}",
                 where=self.path,
                 remedy="give the data it was trained on, or train again",
             )
@@ -82,42 +82,41 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves.
+    """The result of a training.
 
     Parameters
     ----------
     architecture : Architecture
-        Shape of the network.
+        Kind and sizes of the network.
     weights : dict
         Float32 arrays by parameter name.
-    history : list of dict
-        A row an epoch.
-    document : dict
-        Variant, recipe, validation metrics, parents; JSON values.
+    history : sequence of Epoch
+        In their order.
+    outcome : Outcome
+        What else is known.
     picture : bytes or None
-        PNG of the history. It is sealed as every file is, so that the checkpoint's digest covers
-        it: a sealed folder holds nothing that its digest does not vouch for, and the same history
-        is drawn to the same bytes.
+        PNG of the history. The checkpoint's digest covers it, as it covers every file of the
+        folder; the same history is drawn to the same bytes.
     """
 
     architecture: Architecture
     weights: Weights
-    history: list[dict[str, Any]]
-    document: dict[str, Any]
+    history: Sequence[Epoch]
+    outcome: Outcome
     picture: bytes | None = None
 
 
 def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
-    """Write a checkpoint, whole or not at all; returns its digest.
+    """Write a checkpoint, whole or not at all, and return its digest.
 
     Parameters
     ----------
     target : Path
         Folder to write.
     trained : Trained
-        Weights and what is known about them.
+        Result of the training.
     data : PreparedData
-        What they were trained on: gives the id maps and the digest.
+        Data of the training, which gives the id maps and the digest.
 
     Raises
     ------
@@ -125,22 +124,26 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
         A weight is NaN or infinite.
     """
     _check_finite(trained.weights, target)
-    described = {
-        **trained.document,
-        "architecture": asdict(trained.architecture),
-        "data": {"digest": data.digest, "source": data.manifest["source"]},
-    }
+    outcome = trained.outcome
+    manifest = CheckpointManifest(
+        architecture=trained.architecture,
+        data=TrainedOn(data.digest, data.manifest.source),
+        variant=outcome.variant,
+        recipe=outcome.recipe,
+        validation=outcome.validation,
+        parents=outcome.parents,
+        mix=outcome.mix,
+        finished=outcome.finished,
+    )
     with sealed_folder(target, CHECKPOINT) as folder:
         # Not save_file: its files are private to the user, and its errors are not OSError.
         (folder / WEIGHTS_FILE).write_bytes(save(trained.weights))
         write_id_table(folder / USERS_FILE, data.users, Columns.USER_ID)
         write_id_table(folder / ITEMS_FILE, data.items, Columns.ITEM_ID)
-        (folder / HISTORY_FILE).write_bytes(
-            canonical_json({"protocol": "sampled", "epochs": trained.history})
-        )
+        (folder / HISTORY_FILE).write_bytes(history_bytes(trained.history))
         if trained.picture is not None:
             (folder / PICTURE_FILE).write_bytes(trained.picture)
-        return seal(folder, CHECKPOINT, described)
+        return seal(folder, CHECKPOINT, json_values(manifest))
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -149,7 +152,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     ArtifactError
-        Anything is missing, damaged, pickled, of another shape, NaN or infinite.
+        A file is missing, damaged or pickled, or a weight has another shape, or is NaN or
+        infinite.
     """
     if path.is_file():
         raise ArtifactError(
@@ -158,13 +162,11 @@ def open_checkpoint(path: Path) -> Checkpoint:
             remedy="give a folder that 'ncf train' made",
         )
     manifest = open_sealed(path, CHECKPOINT)
+    architecture = manifest.architecture
     try:
-        fields = manifest["architecture"]
-        architecture = Architecture(**{**fields, "kind": Kind(fields["kind"])})
         weights = load_file(path / WEIGHTS_FILE)
         users = read_id_table(path / USERS_FILE, Columns.USER_ID)
         items = read_id_table(path / ITEMS_FILE, Columns.ITEM_ID)
-        _require_fields(manifest)
     except Exception as error:  # what the readers raise over strange bytes is a long list
         raise ArtifactError(
             f"cannot be understood ({error})", where=path, remedy=CHECKPOINT.remedy
@@ -180,21 +182,6 @@ def weights_of(model: nn.Module) -> Weights:
     """Copy a network's parameters to float32 arrays by name."""
     state = model.state_dict().items()
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state}
-
-
-def load_history(path: Path) -> list[dict[str, Any]]:
-    """Read a checkpoint's history, one row an epoch."""
-    rows: list[dict[str, Any]] = json.loads((path / HISTORY_FILE).read_bytes())["epochs"]
-    return rows
-
-
-def _require_fields(manifest: Document) -> None:
-    """Refuse a manifest without what its readers take from it."""
-    tables = [manifest[name] for name in ("data", "recipe", "validation", "parents")]
-    if not all(isinstance(each, dict) for each in tables):
-        raise TypeError("recipe, data, validation and parents must be tables")
-    if not all(isinstance(each, str) for each in (manifest["variant"], manifest["data"]["digest"])):
-        raise TypeError("variant and the data's digest must be texts")
 
 
 def _check_shapes(weights: Weights, architecture: Architecture, where: Path) -> None:

@@ -1,4 +1,4 @@
-"""One epoch: draw fresh negatives, shuffle, step through batches of users with items of each."""
+"""Run one epoch: draw new negatives, shuffle, and learn from batches of users with their items."""
 
 import math
 from collections.abc import Iterator
@@ -22,35 +22,35 @@ from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import Ranks
 
 _POSITIVES_AT_ONCE = 1 << 20
-_SPANS = 16  # of an epoch, each of which the average takes in
+_SPANS = 16  # in an epoch; the average is updated after each
 
 
 class Batch(NamedTuple):
-    """Users, int32 of shape ``(n,)``; items, ``(n, 1 + negatives)``, the positive first."""
+    """Users, int32 of shape ``(n,)``, with items ``(n, 1 + negatives)``, the positive first."""
 
     users: Tensor
     items: Tensor
 
 
 class Samples:
-    """Training samples: every positive with fresh negatives of its user, anew each epoch.
+    """Makes training samples: every positive with new negatives of its user in each epoch.
 
-    A user who has seen every item has no negative, nothing that could be recommended, and no
-    share in training. An epoch goes in parts of a million positives, so that memory is bounded;
-    each part is an even sample of all pairs, another one each epoch.
+    A user who has seen every item has no negative and no part in training. An epoch runs in parts
+    of a million positives, so that memory is bounded; each part is an even sample of all pairs,
+    and differs from epoch to epoch.
 
     Parameters
     ----------
     train : Interactions
-        Positives, users ascending; negatives are what a user has no training pair with.
+        Positives, users ascending; negatives are items without a training pair of the user.
     negatives : int
-        Drawn for each positive.
+        Number drawn for each positive.
     batch_size : int
-        Samples a step, positives and negatives together, over all processes.
+        Samples in a step, positives and negatives together, over all processes.
     device : torch.device
-        Where negatives are drawn and batches lie.
+        Device that draws negatives and holds batches.
     ranks : Ranks
-        The processes that share the work: each takes its own positives.
+        The processes that share the work; each takes its own positives.
 
     Raises
     ------
@@ -85,17 +85,17 @@ class Samples:
         self.ranks = ranks
         whole = max(1, batch_size // (1 + negatives))
         self.groups = max(1, whole // ranks.size)
-        """Positives a step, of this process."""
+        """Number of positives in a step of this process."""
         self.parts = -(-len(self._train) // _POSITIVES_AT_ONCE)
 
     def __len__(self) -> int:
-        """Count samples of an epoch, positives and negatives, over all processes."""
+        """Count the samples of an epoch, positives and negatives, over all processes."""
         return len(self._train) * (1 + self._count)
 
     def batches(self, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield this process's batches of an epoch, in random order."""
         every = self.parts * self.ranks.size
-        # All processes take equally many steps: what is left over waits for the next epoch.
+        # All processes take equally many steps; the remaining pairs wait for the next epoch.
         count = len(self._train) // every if self.ranks.size > 1 else len(self._train)
         for part in range(self.parts):
             first = (part * self.ranks.size + self.ranks.rank + epoch) % every
@@ -105,7 +105,7 @@ class Samples:
             yield from self._part(rows, self.seed(seed, epoch, part))
 
     def seed(self, *position: int) -> int:
-        """Make a seed of this process's own for a position in the training."""
+        """Make a seed for a position in the training that differs between processes."""
         sequence = np.random.SeedSequence([*position, self.ranks.rank])
         return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
@@ -123,23 +123,23 @@ class Samples:
 
 @dataclass(frozen=True)
 class Learner:
-    """What learns.
+    """A network with everything that changes it.
 
     Parameters
     ----------
     network : Network
-        Changed in place.
+        The network, changed in place.
     wrapped : nn.Module
-        The same, or around it what averages gradients over processes.
+        The network, or a wrapper that averages its gradients over processes.
     optimizers : Optimizers
-        Over the network's parameters.
+        Optimizers of the network's parameters.
     average : Average
-        Of its weights.
+        Average of its weights.
     l2, l2_warmup : float
-        Weight of the squared embeddings in the loss, and the epochs in which it rises from 0 to
-        that; see :class:`Schedule`.
+        Weight of the squared embeddings in the loss, and the number of epochs over which it rises
+        from 0; see :class:`Schedule`.
     amp : bool
-        Compute in bfloat16 where that is safe.
+        Whether to compute in bfloat16 where it is safe.
     """
 
     network: Network
@@ -151,7 +151,7 @@ class Learner:
     amp: bool = False
 
     def loss(self, batch: Batch, epochs: float) -> tuple[Tensor, Tensor]:
-        """Mean binary cross-entropy over a batch's samples, and what is minimised: with L2."""
+        """Compute a batch's mean binary cross-entropy, and the minimised loss, which adds L2."""
         with torch.autocast(batch.users.device.type, torch.bfloat16, enabled=self.amp):
             logits = self.wrapped(batch.users, batch.items).float()
         entropy = (
@@ -167,7 +167,7 @@ class Learner:
         return entropy, entropy + risen * self.l2 / len(batch.users) * norm
 
     def step(self, batch: Batch, epochs: float = math.inf) -> Tensor:
-        """Learn from a batch, after so many epochs; returns its mean binary cross-entropy."""
+        """Learn from a batch after ``epochs`` epochs, and return its mean binary cross-entropy."""
         self.optimizers.prepare(*batch)
         entropy, loss = self.loss(batch, epochs)
         self.optimizers.zero_grad()
@@ -184,11 +184,11 @@ def train_epoch(
     Parameters
     ----------
     learner : Learner
-        The network and its optimizers.
+        Network and optimizers.
     samples : Samples
-        Positives and negatives.
+        Samples of the epoch.
     seed, epoch : int
-        Decide negatives, order and dropout.
+        Determine negatives, order and dropout.
     progress : Reporter
         Counts samples.
 

@@ -1,10 +1,10 @@
-"""Names of the recipes that come with the toolkit; light enough for ``--help``."""
+"""Names of the toolkit's recipes; no imports, so that ``--help`` is quick."""
 
 from enum import StrEnum
 
 
 class Named(StrEnum):
-    """Recipes that come with the toolkit; what each is for stands in ``recipes/NAME.toml``."""
+    """Recipes of the toolkit; ``recipes/NAME.toml`` says what each is for."""
 
     DEFAULT = "default"
     PAPER = "paper"

@@ -1,4 +1,4 @@
-"""Training negatives, drawn on the device that trains; the method is ncf.data.negatives'."""
+"""Draw training negatives on the device that trains, by the method of ncf.data.negatives."""
 
 import torch
 from torch import Tensor
@@ -7,14 +7,14 @@ from ncf.data.negatives import UnseenItems
 
 
 class Negatives:
-    """Draws items that users have not seen.
+    """Draws items that users have not seen, on a device.
 
     Parameters
     ----------
     unseen : UnseenItems
-        What each user has not seen.
+        Unseen items of each user.
     device : torch.device
-        Where to draw.
+        Device that draws.
     """
 
     def __init__(self, unseen: UnseenItems, device: torch.device) -> None:
@@ -24,16 +24,16 @@ class Negatives:
         self._stride = unseen.n_items + 1
 
     def draw(self, users: Tensor, count: int, random: torch.Generator) -> Tensor:
-        """Draw items for each user, uniform and independent.
+        """Draw items for each user, uniformly and independently.
 
         Parameters
         ----------
         users : int tensor of shape (n,)
-            Users with an unseen item; quick where they ascend.
+            Users who have an unseen item; ascending users are faster.
         count : int
-            Items for each.
+            Number of items for each.
         random : torch.Generator
-            On the device.
+            Generator on the device.
 
         Returns
         -------
@@ -42,7 +42,7 @@ class Negatives:
         users = users.long().unsqueeze(-1)
         shape = (len(users), count)
         part = torch.rand(shape, generator=random, device=users.device, dtype=torch.float64)
-        # Rounding up to 1.0 would take a step too far.
+        # A random number that was rounded up to 1.0 would be one step too far.
         ranks = torch.minimum((part * self._counts[users]).long(), self._counts[users] - 1)
         found = torch.searchsorted(self._keys, users * self._stride + ranks, right=True)
         return (ranks + found - self._starts[users]).int()

@@ -1,4 +1,4 @@
-"""One optimizer for what every step changes, another for tables of which it touches few rows."""
+"""Combine an optimizer for dense parameters with one for tables of which a step uses few rows."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from torch.optim import SGD, Adam, Optimizer
 from ncf.models.networks import Network
 from ncf.training.row_adam import RowAdam
 
-_SPARSE_FROM = 16  # rows of a table for each one that a step touches; measured on CPUs
+_SPARSE_FROM = 16  # rows of a table for each row that a step uses; measured on CPUs
 
 
 class Steps(Protocol):
@@ -27,20 +27,20 @@ class Steps(Protocol):
 class Optimizers:
     """The optimizers of one network.
 
-    Embedding tables much larger than a batch get gradients and steps by row, so that a step costs
-    what it touches; what comes out is the same.
+    Embedding tables much larger than a batch get sparse gradients and steps by row, so that the
+    cost of a step depends on the rows it uses; the result is the same.
 
     Parameters
     ----------
     model : Network
-        Its embeddings are told whether their gradients are sparse.
+        The network; its embeddings are set to sparse or dense gradients.
     schedule : Steps
-        Which optimizer, and its rate.
+        Names the optimizer and its rate.
     users, items : int
-        Rows that a step touches at most.
+        Largest number of rows that a step uses.
     by_row : bool
-        Whether gradients may be sparse. Not where processes average them: gloo's sparse all-reduce
-        corrupts memory now and then (PyTorch 2.13), and NCCL has none.
+        Whether gradients may be sparse. They may not where processes average them: gloo's sparse
+        all-reduce sometimes corrupts memory (PyTorch 2.13), and NCCL has none.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class Optimizers:
                 self.each.append(self._rows)
 
     def set_rate(self, rate: float) -> None:
-        """Take another learning rate from now on."""
+        """Set the learning rate for the following steps."""
         for optimizer in self.each:
             for group in optimizer.param_groups:
                 group["lr"] = rate
 
     def prepare(self, users: Tensor, items: Tensor) -> None:
-        """Bring the rows that a step is going to read up to date."""
+        """Bring the rows that the next step reads up to date."""
         if self._rows is None:
             return
         for embeddings, indices in ((self._users, users), (self._items, items)):
@@ -84,17 +84,17 @@ class Optimizers:
                     self._rows.catch_up(embedding.weight, rows)
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         for optimizer in self.each:
             optimizer.zero_grad(set_to_none=True)
 
     def step(self) -> None:
-        """Move all parameters by their gradients."""
+        """Update all parameters by their gradients."""
         for optimizer in self.each:
             optimizer.step()
 
     def finish(self) -> None:
-        """Bring every row up to date, so that the network can be read."""
+        """Bring every row up to date, so that the network can be used."""
         if self._rows is not None:
             for embedding in (*self._users, *self._items):
                 self._rows.catch_up(embedding.weight)

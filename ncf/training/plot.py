@@ -1,11 +1,12 @@
-"""A training's history as a picture: loss and validation figures by epoch."""
+"""Draw a training's history: loss and validation figures by epoch."""
 
 import io
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ncf.extras import missing_extra
+from ncf.validation import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,15 +15,15 @@ logger = logging.getLogger(__name__)
 
 _INCHES = (8.0, 5.2)
 _DPI = 100
-_MARKED_UP_TO = 40  # epochs; more markers than that hide the line
+_MARKED_UP_TO = 40  # epochs; more markers would hide the line
 
-History = Sequence[dict[str, Any]]
+History = Sequence[Epoch]
 
 
 def try_to_draw(history: History, variant: str, best_epoch: int, k: int) -> bytes | None:
-    """Draw a history as :func:`draw` does; None, and a warning, where that cannot be done.
+    """Draw a history as :func:`draw` does; on failure log a warning and return None.
 
-    A picture is never worth a training.
+    A failed picture must not end a training.
     """
     try:
         return draw(history, variant, best_epoch, k)
@@ -30,7 +31,7 @@ def try_to_draw(history: History, variant: str, best_epoch: int, k: int) -> byte
         missing = missing_extra(error, "a picture of the history") or error
         logger.info("the checkpoint has no picture: %s", missing)
         return None
-    except Exception as error:  # noqa: BLE001 - whatever fails in there, the weights are kept
+    except Exception as error:  # noqa: BLE001 - the weights are kept whatever fails in drawing
         logger.warning("the history could not be drawn (%s): the checkpoint has no picture", error)
         return None
 
@@ -38,16 +39,15 @@ def try_to_draw(history: History, variant: str, best_epoch: int, k: int) -> byte
 def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
     """Draw loss, HR and NDCG by epoch.
 
-    The same arguments give the same bytes with the same Matplotlib: fonts and settings are its
-    own, whatever the machine has, and the file holds neither time nor version.
+    With the same Matplotlib, the same arguments give the same bytes: fonts and settings are
+    Matplotlib's own, not the machine's, and the file holds neither time nor version.
 
     Parameters
     ----------
-    history : sequence of dict
-        A row an epoch: ``epoch`` (from 1), ``loss`` (mean binary cross-entropy, nats; None where
-        nothing was trained), and validation ``hr`` and ``ndcg`` by the sampled protocol.
+    history : sequence of Epoch
+        Figures by epoch.
     variant : str
-        For the title.
+        Variant, for the title.
     best_epoch : int
         Epoch that the checkpoint holds, from 1.
     k : int
@@ -56,25 +56,25 @@ def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
     Returns
     -------
     bytes
-        A PNG.
+        PNG image.
     """
-    # Here, and not above: half a second that only a finished training should pay.
+    # Imported here because it takes half a second, which only a finished training needs.
     import matplotlib as mpl  # noqa: PLC0415
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     file = io.BytesIO()
-    # A user's own matplotlibrc would give other bytes; what stood before is put back.
+    # A user's own matplotlibrc would give other bytes; its settings are restored afterwards.
     with mpl.rc_context():
         mpl.rcdefaults()
         figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         loss, validation = figure.subplots(2, 1, sharex=True)
-        loss.set_title(f"{variant}: best epoch {best_epoch} of {history[-1]['epoch']}")
-        _line(loss, history, "loss", "training loss")
+        loss.set_title(f"{variant}: best epoch {best_epoch} of {history[-1].epoch}")
+        _line(loss, [(row.epoch, row.loss) for row in history], "training loss")
         loss.set_ylabel("cross-entropy, nats")
-        _line(validation, history, "hr", f"HR@{k} (sampled)")
-        _line(validation, history, "ndcg", f"NDCG@{k} (sampled)")
+        _line(validation, [(row.epoch, row.hr) for row in history], f"HR@{k} (sampled)")
+        _line(validation, [(row.epoch, row.ndcg) for row in history], f"NDCG@{k} (sampled)")
         validation.set(xlabel="epoch", ylabel="validation")
         validation.xaxis.get_major_locator().set_params(integer=True)
         for axes in (loss, validation):
@@ -85,8 +85,8 @@ def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
     return file.getvalue()
 
 
-def _line(axes: "Axes", history: History, name: str, label: str) -> None:
-    points = [(row["epoch"], row[name]) for row in history if row[name] is not None]
-    marker = "o" if len(points) <= _MARKED_UP_TO else None
-    epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
+def _line(axes: "Axes", points: Iterable[tuple[int, float | None]], label: str) -> None:
+    known = [(epoch, value) for epoch, value in points if value is not None]
+    marker = "o" if len(known) <= _MARKED_UP_TO else None
+    epochs, values = [epoch for epoch, _ in known], [value for _, value in known]
     axes.plot(epochs, values, marker=marker, markersize=4, label=label)

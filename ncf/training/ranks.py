@@ -1,4 +1,4 @@
-"""The processes that ``torchrun`` starts for one training, and what they tell each other."""
+"""Let the processes that ``torchrun`` starts for one training exchange values."""
 
 import gc
 import os
@@ -13,12 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True)
 class Ranks:
-    """One process among those that train together.
+    """The place of one process among those that train together.
 
     Parameters
     ----------
     rank : int
-        Of this process, from 0.
+        Number of this process, from 0.
     size : int
         Count of processes.
     """
@@ -28,16 +28,16 @@ class Ranks:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and speaks for all."""
+        """Whether this process writes and logs for all."""
         return self.rank == 0
 
     def wait(self) -> None:
-        """Wait until every process has come here."""
+        """Wait until every process has reached this point."""
         if self.size > 1:
             distributed.barrier()
 
     def share(self, values: Tensor) -> Tensor:
-        """Give every process the leader's values (changed in place)."""
+        """Copy the leader's values to every process (changed in place)."""
         if self.size > 1:
             distributed.broadcast(values, src=0)
         return values
@@ -50,7 +50,7 @@ class Ranks:
         return values
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """Make a module whose gradients are the mean over the processes."""
+        """Wrap a module so that its gradients are averaged over the processes."""
         return DistributedDataParallel(model) if self.size > 1 else model
 
 
@@ -59,7 +59,7 @@ ALONE = Ranks()
 
 @contextmanager
 def joined(device: str) -> Iterator[tuple[Ranks, str]]:
-    """Join the processes that ``torchrun`` started, if it did.
+    """Join the processes that ``torchrun`` started, if there are any.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ def joined(device: str) -> Iterator[tuple[Ranks, str]]:
     Yields
     ------
     ranks : Ranks
-        This process's place.
+        Place of this process.
     device : str
-        Where it computes.
+        Device of this process.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE, device
@@ -83,6 +83,6 @@ def joined(device: str) -> Iterator[tuple[Ranks, str]]:
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size()), device
     finally:
-        # What still holds the group keeps its threads, which abort a process that ends.
+        # A remaining reference keeps the group's threads, which abort a process that ends.
         gc.collect()
         distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""How to train: what a recipe says, those that come with the toolkit, and recipes from files."""
+"""Define recipes, which say how to train, and read them from the toolkit's and users' files."""
 
 import tomllib
 from importlib.resources import files
@@ -13,7 +13,7 @@ from ncf.training.names import Named
 
 
 class Schedule(BaseModel):
-    """How one network is trained.
+    """The schedule of one network's training.
 
     Parameters
     ----------
@@ -24,24 +24,24 @@ class Schedule(BaseModel):
     decay : float
         Factor on the learning rate after each epoch, in (0, 1].
     batch_size : int
-        Samples a step, positives and negatives together.
+        Samples in a step, positives and negatives together.
     negatives : int
-        Drawn for each training pair, anew each epoch.
+        Number drawn for each training pair, newly in each epoch.
     l2 : float
         Weight, at least 0, of squared embeddings in the loss: over positives, the mean of
-        ``|p_u|^2 + |q_i|^2 + mean(|q_j|^2)``, j its negatives. Users and items are held back as
-        often as they are met, as by Rendle et al., "Neural collaborative filtering vs. matrix
+        ``|p_u|^2 + |q_i|^2 + mean(|q_j|^2)`` with negatives j. Users and items are regularised as
+        often as they occur, as in Rendle et al., "Neural collaborative filtering vs. matrix
         factorization revisited", RecSys 2020.
     l2_warmup : float
-        Epochs, at least 0, in which the weight of L2 rises from 0: embeddings start near zero,
-        where it would only slow them down.
+        Number of epochs, at least 0, over which the weight of L2 rises from 0: embeddings start
+        near zero, where L2 would only slow them down.
     averaging : float
-        Validation and the checkpoint take the weights averaged over about the newest share of
-        the training so far, in [0, 1]; 0 takes them as they are. See :class:`Average`.
+        Share of the training so far, in [0, 1], over whose newest part weights are averaged for
+        validation and the checkpoint; 0 takes the current weights. See :class:`Average`.
     epochs : int
-        At most so many.
+        Largest number of epochs.
     patience : int
-        Stop after so many epochs without a better validation NDCG@10.
+        Number of epochs without a better validation NDCG@10 after which training stops.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,15 +59,15 @@ class Schedule(BaseModel):
 
 
 class Parents(BaseModel):
-    """How ``neumf-pre`` trains its GMF and its MLP, and what share of each it starts from.
+    """The parents of ``neumf-pre``: the schedules of its GMF and MLP, and their mix.
 
     Parameters
     ----------
     gmf, mlp : Schedule
-        Of each parent.
+        Schedule of each parent.
     mix : float or None
-        Weight of the GMF parent's output layer, in [0, 1], the MLP's being the rest (He et al.,
-        eq. 13); None takes the best of nine on validation.
+        Weight of the GMF parent's output layer, in [0, 1]; the MLP's has the rest (He et al.,
+        eq. 13). None takes the best of nine values on validation.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,25 +78,30 @@ class Parents(BaseModel):
 
 
 class Recipe(BaseModel):
-    """Everything that decides the weights, besides the data and the machine.
+    """A recipe: everything that determines the weights, besides the data and the machine.
 
     Parameters
     ----------
     factors : int
-        Predictive factors: width of the last layer of the MLP branch.
+        Predictive factors, the width of the last layer of the MLP branch.
     gmf_factors : int or None
-        Predictive factors of the GMF branch; None: as many.
+        Predictive factors of the GMF branch; None takes ``factors``.
     layers : int
         Layers of the MLP tower, 1 to 5.
     dropout : float
-        Before each tower layer, in [0, 1). Of a batch, a user's embedding and an item's lose the
-        same inputs wherever they meet.
+        Share of inputs dropped before each tower layer, in [0, 1). Within a batch, an embedding
+        loses the same inputs in all of its pairs.
     seed : int
-        All random choices follow from it.
+        Seed of all random choices.
     schedule : Schedule
-        How the variant itself is trained.
+        Schedule of the variant itself.
     parents : Parents
-        For ``neumf-pre``; of no effect elsewhere.
+        Parents of ``neumf-pre``; without effect elsewhere.
+
+    Examples
+    --------
+    >>> Recipe(factors=32, layers=2).schedule.optimizer
+    'adam'
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -111,9 +116,14 @@ class Recipe(BaseModel):
 
 
 def named_recipe(name: Named, variant: Variant) -> Recipe:
-    """Read a recipe that comes with the toolkit, ``recipes/NAME.toml``, for a variant.
+    """Read a recipe of the toolkit, ``recipes/NAME.toml``, for a variant.
 
-    A table there names a variant; ``neumf-pre`` trains its parents as those tables say.
+    The file has a table for each variant; ``neumf-pre`` takes its parents from those tables.
+
+    Examples
+    --------
+    >>> named_recipe(Named.PAPER, Variant.GMF).factors
+    8
     """
     given = recipe_tables(name.value, variant)
     if variant is Variant.NEUMF_PRE:
@@ -126,7 +136,7 @@ def named_recipe(name: Named, variant: Variant) -> Recipe:
 
 
 def recipe_tables(name: str, variant: Variant) -> dict[str, Any]:
-    """Read what ``recipes/NAME.toml`` says of a variant: its table over what is said of all."""
+    """Read ``recipes/NAME.toml`` for a variant: its table, merged over the keys for all."""
     path = files("ncf.training") / "recipes" / f"{name}.toml"
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     of_all = {key: each for key, each in tables.items() if key not in set(Variant)}
@@ -134,12 +144,12 @@ def recipe_tables(name: str, variant: Variant) -> dict[str, Any]:
 
 
 def default_recipe(variant: Variant) -> Recipe:
-    """Recipe of a variant where nothing else is asked for."""
+    """Read the default recipe of a variant."""
     return named_recipe(Named.DEFAULT, variant)
 
 
 def load_recipe(path: Path, base: Recipe) -> Recipe:
-    """Read a TOML file over a recipe.
+    """Read a TOML file, and merge it over a recipe.
 
     Raises
     ------
@@ -150,7 +160,7 @@ def load_recipe(path: Path, base: Recipe) -> Recipe:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a file of a user's.
+    """Read a user's TOML file.
 
     Raises
     ------
@@ -161,12 +171,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError("no such file", where=path) from error
-    except (ValueError, RecursionError) as error:  # TOML or UTF-8 or a number beyond all bounds
+    except (ValueError, RecursionError) as error:  # bad TOML, bad UTF-8, or a number too large
         raise ConfigError(f"not TOML ({error})", where=path) from error
 
 
 def parse_recipe(document: dict[str, Any], where: object) -> Recipe:
-    """Check a recipe read from somewhere.
+    """Check a recipe that was read from a file or a checkpoint.
 
     Raises
     ------
@@ -187,7 +197,7 @@ def parse_recipe(document: dict[str, Any], where: object) -> Recipe:
 
 
 def _fields(path: tuple[int | str, ...]) -> list[str]:
-    """Names of the keys of the table at a path."""
+    """List the keys of the table at a path."""
     table: type[BaseModel] = Recipe
     for part in path:
         annotation = table.model_fields[str(part)].annotation
@@ -196,7 +206,13 @@ def _fields(path: tuple[int | str, ...]) -> list[str]:
 
 
 def merge(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Put nested tables over others."""
+    """Merge nested tables over others.
+
+    Examples
+    --------
+    >>> merge({"factors": 8, "schedule": {"epochs": 3}}, {"schedule": {"epochs": 5}})
+    {'factors': 8, 'schedule': {'epochs': 5}}
+    """
     merged = dict(defaults)
     for key, value in given.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

@@ -1,11 +1,11 @@
-"""Adam for embedding tables of which a step touches few rows; the others wait, and catch up.
+"""Run Adam on embedding tables of which a step uses few rows; the other rows catch up later.
 
-Adam moves every row at every step, as a row's running mean of gradients fades over many steps. A
-row without a gradient moves by ``-rate_t * mean / sqrt(square)``, where both only shrink, by
-``beta1`` and ``sqrt(beta2)`` a step; the sum of what it missed is therefore one number, which
-depends on when it was last touched, times ``mean / sqrt(square)``. Applying that before the row
-is read again gives what the dense Adam gives (but for ``eps``, which counts only where a row has
-had next to no gradient), at the price of the rows in the batch.
+Adam changes every row at every step, because a row's running mean of gradients fades over many
+steps. A row without a gradient moves by ``-rate_t * mean / sqrt(square)``, where both only shrink,
+by ``beta1`` and ``sqrt(beta2)`` a step. So the sum of the missed moves is ``mean / sqrt(square)``
+times one number, which depends on the step that last used the row. Applying that sum before the
+row is read again gives the result of dense Adam (except for ``eps``, which matters only where a
+row has had almost no gradient), at the cost of the rows in the batch.
 
 Source of Adam and its constants: Kingma and Ba, "Adam: a method for stochastic optimization",
 ICLR 2015, algorithm 1.
@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 _STEPS = 1024
-_FADED = 256  # (beta1 / sqrt(beta2))**256 is 2e-12: a row has stopped by then
+_FADED = 256  # (beta1 / sqrt(beta2))**256 is 2e-12: a row no longer moves by then
 
 
 class RowAdam(Optimizer):
-    """Adam over tables with sparse gradients.
+    """Adam for tables with sparse gradients.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class RowAdam(Optimizer):
     lr : float
         Step size, above 0.
     betas : tuple of float
-        Fading of the mean and of the square, in (0, 1).
+        Decay of the mean and of the square, in (0, 1).
     eps : float
         Added to the root of the square.
     """
@@ -52,13 +52,13 @@ class RowAdam(Optimizer):
                 "mean": torch.zeros_like(table),
                 "square": torch.zeros_like(table),
                 "touched": torch.zeros(len(table), dtype=torch.int64, device=table.device),
-                # By step: how far a row that was touched then, and never since, would have gone.
+                # By step: the missed moves of a row that was last used in that step.
                 "way": torch.zeros(_STEPS, device=table.device),
             }
 
     @torch.no_grad()
     def catch_up(self, table: Tensor, rows: Tensor | None = None) -> None:
-        """Move rows (distinct indices; None: all) to where the dense Adam would have them."""
+        """Move rows (distinct indices; None for all) to where dense Adam would have them."""
         if rows is None:
             rows = torch.arange(len(table), device=table.device)
         state, group = self.state[table], self.param_groups[0]
@@ -77,15 +77,15 @@ class RowAdam(Optimizer):
         state["touched"][rows] = now
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a saved state."""
+        """Restore a saved state."""
         super().load_state_dict(state_dict)
-        # PyTorch has made everything a float by now, counts of steps too.
+        # PyTorch has turned everything into floats, counts of steps too.
         for position, table in enumerate(self._tables()):
             for name, value in state_dict["state"][position].items():
                 self.state[table][name] = value.detach().clone().to(self.state[table][name].device)
 
     def step(self, closure: None = None) -> None:  # type: ignore[override] # noqa: ARG002
-        """Take a step with the gradients at hand."""
+        """Take a step with the current gradients."""
         for table in self._tables():
             if table.grad is not None:
                 gradient = table.grad.coalesce()
@@ -100,7 +100,7 @@ class RowAdam(Optimizer):
         now = int(state["step"])
         mean = state["mean"][rows].lerp_(gradient, 1 - beta1)
         square = state["square"][rows].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        # Both corrections of bias are moved to the rate, and to eps, so that rows can fade.
+        # Both bias corrections are applied to the rate and to eps, so that rows can fade.
         unbiased = math.sqrt(1 - beta2**now)
         rate = group["lr"] * unbiased / (1 - beta1**now)
         table.index_add_(0, rows, -rate * mean / (square.sqrt() + group["eps"] * unbiased))

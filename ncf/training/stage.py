@@ -1,13 +1,13 @@
-"""One network in training: epochs, validation, early stopping, state, the checkpoint."""
+"""Train one network: epochs, validation, early stopping, state, the checkpoint."""
 
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
@@ -16,19 +16,19 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError
 from ncf.evaluation.protocols import sampled
 from ncf.files import sha256_bytes
-from ncf.models.architecture import Architecture, build
-from ncf.models.kinds import Variant
+from ncf.models.architecture import build
 from ncf.models.networks import GMF, MLP, NeuMF
 from ncf.models.scorer import group_scorer
 from ncf.progress import Reporter, report
 from ncf.training.average import Average
 from ncf.training.checkpoint import Trained, write_checkpoint
 from ncf.training.epoch import Learner, Samples, train_epoch
+from ncf.training.manifest import Outcome
 from ncf.training.optimizers import Optimizers
 from ncf.training.plot import try_to_draw
-from ncf.training.ranks import ALONE, Ranks
-from ncf.training.recipe import Recipe
+from ncf.training.request import Request, architecture_of
 from ncf.training.state import Learning, Progress, load_state, save_state
+from ncf.validation import Epoch, Validation
 
 logger = logging.getLogger(__name__)
 
@@ -36,63 +36,21 @@ _K = 10
 _MIXES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-@dataclass(frozen=True)
-class ParentFolders:
-    """Trained networks that ``neumf-pre`` starts from; None is trained on the way."""
-
-    gmf: Path | None = None
-    mlp: Path | None = None
-
-
-@dataclass(frozen=True)
-class Request:
-    """One training.
-
-    Parameters
-    ----------
-    variant : Variant
-        What to train.
-    recipe : Recipe
-        How.
-    out : Path
-        Checkpoint folder.
-    resume : bool
-        Go on from the last whole epoch of an interrupted training.
-    device : str
-        Where to compute, as PyTorch names it.
-    parents : ParentFolders
-        For ``neumf-pre``.
-    amp : bool
-        Compute in bfloat16 where that is safe.
-    ranks : Ranks
-        The processes that train together, and which this one is.
-    """
-
-    variant: Variant
-    recipe: Recipe
-    out: Path
-    resume: bool = False
-    device: str = "cpu"
-    parents: ParentFolders = ParentFolders()
-    amp: bool = False
-    ranks: Ranks = ALONE
-
-
 class DivergedError(Exception):
-    """The loss is not a number any more."""
+    """The loss became NaN or infinite."""
 
 
 class Stage:
-    """One network in training.
+    """The training of one network.
 
     Parameters
     ----------
     request : Request
-        What to train, and how.
+        The request: variant, recipe, options.
     data : PreparedData
         Training pairs and validation cases.
     parents : dict
-        Digest of each parent, by its variant; empty where there is none.
+        Digest of each parent, by variant; empty if there is none.
     """
 
     def __init__(self, request: Request, data: PreparedData, parents: dict[str, str]) -> None:
@@ -126,17 +84,17 @@ class Stage:
         self.progress = Progress()
 
     def restore(self, state: Path) -> None:
-        """Go back to the last whole epoch, where ``state`` holds one.
+        """Restore the last whole epoch if ``state`` holds one.
 
         Raises
         ------
         ConfigError
-            The state is of another recipe, data or parents.
+            The state belongs to another recipe, data or parents.
         """
         restored = load_state(state, self._learning(), self._identity)
         if restored is not None:
             self.progress = restored
-            logger.info("going on after epoch %d", restored.epoch)
+            logger.info("continuing after epoch %d", restored.epoch)
         elif state.exists():
             raise ConfigError(
                 "the interrupted training had another recipe, data, parents or processes",
@@ -150,17 +108,17 @@ class Stage:
         Parameters
         ----------
         state : Path or None
-            Folder that follows each epoch, for :meth:`restore`.
+            Folder for the state after each epoch, for :meth:`restore`.
         watch : callable
-            Called after each epoch; may stop the training by an exception.
+            Called after each epoch; an exception from it stops the training.
 
         Raises
         ------
         DivergedError
-            The loss is not a number any more.
+            The loss became NaN or infinite.
         """
         if self._parents and self.progress.epoch == 0:
-            # The parents' mix counts as an epoch, so that training cannot make it worse.
+            # The parents' mix counts as the first epoch, so that training cannot make it worse.
             self._validate(loss=None)
         total = self._schedule.epochs + bool(self._parents)
         label = self._request.variant.value
@@ -179,7 +137,7 @@ class Stage:
                 row = self._validate(loss)
                 if state is not None and self._ranks.leads:
                     save_state(state, self.progress, self._learning(), self._identity)
-                figures = f"HR@{_K} {row['hr']:.4f}  NDCG@{_K} {row['ndcg']:.4f} (sampled)"
+                figures = f"HR@{_K} {row.hr:.4f}  NDCG@{_K} {row.ndcg:.4f} (sampled)"
                 note = f"loss {loss:.4f}  {figures}"
                 bar.advance(0, note)
                 seconds = time.monotonic() - started
@@ -187,59 +145,51 @@ class Stage:
                 watch()
 
     def start_from(self, gmf: GMF, mlp: MLP) -> None:
-        """Take two trained parents' weights, in the recipe's mix or the best on validation."""
+        """Take two trained parents' weights, in the recipe's mix or the best mix on validation."""
         neumf, average = cast("NeuMF", self.model), cast("NeuMF", self._average.network)
         given = self._request.recipe.parents.mix
         found: dict[float, float] = {}
         for mix in _MIXES if given is None else (given,):
             average.start_from(gmf, mlp, mix)
-            found[mix] = self._measure()["ndcg"]
+            _, found[mix] = self._measure()
         self._mix = max(found, key=found.__getitem__)
         average.start_from(gmf, mlp, self._mix)
         neumf.start_from(gmf, mlp, self._mix)
 
-    def publish(self, out: Path, *, finished: bool) -> dict[str, Any]:
-        """Write the best epoch so far as a checkpoint; returns its figures and digest.
+    def publish(self, out: Path, *, finished: bool) -> dict[str, object]:
+        """Write the best epoch so far as a checkpoint, and return its figures and digest.
 
         Only the leader of several processes writes, and knows the digest.
         """
-        best = self.progress.best_row
-        validation = {name: best[name] for name in ("hr", "ndcg")}
-        validation |= {"protocol": "sampled", "k": _K, "best_epoch": self.progress.best_epoch}
-        document = {
-            "variant": self._request.variant.value,
-            "recipe": self._request.recipe.model_dump(),
-            "validation": validation,
-            "parents": self._parents,
-            "mix": self._mix,
-            "finished": finished,
-        }
+        best, request = self.progress.best_row, self._request
+        validation = Validation(best.hr, best.ndcg, "sampled", _K, self.progress.best_epoch)
         if not self._ranks.leads:
-            return validation
-        history = self.progress.history
-        weights = self.progress.best
-        variant = self._request.variant.value
+            return asdict(validation)
+        variant, history = request.variant.value, self.progress.history
+        outcome = Outcome(
+            variant, request.recipe.model_dump(), validation, self._parents, self._mix, finished
+        )
         picture = try_to_draw(history, variant, self.progress.best_epoch, _K)
-        trained = Trained(self._architecture, weights, history, document, picture)
-        digest = write_checkpoint(out, trained, self._data)
-        return {**validation, "digest": digest}
+        weights = self.progress.best
+        trained = Trained(self._architecture, weights, history, outcome, picture)
+        return {**asdict(validation), "digest": write_checkpoint(out, trained, self._data)}
 
     def _learning(self) -> Learning:
         return Learning(self.model, self._average.network, self._optimizers.each)
 
-    def _validate(self, loss: float | None) -> dict[str, Any]:
-        row = {"epoch": self.progress.epoch + 1, "loss": loss, **self._measure()}
+    def _validate(self, loss: float | None) -> Epoch:
+        row = Epoch(self.progress.epoch + 1, loss, *self._measure())
         self.progress.record(row, self._average.network)
         return row
 
-    def _measure(self) -> dict[str, float]:
-        """Validate the average; the leader does, so that all processes agree."""
+    def _measure(self) -> tuple[float, float]:
+        """Measure the average's HR and NDCG on validation, on the leader, so that all agree."""
         found = torch.zeros(2, dtype=torch.float64, device=self.samples.device)
         if self._ranks.leads:
             metrics = sampled(group_scorer(self._average.network), self._data.validation, _K)
             found[0], found[1] = metrics.hr, metrics.ndcg
         hr, ndcg = self._ranks.share(found).tolist()
-        return {"hr": hr, "ndcg": ndcg}
+        return hr, ndcg
 
     @contextmanager
     def _report(self, task: str, total: int) -> Iterator[Reporter]:
@@ -251,16 +201,6 @@ class Stage:
 
     def _out_of_patience(self) -> bool:
         return self.progress.epoch - self.progress.best_epoch >= self._schedule.patience
-
-
-def architecture_of(variant: Variant, recipe: Recipe, data: PreparedData) -> Architecture:
-    """Tell the shape of a variant's network for a recipe and data."""
-    rows = (len(data.users), len(data.items))
-    tower = (recipe.layers, recipe.dropout)
-    if variant is Variant.GMF:
-        return Architecture(variant.kind, *rows, recipe.gmf_factors or recipe.factors, *tower)
-    gmf_factors = None if variant is Variant.MLP else recipe.gmf_factors
-    return Architecture(variant.kind, *rows, recipe.factors, *tower, gmf_factors)
 
 
 def _identity(request: Request, data: PreparedData, parents: dict[str, str]) -> str:

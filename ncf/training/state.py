@@ -1,63 +1,96 @@
-"""What an interrupted training needs to go on: a sealed folder, rewritten after each epoch."""
+"""Save the state of a training after each epoch in a sealed folder, so that it can continue."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ncf.artifacts import Kind, canonical_json, open_sealed, seal, sealed_folder
+from ncf.artifacts import Kind, Manifest, canonical_json, open_sealed, seal, sealed_folder
+from ncf.errors import ArtifactError
 from ncf.models.weights import Weights
+from ncf.records import json_values, read_record
 from ncf.training.checkpoint import weights_of
+from ncf.validation import Epoch
 
-STATE = Kind("training state", "state.json", 3, "train again with `resume=False`")
 _TENSORS = "state.safetensors"
 _PROGRESS = "progress.json"
 
 
-@dataclass
-class Progress:
-    """How far a training has come.
+@dataclass(frozen=True, kw_only=True)
+class StateManifest(Manifest):
+    """What ``state.json`` says.
 
     Parameters
     ----------
-    history : list of dict
-        A row an epoch.
+    identity : str
+        Names the recipe, the data and the parents that the state is for.
+    """
+
+    identity: str
+
+
+@dataclass(frozen=True)
+class EpochsBehind:
+    """What ``progress.json`` says.
+
+    Parameters
+    ----------
+    history : tuple of Epoch
+        In their order.
+    best_epoch : int
+        Epoch with the highest validation NDCG, from 1.
+    """
+
+    history: tuple[Epoch, ...]
+    best_epoch: int
+
+
+STATE = Kind("training state", "state.json", 3, "train again with `resume=False`", StateManifest)
+
+
+@dataclass
+class Progress:
+    """The progress of a training.
+
+    Parameters
+    ----------
+    history : list of Epoch
+        In their order.
     best_epoch : int
         Epoch with the highest validation NDCG, from 1; 0 before the first.
     best : dict
         Weights of that epoch.
     """
 
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
     best: Weights = field(default_factory=dict)
 
     @property
     def epoch(self) -> int:
-        """Whole epochs behind us."""
+        """Number of finished epochs."""
         return len(self.history)
 
     @property
-    def best_row(self) -> dict[str, Any]:
-        """History row of the best epoch."""
+    def best_row(self) -> Epoch:
+        """Figures of the best epoch."""
         return self.history[self.best_epoch - 1]
 
-    def record(self, row: dict[str, Any], model: nn.Module) -> None:
+    def record(self, row: Epoch, model: nn.Module) -> None:
         """Add an epoch; on a higher validation NDCG (or the first) its weights become the best."""
         self.history.append(row)
-        if self.best_epoch == 0 or row["ndcg"] > self.history[self.best_epoch - 1]["ndcg"]:
+        if self.best_epoch == 0 or row.ndcg > self.best_row.ndcg:
             self.best_epoch = self.epoch
             self.best = weights_of(model)
 
 
 @dataclass(frozen=True)
 class Learning:
-    """What changes while a network learns: its weights, their average, its optimizers."""
+    """The parts that change in training: weights, their average, optimizers."""
 
     model: nn.Module
     average: nn.Module
@@ -65,7 +98,7 @@ class Learning:
 
 
 def save_state(folder: Path, progress: Progress, learning: Learning, identity: str) -> None:
-    """Write the state after a whole epoch; ``identity`` names the recipe and data it is for."""
+    """Write the state after a whole epoch; ``identity`` stands for its recipe and data."""
     tensors = {f"model.{name}": tensor for name, tensor in learning.model.state_dict().items()}
     average = learning.average.state_dict().items()
     tensors |= {f"average.{name}": tensor for name, tensor in average}
@@ -77,13 +110,13 @@ def save_state(folder: Path, progress: Progress, learning: Learning, identity: s
     with sealed_folder(folder, STATE) as aside:
         contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
         (aside / _TENSORS).write_bytes(save(contiguous))
-        row = {"history": progress.history, "best_epoch": progress.best_epoch}
-        (aside / _PROGRESS).write_bytes(canonical_json(row))
-        seal(aside, STATE, {"identity": identity})
+        behind = EpochsBehind(tuple(progress.history), progress.best_epoch)
+        (aside / _PROGRESS).write_bytes(canonical_json(json_values(behind)))
+        seal(aside, STATE, json_values(StateManifest(identity=identity)))
 
 
 def load_state(folder: Path, learning: Learning, identity: str) -> Progress | None:
-    """Put everything back to the last whole epoch; None where there is no such state.
+    """Restore the last whole epoch; return None if there is no state of this identity.
 
     Raises
     ------
@@ -92,10 +125,10 @@ def load_state(folder: Path, learning: Learning, identity: str) -> Progress | No
     """
     if not folder.exists():
         return None
-    if open_sealed(folder, STATE)["identity"] != identity:
+    if open_sealed(folder, STATE).identity != identity:
         return None
     tensors = load_file(folder / _TENSORS)
-    row = json.loads((folder / _PROGRESS).read_bytes())
+    behind = _epochs_behind(folder / _PROGRESS)
     learning.model.load_state_dict(_under(tensors, "model."))
     learning.average.load_state_dict(_under(tensors, "average."))
     for number, optimizer in enumerate(learning.optimizers):
@@ -106,7 +139,14 @@ def load_state(folder: Path, learning: Learning, identity: str) -> Progress | No
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     best = {name: tensor.numpy() for name, tensor in _under(tensors, "best.").items()}
-    return Progress(row["history"], row["best_epoch"], best)
+    return Progress(list(behind.history), behind.best_epoch, best)
+
+
+def _epochs_behind(path: Path) -> EpochsBehind:
+    try:
+        return read_record(EpochsBehind, json.loads(path.read_bytes()))
+    except ValueError as error:
+        raise ArtifactError(f"not readable ({error})", where=path, remedy=STATE.remedy) from error
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

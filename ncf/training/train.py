@@ -1,4 +1,4 @@
-"""Train a variant: its parents where it has any, resuming, what an interruption leaves."""
+"""Train a variant with its parents, resume trainings, and save the best epoch on interruption."""
 
 import logging
 import re
@@ -7,15 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ncf.artifacts import CHECKPOINT, read_manifest, require_replaceable
+from ncf.artifacts import read_manifest, require_replaceable
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
 from ncf.files import remove_aside, storage_errors, sweep
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
+from ncf.records import json_values
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
+from ncf.training.manifest import CHECKPOINT
 from ncf.training.recipe import Parents, Recipe
-from ncf.training.stage import DivergedError, ParentFolders, Request, Stage, architecture_of
+from ncf.training.request import ParentFolders, Request, architecture_of
+from ncf.training.stage import DivergedError, Stage
 
 if TYPE_CHECKING:
     from ncf.models.networks import GMF, MLP
@@ -26,12 +29,12 @@ _GO_ON = "go on with `resume=True`"
 
 
 def train(request: Request, data: PreparedData) -> dict[str, Any]:
-    """Train, and leave a checkpoint of the best epoch by validation.
+    """Train, and write a checkpoint of the epoch that is best by validation.
 
     Parameters
     ----------
     request : Request
-        What and how.
+        The request: variant, recipe, options.
     data : PreparedData
         Training pairs and validation cases.
 
@@ -44,19 +47,11 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     Raises
     ------
     InterruptedWorkError
-        On Ctrl-C or SIGTERM, after the best epoch so far was written as a checkpoint.
+        Ctrl-C or SIGTERM came; the best epoch so far was written as a checkpoint.
     UsageError
         There is nothing to learn from, or nothing to validate on.
     """
-    if not len(data.validation.positives):
-        raise UsageError(
-            "no validation case: no user has three interactions", remedy="prepare more of them"
-        )
-    require_replaceable(request.out, CHECKPOINT)
-    if request.out.resolve() in {
-        path.resolve() for path in (request.parents.gmf, request.parents.mlp) if path
-    }:
-        raise UsageError("`out` is one of the parents, which it would replace", where=request.out)
+    _check(request, data)
     work = request.out.with_name(f".{request.out.name}.work")
     leads = request.ranks.leads
     with writer_lock(request.out) if leads else nullcontext(), storage_errors(request.out):
@@ -65,7 +60,7 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
             if not request.resume:
                 remove_aside(work, request.out)
         done = _finished(request, data) if request.resume and not work.exists() else None
-        request.ranks.wait()  # all have looked before the leader writes
+        request.ranks.wait()  # all must have looked before the leader writes
         if done:
             logger.info("%s: already trained, nothing to resume", request.out)
             return done
@@ -80,8 +75,21 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     return summary
 
 
+def _check(request: Request, data: PreparedData) -> None:
+    """Refuse what cannot be trained or must not be replaced."""
+    if not len(data.validation.positives):
+        raise UsageError(
+            "no validation case: no user has three interactions", remedy="prepare more interactions"
+        )
+    require_replaceable(request.out, CHECKPOINT)
+    if request.out.resolve() in {
+        path.resolve() for path in (request.parents.gmf, request.parents.mlp) if path
+    }:
+        raise UsageError("`out` is one of the parents, which it would replace", where=request.out)
+
+
 def prepare_stage(work: Path, request: Request, data: PreparedData) -> Stage:
-    """Make a training ready to run; parents that are not given are trained in ``work``."""
+    """Prepare a training to run; parents that are not given are trained in ``work``."""
     parents: dict[str, Checkpoint] = {}
     if request.variant is Variant.NEUMF_PRE:
         for variant, given in (
@@ -115,7 +123,7 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
 
 
 def _left_behind(stage: Stage, out: Path) -> str:
-    """Publish the best epoch so far, if there is one, and say so."""
+    """Write the best epoch so far, if there is one, and describe it for the message."""
     if not stage.progress.epoch:
         return " before the first epoch ended"
     stage.publish(out, finished=False)
@@ -142,7 +150,7 @@ def _open_parent(path: Path, variant: Variant, recipe: Recipe, data: PreparedDat
     parent.require_data(data)
     expected = architecture_of(variant, recipe, data)
     found = parent.architecture
-    # A GMF has no tower, so that its layers and dropout do not matter.
+    # A GMF has no tower, so its layers and dropout do not matter.
     same = (found.kind, found.factors) == (expected.kind, expected.factors)
     if not same or (variant is Variant.MLP and found.layers != expected.layers):
         raise ConfigError(
@@ -154,25 +162,25 @@ def _open_parent(path: Path, variant: Variant, recipe: Recipe, data: PreparedDat
 
 
 def _finished(request: Request, data: PreparedData) -> dict[str, Any] | None:
-    """Figures of the checkpoint, where it is whole and just what was asked for."""
+    """Read the figures of the checkpoint, if it is whole and matches the request."""
     try:
         manifest = open_checkpoint(request.out).manifest
     except ArtifactError:
         if request.out.exists():
-            logger.info("%s: is damaged, training from the start", request.out)
+            logger.info("%s is damaged: training from the start", request.out)
         return None
     given = {"gmf": request.parents.gmf, "mlp": request.parents.mlp}
     same_parents = all(
-        read_manifest(path, CHECKPOINT)["digest"] == manifest["parents"].get(name)
+        read_manifest(path, CHECKPOINT).digest == manifest.parents.get(name)
         for name, path in given.items()
         if path
     )
-    same = (manifest["variant"], manifest["recipe"], manifest["data"]["digest"]) == (
+    same = (manifest.variant, manifest.recipe, manifest.data.digest) == (
         request.variant.value,
         request.recipe.model_dump(),
         data.digest,
     )
-    if not (manifest["finished"] and same and same_parents):
-        logger.info("%s: is another, training from the start", request.out)
+    if not (manifest.finished and same and same_parents):
+        logger.info("%s was made by another request: training from the start", request.out)
         return None
-    return {**manifest["validation"], "digest": manifest["digest"]}
+    return {**json_values(manifest.validation), "digest": manifest.digest}

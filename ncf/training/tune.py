@@ -1,4 +1,4 @@
-"""A search for a recipe: trials drawn from a declared space, judged on validation alone."""
+"""Search for a recipe: draw trials from a search space, and judge them on validation alone."""
 
 import logging
 import time
@@ -18,14 +18,13 @@ from ncf.errors import ConfigError, InterruptedWorkError, UsageError
 from ncf.files import atomic_file, remove_aside, sha256_bytes, storage_errors
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
-from ncf.training.recipe import Recipe, merge, parse_recipe, read_toml, recipe_tables
-from ncf.training.stage import DivergedError, Request, Stage
+from ncf.training.recipe import Recipe, merge, parse_recipe
+from ncf.training.request import Request
+from ncf.training.space import Choices, draw, end_of
+from ncf.training.stage import DivergedError, Stage
 from ncf.training.train import prepare_stage
 
 logger = logging.getLogger(__name__)
-
-Choices = dict[str, list[Any] | dict[str, Any]]
-"""By dotted key of a recipe: values to choose from, or ``low``, ``high`` and ``log``."""
 
 _CUT_OFF = "cut off"
 _GO_ON = "go on with `resume=True`"
@@ -33,19 +32,19 @@ _GO_ON = "go on with `resume=True`"
 
 @dataclass(frozen=True)
 class Search:
-    """What to search, and for how long.
+    """A search: its space and its limits.
 
     Parameters
     ----------
     request : Request
-        Variant, base recipe, where the recipe goes (``out``, a TOML file), device, parents;
-        ``resume`` goes on with the trials of an earlier search.
+        Variant, base recipe, file of the result (``out``, in TOML), device, parents; ``resume``
+        continues an earlier search.
     space : dict
-        Choices by dotted key.
+        Choices by dotted key of the recipe.
     seconds : float
-        Stop after so long; the trial under way is cut off at its next epoch.
+        Stop after this time; the running trial ends at its next epoch.
     trials : int or None
-        Stop after so many, those of an earlier search included.
+        Stop after this number of trials, with those of an earlier search.
     """
 
     request: Request
@@ -54,40 +53,24 @@ class Search:
     trials: int | None = None
 
 
-def load_space(path: Path | None, variant: Variant) -> Choices:
-    """Read a search space from TOML, laid out as a recipe; None gives the toolkit's own.
-
-    Raises
-    ------
-    ConfigError
-        The file cannot be read, is empty, or a key has neither a list of values nor a range.
-    """
-    tables = recipe_tables("space", variant) if path is None else read_toml(path)
-    space: Choices = {}
-    _flatten(tables, "", space, path)
-    if not space:
-        raise ConfigError("names nothing to search", where=path, remedy=_REMEDY)
-    return space
-
-
 def tune(search: Search, data: PreparedData) -> dict[str, Any]:
     """Search, and write the best recipe found.
 
     Trials are drawn by optuna's tree-structured Parzen estimator (Bergstra et al., "Algorithms
-    for hyper-parameter optimization", NeurIPS 2011); one that stands below the median of the
-    others at the same epoch is cut off.
+    for hyper-parameter optimization", NeurIPS 2011); a trial below the median of the others at
+    the same epoch is stopped.
 
     Returns
     -------
     dict
-        ``trials`` done, and the best one's ``hr``, ``ndcg`` (validation, sampled) and ``recipe``.
+        Number of ``trials``, and the best one's ``hr``, ``ndcg`` (validation, sampled), ``recipe``.
 
     Raises
     ------
     ConfigError
-        The space or its values do not fit a recipe; no trial came to an end.
+        The space or its values do not fit a recipe, or no trial finished.
     InterruptedWorkError
-        On Ctrl-C or SIGTERM, after the best recipe so far was written.
+        Ctrl-C or SIGTERM came; the best recipe so far was written.
     """
     out = search.request.out
     _check(search)
@@ -127,11 +110,11 @@ class _Objective:
         self._deadline = time.monotonic() + search.seconds
 
     def __call__(self, trial: Trial) -> float:
-        drawn = {key: _draw(trial, key, choices) for key, choices in self._search.space.items()}
+        drawn = {key: draw(trial, key, choices) for key, choices in self._search.space.items()}
         recipe = _with(self._search.request.recipe, drawn, self._search.request.out)
         out = self._search.request.out
         work = out.with_name(f".{out.name}.work")
-        # Resuming: parents trained for an earlier trial are taken as they are.
+        # With resume, parents that an earlier trial trained are used again.
         request = replace(self._search.request, recipe=recipe, resume=True)
         stage = prepare_stage(work, request, self._data)
         try:
@@ -139,15 +122,15 @@ class _Objective:
         except DivergedError as error:
             raise optuna.TrialPruned from error
         best = stage.progress.best_row
-        trial.set_user_attr("hr", best["hr"])
+        trial.set_user_attr("hr", best.hr)
         trial.set_user_attr("epochs", stage.progress.best_epoch)
-        logger.info("trial %d: NDCG %.4f with %s", trial.number, best["ndcg"], drawn)
-        return float(best["ndcg"])
+        logger.info("trial %d: NDCG %.4f with %s", trial.number, best.ndcg, drawn)
+        return float(best.ndcg)
 
     def _watch(self, trial: Trial, stage: Stage) -> None:
-        trial.report(stage.progress.best_row["ndcg"], stage.progress.epoch)
+        trial.report(stage.progress.best_row.ndcg, stage.progress.epoch)
         if time.monotonic() > self._deadline:
-            logger.info("time is up: trial %d is cut off", trial.number)
+            logger.info("time is up: trial %d is stopped", trial.number)
             trial.set_user_attr(_CUT_OFF, value=True)
             trial.study.stop()
             raise optuna.TrialPruned
@@ -156,7 +139,7 @@ class _Objective:
 
 
 def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what fails is told by us
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # our own messages report failures
     identity = sha256_bytes(
         canonical_json(
             {
@@ -181,20 +164,20 @@ def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Stu
             remedy="give the same ones, or search with `resume=False`",
         )
     study.set_user_attr("identity", identity)
-    # Another seed each time it goes on: the first ones' draws would come again.
+    # Another seed each time a search is continued: else the first draws would come again.
     seed = search.request.recipe.seed + len(study.trials)
     study.sampler = optuna.samplers.TPESampler(seed=seed)
     return study
 
 
 def _ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that were judged; not those that died, or that time cut off."""
+    """List the trials that were judged, without those that died or ran out of time."""
     trials = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
     return [trial for trial in trials if not trial.user_attrs.get(_CUT_OFF)]
 
 
 def _complete(study: optuna.Study) -> bool:
-    """Whether a trial came to its end."""
+    """Whether a trial finished."""
     return bool(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
@@ -228,11 +211,11 @@ def _write_best(study: optuna.Study, search: Search) -> dict[str, Any]:
 
 
 def _check(search: Search) -> None:
-    """Refuse a space that does not fit, before any trial."""
+    """Refuse a space that does not fit a recipe, before any trial."""
     if search.seconds <= 0 or (search.trials is not None and search.trials < 1):
         raise UsageError("`minutes` and `trials` must be above 0")
     for end in (0, -1):
-        drawn = {key: _end(choices, end) for key, choices in search.space.items()}
+        drawn = {key: end_of(choices, end) for key, choices in search.space.items()}
         _with(search.request.recipe, drawn, "search space")
     if search.request.variant is Variant.NEUMF_PRE:
         for key in search.space:
@@ -244,19 +227,6 @@ def _check(search: Search) -> None:
                 )
 
 
-def _draw(trial: Trial, key: str, choices: list[Any] | dict[str, Any]) -> object:
-    if isinstance(choices, list):
-        return trial.suggest_categorical(key, choices)
-    low, high, log = choices["low"], choices["high"], choices.get("log", False)
-    if isinstance(low, int) and isinstance(high, int):
-        return trial.suggest_int(key, low, high, log=log)
-    return trial.suggest_float(key, low, high, log=log)
-
-
-def _end(choices: list[Any] | dict[str, Any], end: int) -> object:
-    return choices[end] if isinstance(choices, list) else choices["low" if end == 0 else "high"]
-
-
 def _with(recipe: Recipe, drawn: Mapping[str, object], where: object) -> Recipe:
     document = recipe.model_dump()
     for key, value in drawn.items():
@@ -265,27 +235,3 @@ def _with(recipe: Recipe, drawn: Mapping[str, object], where: object) -> Recipe:
             nested = {part: nested}
         document = merge(document, cast("dict[str, Any]", nested))
     return parse_recipe(document, where)
-
-
-_REMEDY = "give lists of values, or tables such as { low = 1e-4, high = 1e-2, log = true }"
-
-
-def _flatten(tables: dict[str, Any], prefix: str, space: Choices, where: object) -> None:
-    for key, value in tables.items():
-        name = prefix + key
-        if isinstance(value, list) and value:
-            space[name] = value
-        elif isinstance(value, dict) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:
-            _check_range(name, value, where)
-            space[name] = value
-        elif isinstance(value, dict) and not {"low", "high"} & set(value):
-            _flatten(value, f"{name}.", space, where)
-        else:
-            raise ConfigError(f"{name} = {value!r} is not a choice", where=where, remedy=_REMEDY)
-
-
-def _check_range(name: str, value: dict[str, Any], where: object) -> None:
-    low, high, log = value["low"], value["high"], value.get("log", False)
-    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
-    if not numbers or not isinstance(log, bool) or not low <= high or (log and low <= 0):
-        raise ConfigError(f"{name} = {value!r} is not a range", where=where, remedy=_REMEDY)

@@ -132,7 +132,7 @@ def test_similar_items_are_those_of_the_largest_cosine(
 
 
 def test_an_item_that_the_model_does_not_know_has_no_like(neumf: Bundle) -> None:
-    with pytest.raises(RequestError, match="unknown item 'x'; give an id that the ratings had"):
+    with pytest.raises(RequestError, match="unknown item 'x'; give an id that is in the ratings"):
         neumf.similar_items("x")
     with pytest.raises(UsageError, match="k = 0"):
         neumf.similar_items("film 1", k=0)

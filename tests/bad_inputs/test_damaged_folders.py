@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from ncf.artifacts import BUNDLE, CHECKPOINT, DATA, RUN, Kind, canonical_json
+from batch.manifest import RUN
+from ncf.artifacts import Kind, Manifest, canonical_json
+from ncf.data.manifests import DATA
 from ncf.files import sha256_bytes
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.manifest import BUNDLE
 from ncf.training.checkpoint import Checkpoint
+from ncf.training.manifest import CHECKPOINT
 from tests.commands import done, refused
 
 # Every command that reads a folder of each kind; the folders are data, c, store/ncf and topk/RUN.
-READERS: dict[str, tuple[Kind, list[str]]] = {
+READERS: dict[str, tuple[Kind[Manifest], list[str]]] = {
     "data": (
         DATA,
         [
@@ -240,7 +244,7 @@ def test_a_damaged_model_is_found_out_before_it_is_run(
         assert "MODEL_CARD.md" in refused(*command.split(), cwd=home)
 
 
-def edit_manifest(folder: Path, kind: Kind, **changes: object) -> None:
+def edit_manifest(folder: Path, kind: Kind[Manifest], **changes: object) -> None:
     """Change fields of a manifest, and seal it again as its writer would."""
     path = folder / kind.manifest
     document = json.loads(path.read_bytes()) | changes

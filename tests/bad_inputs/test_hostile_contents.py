@@ -10,13 +10,16 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from ncf.artifacts import BUNDLE, CHECKPOINT, DATA, Kind, seal
+from ncf.artifacts import Kind, Manifest, seal
+from ncf.data.manifests import DATA
 from ncf.data.options import Format, Options
 from ncf.data.prepare import prepare
 from ncf.data.tables import read_id_table, write_id_table
 from ncf.identifiers import IdMap, read_id_maps, write_id_maps
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.manifest import BUNDLE
 from ncf.training.checkpoint import Checkpoint
+from ncf.training.manifest import CHECKPOINT
 from tests.bad_inputs.test_damaged_folders import edit_manifest
 from tests.commands import refused
 
@@ -57,7 +60,7 @@ def home(data_folder: Path, checkpoint: Checkpoint, bundle: Bundle, tmp_path: Pa
     return tmp_path
 
 
-def _reseal(folder: Path, kind: Kind) -> None:
+def _reseal(folder: Path, kind: Kind[Manifest]) -> None:
     seal(folder, kind, json.loads((folder / kind.manifest).read_bytes()))
 
 
@@ -121,9 +124,9 @@ def test_a_checkpoint_of_other_data_is_refused_naming_both(
     shutil.rmtree(home / "data")
     prepare(ratings_file, Format.CSV, home / "data", Options(negatives=12, seed=9))
     digest = json.loads((home / "data" / "data.json").read_bytes())["digest"]
-    trained = checkpoint.manifest["data"]["digest"]
+    trained = checkpoint.manifest.data.digest
     line = refused(*command.split(), cwd=home)
-    assert f"c: trained on data {trained[:12]}, given is data {digest[:12]}; " in line
+    assert f"c: trained on data {trained[:12]}, but given data {digest[:12]}; " in line
 
 
 JUNK = [
@@ -146,7 +149,7 @@ JUNK = [
     ],
 )
 def test_junk_with_the_right_digest_is_one_line(
-    place: str, kind: Kind, commands: list[str], home: Path
+    place: str, kind: Kind[Manifest], commands: list[str], home: Path
 ) -> None:
     folder = home / place
     unread = {kind.manifest, "history.json", "MODEL_CARD.md"}
@@ -168,7 +171,7 @@ def test_junk_with_the_right_digest_is_one_line(
 )
 @pytest.mark.parametrize("column", ["user_id", "item_id"])
 def test_a_table_that_holds_an_id_twice_is_refused(
-    place: str, kind: Kind, command: str, column: str, home: Path
+    place: str, kind: Kind[Manifest], command: str, column: str, home: Path
 ) -> None:
     table = home / place / f"{column.removesuffix('_id')}s.parquet"
     raw = read_id_table(table, column).raw

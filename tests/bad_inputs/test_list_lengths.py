@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.runs import read_latest
+from batch.published import read_latest
 from ncf.data.prepared import PreparedData
 from ncf.scoring.bundle import Bundle
 from ncf.training.checkpoint import Checkpoint
@@ -57,7 +57,7 @@ def test_a_table_longer_than_ranks_can_count_is_refused(home: Path) -> None:
 
 def test_more_than_the_catalogue_gives_what_is_unseen(home: Path, data: PreparedData) -> None:
     done(*COMMANDS[0].split(), "-k", "32767", cwd=home)
-    known = data.known().csr()
+    known = data.interactions().csr()
     unseen = {raw: 30 - known[[index]].nnz for index, raw in enumerate(data.users.raw)}
     table = read_latest(home / "topk")
     assert table.groupby("user_id", observed=True).size().to_dict() == unseen
@@ -65,7 +65,7 @@ def test_more_than_the_catalogue_gives_what_is_unseen(home: Path, data: Prepared
 
 @pytest.mark.parametrize("k", ["31", "1000000000", "99999999999999999999"])
 def test_more_than_there_is_is_what_there_is(k: str, home: Path, data: PreparedData) -> None:
-    unseen = 30 - data.known().csr()[[data.users.raw[:].index("u1")]].nnz
+    unseen = 30 - data.interactions().csr()[[data.users.raw[:].index("u1")]].nnz
     for command, count in ((COMMANDS[1], unseen), (COMMANDS[2], 30)):
         found = json.loads(done(*command.split(), "-k", k, "--json", cwd=home))
         assert len({item["item"] for item in found["items"]}) == len(found["items"]) == count

@@ -177,7 +177,7 @@ def test_a_movielens_file_of_another_width_is_told_what_belongs(
 ) -> None:
     content = delimiter.join(map(str, range(width))) + "\n"
     line = refused(*_write(home, "tabs", content), "out", cwd=home)
-    assert f"r:1: neither three nor four fields; expected '{MOVIELENS}'" in line
+    assert f"r:1: the line has neither three nor four fields; expected '{MOVIELENS}'" in line
 
 
 TRIPLE_BAD = {

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from batch.filters import Filters
 from batch.job import Job
 from batch.pipeline import run_batch
-from batch.runs import read_latest
+from batch.published import read_latest
 from batch.totals import finish_parts
 from batch.verify import verify_run
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
 from ncf.errors import RatingsError, UsageError
-from ncf.policies import Strangers
+from ncf.policies import ColdUser, Strangers
 from ncf.scoring.bundle import Bundle
 from ncf.training.checkpoint import Checkpoint
 from tests.oracles import numpy_logit
@@ -48,7 +48,7 @@ class Oracle:
 
     def __init__(self, bundle: Bundle, checkpoint: Checkpoint, data: PreparedData) -> None:
         self.users, self.items = list(data.users.raw), list(data.items.raw)
-        known = data.known()
+        known = data.interactions()
         self.seen = {
             (self.users[user], self.items[item])
             for user, item in zip(known.users.tolist(), known.items.tolist(), strict=True)
@@ -120,9 +120,13 @@ def test_any_filters_k_and_shards_give_what_brute_force_gives(
             for name, each in columns.items()
             if each is not None
         }
-        names = ("seen", "users", "exclude_items", "candidates")
-        seen_file, users_file, *of_items = (files.get(name) for name in names)
-        filters = Filters(seen_file, users_file, *of_items, strangers=strangers)
+        filters = Filters(
+            files.get("seen"),
+            files.get("users"),
+            files.get("exclude_items"),
+            files.get("candidates"),
+            strangers,
+        )
         job = Job(bundle.path, folder / "topk", k, Device.CPU, shard_users, filters=filters)
         if not allowed or not served:
             with pytest.raises(UsageError):
@@ -202,7 +206,7 @@ def test_ids_of_another_world_are_warned_of(
 ) -> None:
     (tmp_path / "items.csv").write_text("item_id\n12\n13\n")
     run_batch(_job(bundle, tmp_path, Filters(exclude_items=tmp_path / "items.csv")), NOW)
-    assert "knows no item of it" in caplog.text
+    assert "knows none of its items" in caplog.text
 
 
 def test_ids_that_are_numbers_in_parquet_are_the_same_ids(bundle: Bundle, tmp_path: Path) -> None:
@@ -218,7 +222,7 @@ def test_strangers_are_left_out_where_the_bundle_refuses_them(
 
     (tmp_path / "users.csv").write_text("user_id\nu1\nzoe\n")
     filters = Filters(users=tmp_path / "users.csv")
-    strict = replace(bundle, manifest={**bundle.manifest, "cold_user": "error"})
+    strict = replace(bundle, manifest=replace(bundle.manifest, cold_user=ColdUser.ERROR))
     assert len(read_audience(strict, filters)) == 1
     assert len(read_audience(strict, replace(filters, strangers=Strangers.POPULAR))) == 2
     assert len(read_audience(bundle, filters)) == 2

@@ -15,7 +15,8 @@ from pyarrow import fs
 from batch.destination import Bucket
 from batch.job import Job
 from batch.pipeline import run_batch
-from batch.runs import Runs, local_copy, open_runs, read_latest
+from batch.published import read_latest
+from batch.runs import Runs, local_copy, open_runs
 from batch.verify import verify_run
 from ncf.devices import Device
 from ncf.errors import ArtifactError, StorageError, UsageError
@@ -65,7 +66,9 @@ def test_a_run_replaced_while_it_is_read_gives_way_to_the_newest(
 ) -> None:
     run_batch(_job(bundle, place), NOW)
     days = iter(range(1, times + 1))
-    monkeypatch.setattr("batch.runs.local_copy", _replaced_before(_job(bundle, place, 3), days))
+    monkeypatch.setattr(
+        "batch.published.local_copy", _replaced_before(_job(bundle, place, 3), days)
+    )
     assert set(read_latest(place)["rank"]) == {1, 2, 3}
     assert next(days, None) is None
 
@@ -75,7 +78,9 @@ def test_a_table_that_is_replaced_at_every_look_is_given_up(
 ) -> None:
     run_batch(_job(bundle, place), NOW)
     days = iter(range(1, 20))
-    monkeypatch.setattr("batch.runs.local_copy", _replaced_before(_job(bundle, place, 3), days))
+    monkeypatch.setattr(
+        "batch.published.local_copy", _replaced_before(_job(bundle, place, 3), days)
+    )
     with pytest.raises(ArtifactError, match="replaced faster than it can be read"):
         read_latest(place)
     assert next(days, None) is not None

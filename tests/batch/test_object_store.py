@@ -13,7 +13,8 @@ from moto.server import ThreadedMotoServer
 from batch.destination import Bucket
 from batch.job import Job
 from batch.pipeline import run_batch
-from batch.runs import open_runs, read_latest
+from batch.published import read_latest
+from batch.runs import open_runs
 from batch.show import rows_of
 from batch.verify import verify_run
 from ncf.devices import Device

@@ -26,7 +26,8 @@ from batch.memory import peak_memory
 from batch.metrics import last_success, metrics_of
 from batch.options import Layout, TableFormat
 from batch.pipeline import run_batch
-from batch.runs import open_runs, read_latest
+from batch.published import read_latest
+from batch.runs import open_runs
 from batch.show import rows_of
 from batch.tables import Lists, Style, read_part, write_lists
 from batch.verify import verify_run
@@ -362,7 +363,7 @@ def test_show_prints_a_user_and_refuses_one_without_rows(bundle: Bundle, tmp_pat
     refused = _cli("batch", "show", "--user", "nobody", cwd=tmp_path)
     assert (refused.returncode, "no row in run" in refused.stderr) == (2, True)
     refused = _cli("batch", "--out", "other", "show", "--user", "u7", cwd=tmp_path)
-    assert (refused.returncode, "--out stands before 'show'" in refused.stderr) == (2, True)
+    assert (refused.returncode, "--out comes before 'show'" in refused.stderr) == (2, True)
 
 
 def test_the_readmes_query_answers_as_printed(

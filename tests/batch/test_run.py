@@ -17,17 +17,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.job import Job
+from batch.manifest import RUN
 from batch.pipeline import run_batch
-from batch.runs import open_runs, read_latest
+from batch.published import read_latest
+from batch.runs import open_runs
 from batch.shards import plan
 from batch.verify import verify_run
-from ncf.artifacts import BUNDLE, RUN, open_sealed, seal
+from ncf.artifacts import open_sealed, seal
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
 from ncf.errors import ArtifactError, LockedError, UsageError
 from ncf.locks import writer_lock
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
+from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.queries import Wishes
 from ncf.scoring.recommend import Recommender
 from ncf.training.checkpoint import Checkpoint
@@ -57,7 +60,7 @@ def test_the_table_is_every_users_best_unseen_items_by_raw_id(
 ) -> None:
     _run(bundle, tmp_path, k=5, shard_users=7)
     table = read_latest(tmp_path)
-    known = data.known()
+    known = data.interactions()
     for user, raw in enumerate(data.users.raw):
         seen = set(known.items[known.users == user].tolist())
         scores = {i: numpy_logit(checkpoint.weights, user, i) for i in range(len(data.items))}
@@ -75,7 +78,7 @@ def test_k_above_what_is_unseen_gives_fewer_rows_and_never_a_seen_item(
 ) -> None:
     _run(bundle, tmp_path, k=1000)
     table = read_latest(tmp_path)
-    known = data.known()
+    known = data.interactions()
     seen = {
         (data.users.raw[user], data.items.raw[item])
         for user, item in zip(known.users, known.items, strict=True)
@@ -91,12 +94,12 @@ def test_the_run_folder_is_what_the_contract_says(bundle: Bundle, tmp_path: Path
     assert sorted(p.name for p in folder.iterdir()) == ["_SUCCESS", "manifest.json", *parts]
     assert (tmp_path / "LATEST").read_text() == f"{folder.name}\n"
     manifest = open_sealed(folder, RUN)
-    assert manifest["inputs"] == {"bundle": bundle.digest}
-    assert (manifest["users"], manifest["rows"]) == (40, 400)
+    assert manifest.inputs == {"bundle": bundle.digest}
+    assert (manifest.users, manifest.rows) == (40, 400)
     for part in parts:
         schema = pq.read_schema(folder / part)
         assert [(field.name, str(field.type), field.nullable) for field in schema] == TABLE
-    assert sum(manifest["rows_by_part"].values()) == 400
+    assert sum(manifest.rows_by_part.values()) == 400
 
 
 @settings(max_examples=20, deadline=None)

@@ -16,14 +16,16 @@ from batch.filters import Filters
 from batch.job import Job
 from batch.options import Mode
 from batch.pipeline import run_batch
+from batch.published import read_latest
 from batch.recall_contract import TRIES, attempts
-from batch.runs import open_runs, read_latest
+from batch.runs import open_runs
 from batch.verify import verify_run
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.proof.audit import PairAudit
 from ncf.proof.recall import PairSample
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.screen_manifest import Screen
 from ncf.scoring.screened import Rescorer, ScreenedRanker
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -60,7 +62,7 @@ def test_a_screened_table_has_the_same_bytes_whatever_the_workers(
     ]
     parts = [{p.name: p.read_bytes() for p in table.glob("part-*")} for table in tables]
     assert parts[0] == parts[1]
-    proofs = [open_runs(tmp_path).manifest(table.name)["recall"] for table in tables]
+    proofs = [open_runs(tmp_path).manifest(table.name).recall for table in tables]
     assert proofs[0] == proofs[1]
 
 
@@ -74,7 +76,7 @@ def test_a_screen_that_misses_is_widened_until_the_contract_is_kept(
     figures = run_batch(_job(screened_bundle, tmp_path, Mode.SCREENED), NOW)
     assert figures["mode"] == "screened"
     assert figures["recall"]["candidates"] == 900
-    assert open_runs(tmp_path).manifest(figures["run"])["width"] == 4
+    assert open_runs(tmp_path).manifest(figures["run"]).width == 4
     verify_run(figures["table"], screened_bundle.path)
 
 
@@ -235,8 +237,10 @@ def test_auto_ranks_exactly_where_the_calibration_is_under_the_contract(
     screened_bundle: Bundle, tmp_path: Path
 ) -> None:
     job = Job(screened_bundle.path, tmp_path, 10, Device.CPU, recall=0.9)
-    lists = [{**each, "recall": 0.85} for each in screened_bundle.manifest["screen"]["by_k"]]
-    poor = {**screened_bundle.manifest, "screen": {"by_k": lists}}
+    screen = screened_bundle.manifest.screen
+    assert isinstance(screen, Screen)
+    lists = tuple(replace(each, recall=0.85) for each in screen.by_k)
+    poor = replace(screened_bundle.manifest, screen=replace(screen, by_k=lists))
     audience = read_audience(replace(screened_bundle, manifest=poor), Filters())
     (only,) = attempts(job, audience, {})
     assert only.audit is None

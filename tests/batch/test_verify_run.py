@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.job import Job
+from batch.manifest import RUN
 from batch.options import Layout
 from batch.pipeline import run_batch
 from batch.tables import SCHEMAS, Style
 from batch.verify import verify_run
-from ncf.artifacts import RUN, seal
+from ncf.artifacts import seal
 from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.scoring.bundle import Bundle
@@ -94,7 +95,7 @@ def _item_of_another(frame: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
         (lambda f: f.drop(index=2), "ranks are not"),
         (lambda f: f.assign(score=-f.score), "scores rise"),
         (lambda f: f.assign(score=float("inf")), "scores rise"),
-        (lambda f: f.assign(item_id="film 1"), "stands twice"),
+        (lambda f: f.assign(item_id="film 1"), "list twice"),
     ],
 )
 def test_rows_that_cannot_be_right_are_refused(folder: Path, change: Change, words: str) -> None:
@@ -139,7 +140,7 @@ def test_another_bundle_than_the_runs_is_refused(
     other = Path(shutil.copytree(bundle.path, tmp_path / "other"))
     document = json.loads((other / "bundle.json").read_bytes())
     document["provenance"]["created"] = "another day"
-    from ncf.artifacts import BUNDLE  # noqa: PLC0415 - beside its use
+    from ncf.scoring.manifest import BUNDLE  # noqa: PLC0415 - beside its use
 
     seal(other, BUNDLE, document)
     with pytest.raises(ArtifactError, match="was scored with bundle"):

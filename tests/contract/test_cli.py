@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batch.runs import read_latest
-from ncf.artifacts import RUN, open_sealed
+from batch.manifest import RUN
+from batch.published import read_latest
+from ncf.artifacts import open_sealed
 
 # -P: as the installed command, which does not look for modules where it is run.
 NCF = [sys.executable, "-P", "-c", "from ncf.cli import main; main()"]
@@ -246,7 +247,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         ("compare --data none", "checkpoints"),
         ("compare none --data none -k 0", "-k 0 is less than 1"),
         ("similar --bundle none --item 3", "none: not a bundle"),
-        ("check ftp://x --user 3", "is no URL"),
+        ("check ftp://x --user 3", "is not a URL"),
         ("check http://x", "give --user, or --model-store and --name"),
         ("torchserve-config d --model-store none", "none/ncf.mar: no such archive"),
         ("export --checkpoint none --data none --target x", "'x'"),
@@ -273,9 +274,9 @@ def test_a_checkpoint_of_other_data_is_refused_naming_both_digests(home: Path) -
     ncf(*f"{PREPARE} --seed 9 --out data/other".split(), cwd=home)
     for command in ("evaluate", "export"):
         line = refused(command, "--checkpoint", "checkpoints/pre", "--data", "data/other", cwd=home)
-        assert re.search(r"trained on data \w{12}, given is data \w{12}", line)
+        assert re.search(r"trained on data \w{12}, but given data \w{12}", line)
     line = refused("compare", "checkpoints/pre", "--data", "data/other", cwd=home)
-    assert re.search(r"pre: trained on data \w{12}, given is data \w{12}", line)
+    assert re.search(r"pre: trained on data \w{12}, but given data \w{12}", line)
 
 
 def test_cuda_asked_for_and_missing_is_refused(home: Path) -> None:

@@ -12,19 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from ncf.artifacts import DATASET, open_sealed
-from ncf.data.datasets import (
-    DATASETS,
-    Members,
-    Source,
-    TripleSource,
-    WheelSource,
-    ZipSource,
-    fetch,
-    open_dataset,
-)
+from ncf.artifacts import open_sealed
+from ncf.data.datasets import DATASETS, fetch, open_dataset
 from ncf.data.downloads import GitBlob, Sha256
+from ncf.data.manifests import DATASET
 from ncf.data.options import Format
+from ncf.data.sources import Members, Source, TripleSource, WheelSource, ZipSource
 from ncf.data.titles import grouplens_titles, read_titles, recbole_titles
 from ncf.errors import ArtifactError, LockedError, SourceError, StorageError, UsageError
 from ncf.locks import writer_lock
@@ -293,5 +286,4 @@ def test_the_real_sets_are_pinned_and_grouplens_comes_first() -> None:
 def test_the_manifest_of_a_set_says_where_it_came_from(zipped: ZipSource, tmp_path: Path) -> None:
     folder = fetch("ml", tmp_path / "cache", {"ml": (zipped,)})
     manifest = json.loads((folder / DATASET.manifest).read_text("utf-8"))
-    assert manifest == open_sealed(folder, DATASET)
-    assert manifest["source"] == zipped.name
+    assert manifest["source"] == open_sealed(folder, DATASET).source == zipped.name

@@ -93,7 +93,7 @@ def test_ids_are_strings_or_whole_numbers_and_categories_count_by_value(ids: obj
         ({"timestamp": [5, None]}, "row 1: timestamp is missing"),
         ({"timestamp": [5, -1]}, "row 1: timestamp is not a plausible Unix time"),
         ({"timestamp": [5, 10**12]}, "row 1: timestamps in seconds (row 0) and milliseconds"),
-        ({"timestamp": pd.to_datetime(["2020-01-01", "1950-01-01"])}, "row 1: timestamp lies"),
+        ({"timestamp": pd.to_datetime(["2020-01-01", "1950-01-01"])}, "row 1: timestamp is before"),
         ({"asin": ["x", "y"], "sku": ["x", "y"]}, ""),
     ],
 )
@@ -113,7 +113,7 @@ def test_a_row_is_named_by_the_label_that_its_frame_gives_it() -> None:
     ("given", "told"),
     [
         (pd.DataFrame({"user": ["u"]}), "no column 'item_id' among 'user'"),
-        (pd.DataFrame({"user": ["u"], "sku": [1], "asin": [2]}), "'sku' and 'asin' may all be"),
+        (pd.DataFrame({"user": ["u"], "sku": [1], "asin": [2]}), "'sku' and 'asin' all match"),
         (pd.DataFrame({"user": [], "item": []}), "the frame has no row"),
         (pa.table({"user": ["u"], "item": pa.array([None], pa.string())}), "row 0: item_id is"),
     ],

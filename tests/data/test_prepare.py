@@ -183,7 +183,7 @@ def test_everything_read_is_in_one_part_or_counted(tmp_path: Path) -> None:
         "test": 1,
     }
     assert pairs(data, data.test.positives) == [("a", "x")]  # the latest, at 9
-    assert Counter(pairs(data, data.known())) == Counter(
+    assert Counter(pairs(data, data.interactions())) == Counter(
         [("a", "x"), ("a", "y"), ("a", "z"), ("b", "y")]
     )
 
@@ -227,7 +227,7 @@ def test_a_triple_keeps_its_test_cases_and_negatives(tmp_path: Path) -> None:
     training = pairs(data, data.train.join(data.validation.positives))
     assert sorted(training) == [("a", "x"), ("a", "y"), ("b", "w")]
     assert len(data.validation.positives) == 1  # of a; b has one training pair left
-    known = items_by_user(data.known())
+    known = items_by_user(data.interactions())
     for user, _, row in sampled(data.validation):
         assert not known[user] & set(row)
     assert (facts["rows"], facts["duplicates"], facts["test_pairs_in_train"]) == (7, 1, 1)

@@ -22,9 +22,9 @@ from ncf.data.id_files import read_ids, read_pairs
 from ncf.data.interactions import latest_by_user
 from ncf.data.naming import Naming, ReadAs
 from ncf.data.options import Format
+from ncf.data.origins import at_rest, digest_of
 from ncf.data.ratings import Ratings
 from ncf.data.readers import read_ratings
-from ncf.data.sources import at_rest, digest_of
 from ncf.data.titles import read_titles
 from ncf.errors import NcfError, UsageError
 
@@ -471,7 +471,8 @@ def test_the_threshold_agrees_with_pandas_on_the_latest_rows(seed: int, tmp_path
     latest = table.sort_values("timestamp", kind="stable").drop_duplicates(
         ["user_id", "item_id"], keep="last"
     )
-    expected = {(r.user_id, r.item_id) for r in latest.itertuples() if r.rating >= 4}
+    liked = latest[latest["rating"] >= 4]
+    expected = set(zip(liked["user_id"].tolist(), liked["item_id"].tolist(), strict=True))
     found = read_ratings(tmp_path / "r.csv", min_rating=4)
     assert set(pairs(found)) == expected
     kept, _ = latest_by_user(found)

@@ -1,20 +1,23 @@
-"""Write ``docs/errors.md``: every message that the toolkit raises on purpose, out of the source.
+"""Write ``docs/errors.md``: every message that the toolkit raises on purpose, from the source.
 
     python -m tests.docs.error_list
 
-Looks through the syntax trees for calls of the classes of :mod:`ncf.errors`, and of the few
-functions that make such errors; what is not a constant stands in braces.
+It finds calls of the classes of :mod:`ncf.errors`, and of the few functions that make such errors,
+in the syntax trees. :mod:`tests.docs.placeholders` writes what varies as a word in capitals.
 """
 
 import ast
+import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import ncf
 from ncf import errors
 from ncf.errors import NcfError
+from tests.docs.placeholders import readable
 
 ROOT = Path(next(iter(ncf.__path__))).parent
 PAGE = ROOT / "docs" / "errors.md"
@@ -33,22 +36,22 @@ _MAKERS: dict[str, tuple[str, int, int | None]] = {
 _INTRO = """\
 # Errors
 
-Every message that the toolkit raises on purpose, made from the source by `python -m
-tests.docs.error_list` (a test holds this page against the source). What varies stands in braces.
-A command prints one line on standard error,
+This page lists every message that the toolkit raises on purpose. `python -m
+tests.docs.error_list` makes it from the source, and a test compares it with the source. A word in
+capitals, such as FILE or NUMBER, stands for what varies; a slash separates alternatives. A
+command prints one line on standard error,
 
     ncf: WHERE: PROBLEM; REMEDY
 
 where WHERE is a file, `file:line`, an id or a field, and ends with the exit code of the error's
-class. Besides these there are two kinds of line: a command or option that is mistyped (exit code
-2; the line says which, and to see `--help`), and an error of the operating system about a file
-(exit code 2; the line names the file, and says to check the path, its disk and its permissions,
-or to free some space). Anything else is a fault of ours: exit code 1 and a traceback, which
-please report. What a message has in back quotes is a parameter, as a call in Python gives it; a
-command shows its option there: `test_ratio` is `--test-ratio`, `mode="exact"` is `--mode exact`.
-Control characters in names and ids are printed escaped.
+class. There are two other kinds of line with exit code 2. If a command or option is mistyped, the
+line says which, and to see `--help`. If the operating system reports an error about a file, the
+line names the file, and says to check the path, its disk and its permissions, or to free some
+space. Anything else is a bug: exit code 1 and a traceback; please report it. A word in back quotes
+is a parameter of a call in Python; a command shows its option instead: `test_ratio` is
+`--test-ratio`, `mode="exact"` is `--mode exact`. Control characters in names and ids are escaped.
 
-Of a served model a request gets the same errors as JSON, with the status of its class.
+A served model answers a request with the same errors as JSON, with the HTTP status of the class.
 """
 
 
@@ -66,8 +69,10 @@ def sites() -> list[Site]:
     found = []
     for package in _PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-            found += list(_sites_of(ast.parse(path.read_bytes()), module))
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            tree = ast.parse(path.read_bytes())
+            if path.name != "__main__.py":  # it runs the program
+                found += list(_sites_of(tree, importlib.import_module(name)))
     order = list(_CLASSES)
     return sorted(dict.fromkeys(found), key=lambda site: order.index(site.name))
 
@@ -77,51 +82,64 @@ def page() -> str:
     lines = [_INTRO]
     found = sites()
     for name, each in _CLASSES.items():
-        own = [site for site in found if site.name == name]
+        own = dict.fromkeys((s.problem, s.remedy) for s in found if s.name == name)
         if not own:
             continue
         first = (each.__doc__ or "").strip().splitlines()[0]
         lines += [f"## {name}", "", f"{first} Exit code {each.exit_code}, HTTP {each.http_status}."]
-        lines += ["", "| problem | remedy | module |", "| --- | --- | --- |"]
-        lines += [f"| {_cell(s.problem)} | {_cell(s.remedy)} | `{s.module}` |" for s in own]
+        lines += ["", "| problem | remedy |", "| --- | --- |"]
+        lines += [f"| {_cell(problem)} | {_cell(remedy)} |" for problem, remedy in own]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _sites_of(tree: ast.Module, module: str) -> Iterator[Site]:
-    constants = _strings_of(tree.body)
+def _sites_of(tree: ast.Module, module: ModuleType) -> Iterator[Site]:
+    constants = _texts_of(tree.body, module)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
-        if called in _CLASSES:
-            name, first, second = called, 0, None
-        elif called in _MAKERS and not ast.unparse(node.func).startswith("logger"):
-            name, first, second = _MAKERS[called]
-        else:
+        if (made := _made_by(node)) is None:
             continue
+        called, name, first, second = made
         around = [f for f in functions if f.lineno <= node.lineno <= (f.end_lineno or 0)]
-        known = constants | {k: v for f in around for k, v in _strings_of(ast.walk(f)).items()}
+        texts = dict(constants)
+        for function in around:
+            texts |= _texts_of(ast.walk(function), module)
+        if isinstance(passed := node.args[first], ast.Name) and passed.id not in texts:
+            continue  # a function that passes a message on; its callers are here
         given = {word.arg: word.value for word in node.keywords}
-        problem = _template(node.args[first], known)
+        problem = readable(node.args[first], texts, module)
         if where := given.get("where"):
-            problem = f"{_where(where)}: {problem}"
+            problem = f"{readable(where, {}, module)}: {problem}"
         elif called in {"error", "refuse_where"}:
-            problem = f"{{file}}:{{line}}: {problem}"
+            problem = f"FILE:LINE: {problem}"
         elif called == "_damaged":
-            problem = f"{{{_short(node.args[0])}}}: {problem}"
+            problem = f"{readable(node.args[0], {}, module)}: {problem}"
         remedy = given.get("remedy") or (
             node.args[second] if second is not None and len(node.args) > second else None
         )
-        text = _CLASSES[name].remedy if remedy is None else _template(remedy, known)
-        yield Site(name, problem, text, module)
+        text = _CLASSES[name].remedy if remedy is None else readable(remedy, texts, module)
+        if called == "_damaged":
+            text = "the KIND is damaged: make it with the command that made it"
+        yield Site(name, problem, text, module.__name__)
 
 
-def _strings_of(nodes: object) -> dict[str, str]:
+def _made_by(call: ast.Call) -> tuple[str, str, int, int | None] | None:
+    """Name the function, its error's class, and the positions of problem and remedy."""
+    function = call.func
+    called = function.attr if isinstance(function, ast.Attribute) else ast.unparse(function)
+    if called in _CLASSES:
+        return called, called, 0, None
+    if called in _MAKERS and not ast.unparse(function).startswith("logger"):
+        return called, *_MAKERS[called]
+    return None
+
+
+def _texts_of(nodes: Iterable[ast.AST], module: ModuleType) -> dict[str, str]:
     """Local or module names that stand for a text; for several, all of them."""
     found: dict[str, list[str]] = {}
-    for node in nodes:  # type: ignore[attr-defined]
+    for node in nodes:
         if not isinstance(node, ast.Assign):
             continue
         target, value = node.targets[0], node.value
@@ -129,42 +147,16 @@ def _strings_of(nodes: object) -> dict[str, str]:
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
             pairs = list(zip(target.elts, value.elts, strict=False))
         for name, text in pairs:
-            if isinstance(name, ast.Name) and isinstance(text, ast.Constant | ast.JoinedStr):
-                written = _template(text, {})
-                if isinstance(text, ast.JoinedStr) or isinstance(text.value, str):
-                    found.setdefault(name.id, []).append(written)
+            if isinstance(name, ast.Name) and _is_text(text):
+                found.setdefault(name.id, []).append(readable(text, {}, module))
     return {name: " / ".join(dict.fromkeys(texts)) for name, texts in found.items()}
 
 
-def _template(node: ast.expr, known: dict[str, str]) -> str:
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    if isinstance(node, ast.JoinedStr):
-        return "".join(_template(part, known) for part in node.values)
-    if isinstance(node, ast.FormattedValue):
-        inner = node.value
-        constant = isinstance(inner, ast.Name) and inner.id.startswith("_")
-        return _template(inner, known if constant else {})
+def _is_text(node: ast.expr) -> bool:
     if isinstance(node, ast.IfExp):
-        return f"{_template(node.body, known)} / {_template(node.orelse, known)}"
-    if isinstance(node, ast.Name) and node.id in known:
-        return known[node.id]
-    return f"{{{_short(node)}}}"
-
-
-def _where(node: ast.expr) -> str:
-    if isinstance(node, ast.JoinedStr):
-        return _template(node, {})
-    return f"{{{_short(node)}}}"
-
-
-def _short(node: ast.expr) -> str:
-    """Say what varies, in a word or two."""
-    text = ast.unparse(node)
-    for call in ("str(", "min(", "repr("):
-        text = text.removeprefix(call).removesuffix(")") if text.startswith(call) else text
-    text = text.replace("self.", "").replace("_", " ").replace("`", "'").strip()
-    return text if len(text) <= 40 else f"{text[:37]}..."
+        return _is_text(node.body) and _is_text(node.orelse)
+    constant = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return constant or isinstance(node, ast.JoinedStr)
 
 
 def _cell(text: str) -> str:

@@ -17,7 +17,7 @@ def test_lists_are_those_that_a_bundle_of_the_checkpoint_gives(
     users = np.arange(len(data.users))
     top = ExactRanker.open(bundle).rank(users, k)
     with ThreadPoolExecutor(2) as pool:
-        lists = exact_lists(checkpoint.weights, data.known().csr(), pool=pool)(users, k)
+        lists = exact_lists(checkpoint.weights, data.interactions().csr(), pool=pool)(users, k)
     np.testing.assert_array_equal(lists, np.where(top.valid(), top.items, -1))
 
 

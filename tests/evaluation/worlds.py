@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.synthetic import made_up
 from ncf.data.interactions import Cases, Interactions
 from ncf.data.prepared import PreparedData
 from ncf.identifiers import IdMap
@@ -33,4 +34,6 @@ def data_of(
         IdMap([f"{letter}{n}" for n in range(size)])
         for letter, size in (("u", n_users), ("i", n_items))
     )
-    return PreparedData(users, items, part(train), cases(validation), cases(test), {"digest": ""})
+    return PreparedData(
+        users, items, part(train), cases(validation), cases(test), made_up(part(train))
+    )

@@ -6,6 +6,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from scipy import sparse
 from export.bundle import Source, _write_user_rows, topk_graphs
 from export.publish import publish
 from export.verify import verify_bundle
-from ncf.artifacts import BUNDLE, seal
+from ncf.artifacts import seal
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, NcfError, ParityError, StorageError, UsageError
 from ncf.graphs.score import score_graph
@@ -29,8 +30,10 @@ from ncf.proof.bundle_parity import require_pair_parity
 from ncf.proof.reference import graph_scorer
 from ncf.proof.tolerance import TOLERANCE
 from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Checkpoint, Trained, open_checkpoint, write_checkpoint
+from ncf.training.manifest import Outcome
 from tests.conftest import random_checkpoint
 from tests.oracles import numpy_logit
 from tests.worlds import random_weights
@@ -129,7 +132,7 @@ def test_the_bundle_holds_what_the_contract_lists(bundle: Bundle, data: Prepared
     assert {path.name for path in bundle.path.iterdir()} == FILES
     assert bundle.users.raw == data.users.raw
     assert bundle.items.titles == data.items.titles
-    known = data.known()
+    known = data.interactions()
     pairs = set(zip(known.users.tolist(), known.items.tolist(), strict=True))
     rows, columns = sparse.load_npz(bundle.path / "seen.npz").nonzero()
     assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == pairs
@@ -176,7 +179,7 @@ def test_the_time_is_that_of_source_date_epoch_and_no_other(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     publish(Source(checkpoint, data), tmp_path, "ncf")
     manifest = open_bundle(tmp_path / "ncf").manifest
-    assert manifest["provenance"]["created"] == "2023-11-14T22:13:20+00:00"
+    assert manifest.provenance.created == "2023-11-14T22:13:20+00:00"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
         publish(Source(checkpoint, data), tmp_path, "ncf")
@@ -208,12 +211,13 @@ def test_large_logits_pass_the_gate_although_float32_rounds_them_by_more_than_1e
         name: array * (20 if ".user." in name or ".item." in name else 1)
         for name, array in checkpoint.weights.items()
     }
-    document = {"variant": "mlp", "recipe": {}, "validation": {}, "parents": {}}
-    write_checkpoint(tmp_path / "loud", Trained(checkpoint.architecture, loud, [], document), data)
+    write_checkpoint(
+        tmp_path / "loud", Trained(checkpoint.architecture, loud, [], Outcome("mlp")), data
+    )
     publish(Source(open_checkpoint(tmp_path / "loud"), data), tmp_path / "store", "ncf")
-    reports = open_bundle(tmp_path / "store" / "ncf").manifest["parity"].values()
-    assert max(report["max_difference"] for report in reports) > TOLERANCE
-    assert all(report["max_difference"] <= report["tolerance"] for report in reports)
+    reports = open_bundle(tmp_path / "store" / "ncf").manifest.parity.values()
+    assert max(report.max_difference for report in reports) > TOLERANCE
+    assert all(report.max_difference <= report.tolerance for report in reports)
 
 
 def test_no_exported_byte_tells_where_it_was_made(bundle: Bundle, data_folder: Path) -> None:
@@ -308,10 +312,9 @@ def test_an_export_killed_at_any_moment_leaves_whole_files_and_the_next_one_succ
 def test_data_the_model_was_not_trained_on_is_refused(
     checkpoint: Checkpoint, data: PreparedData
 ) -> None:
-    manifest = {**data.manifest, "digest": "0" * 64}
-    parts = (data.users, data.items, data.train, data.validation, data.test)
+    other = replace(data, manifest=replace(data.manifest, digest="0" * 64))
     with pytest.raises(ArtifactError, match="000000000000"):
-        Source(checkpoint, PreparedData(*parts, manifest))
+        Source(checkpoint, other)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -374,5 +377,5 @@ def test_branches_of_different_widths_export_equal_to_the_model(
     checkpoint = random_checkpoint(tmp_path / "c", data, Kind.NEUMF, factors=4, gmf_factors=7)
     publish(Source(checkpoint, data), tmp_path / "store", "ncf")  # parity is its gate
     bundle = open_bundle(tmp_path / "store" / "ncf")
-    assert (bundle.manifest["model"]["gmf_factors"], bundle.manifest["model"]["factors"]) == (7, 4)
+    assert (bundle.manifest.model.gmf_factors, bundle.manifest.model.factors) == (7, 4)
     assert "7 GMF and 4 MLP factors" in (bundle.path / "MODEL_CARD.md").read_text()

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy import sparse
 
-from export.screen.assembly import Screen, _recalls_of, make_screen
+from export.screen.assembly import ScreenGraphs, _recalls_of, make_screen
 from export.screen.calibration import Options
 from export.screen.cost import Cost
 from ncf.graphs.topk import topk_graph, user_rows
@@ -18,6 +18,7 @@ from ncf.models.weights import Weights
 from ncf.proof.recall import recalls
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
 from ncf.scoring.ranker import TopK
+from ncf.scoring.screen_manifest import Calibrated, NoScreen, Screen
 from ncf.scoring.sessions import open_cpu
 from tests.worlds import drawn_weights
 
@@ -42,11 +43,15 @@ def _seen(share: float) -> sparse.csr_array:
     return sparse.csr_array(drawn.astype(np.int8))
 
 
+def _lists(screen: ScreenGraphs) -> tuple[Calibrated, ...]:
+    return screen.facts.by_k if isinstance(screen.facts, Screen) else ()
+
+
 def _recall_of_everybody(
-    weights: Weights, screen: Screen, seen: sparse.csr_array, k: int
+    weights: Weights, screen: ScreenGraphs, seen: sparse.csr_array, k: int
 ) -> npt.NDArray[np.float64]:
     """By graphs alone, apart from how the calibration measures it."""
-    (candidates,) = (e["candidates"] for e in screen.document["by_k"] if e["k"] == k)
+    (candidates,) = (e.candidates for e in _lists(screen) if e.k == k)
     feeds = {
         "rows": _rows(weights),
         "mask": np.zeros(seen.shape[1], np.float32),
@@ -82,11 +87,11 @@ def test_a_tower_of_low_rank_gets_a_screen_that_misses_next_to_nothing(
     seen = _seen(0.05)
     screen = make_screen(weights, _rows(weights), seen)
     assert set(screen.graphs) == {SCREEN_GRAPH, RESCORE_GRAPH}
-    for each in screen.document["by_k"]:
-        assert each["recall"] >= 0.999
-        assert each["recall_bound"] < each["recall"]
-        assert each["k"] < each["candidates"] < N_ITEMS / 2
-        assert _recall_of_everybody(weights, screen, seen, each["k"]).mean() >= 0.998
+    for each in _lists(screen):
+        assert each.recall >= 0.999
+        assert each.recall_bound < each.recall
+        assert each.k < each.candidates < N_ITEMS / 2
+        assert _recall_of_everybody(weights, screen, seen, each.k).mean() >= 0.998
 
 
 @pytest.mark.parametrize("spread", [1.0, 3.0, 10.0])
@@ -95,9 +100,9 @@ def test_a_random_tower_gets_a_screen_that_keeps_its_word_or_none(spread: float,
     weights = drawn_weights(Architecture(Kind.MLP, N_USERS, N_ITEMS, 16, 3), seed, spread)
     screen = make_screen(weights, _rows(weights), _nobody_saw())
     if not screen.graphs:
-        assert "reason" in screen.document
-    for each in screen.document.get("by_k", []):
-        assert _recall_of_everybody(weights, screen, _nobody_saw(), each["k"]).mean() >= 0.997
+        assert isinstance(screen.facts, NoScreen)
+    for each in _lists(screen):
+        assert _recall_of_everybody(weights, screen, _nobody_saw(), each.k).mean() >= 0.997
 
 
 def test_items_that_are_nearly_copies_of_each_other_get_enough_candidates_or_no_screen() -> None:
@@ -108,8 +113,8 @@ def test_items_that_are_nearly_copies_of_each_other_get_enough_candidates_or_no_
         copies = np.tile(few, (40, 1))
         weights[name] = (copies + 1e-3 * rng.normal(size=copies.shape)).astype(np.float32)
     screen = make_screen(weights, _rows(weights), _nobody_saw())
-    for each in screen.document.get("by_k", []):
-        assert _recall_of_everybody(weights, screen, _nobody_saw(), each["k"]).mean() >= 0.997
+    for each in _lists(screen):
+        assert _recall_of_everybody(weights, screen, _nobody_saw(), each.k).mean() >= 0.997
 
 
 def test_users_who_have_seen_nearly_everything_get_all_that_is_left() -> None:
@@ -117,8 +122,8 @@ def test_users_who_have_seen_nearly_everything_get_all_that_is_left() -> None:
     seen = _seen(0.995)
     screen = make_screen(weights, _rows(weights), seen)
     assert screen.graphs
-    for each in screen.document["by_k"]:
-        assert (_recall_of_everybody(weights, screen, seen, each["k"]) == 1).all()
+    for each in _lists(screen):
+        assert (_recall_of_everybody(weights, screen, seen, each.k) == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -139,8 +144,8 @@ def test_where_no_screen_can_pay_there_is_none_and_the_reason_is_given(
     weights = drawn_weights(Architecture(kind, *sizes, 16, layers), 0, 0.3)
     screen = make_screen(weights, _rows(weights), _nobody_saw(*sizes))
     assert screen.graphs == {}
-    assert set(screen.document) == {"reason"}
-    assert re.search(reason, screen.document["reason"])
+    assert isinstance(screen.facts, NoScreen)
+    assert re.search(reason, screen.facts.reason)
 
 
 def test_a_recall_that_held_out_users_do_not_get_is_not_promised(
@@ -152,7 +157,8 @@ def test_a_recall_that_held_out_users_do_not_get_is_not_promised(
     weights = drawn_weights(Architecture(Kind.MLP, N_USERS, N_ITEMS, 16, 3), 0)
     screen = make_screen(weights, _rows(weights), _nobody_saw())
     assert screen.graphs == {}
-    assert "recall on held-out users is 0." in screen.document["reason"]
+    assert isinstance(screen.facts, NoScreen)
+    assert "recall on held-out users is 0." in screen.facts.reason
 
 
 def test_candidates_widen_until_held_out_users_get_the_recall(
@@ -161,10 +167,10 @@ def test_candidates_widen_until_held_out_users_get_the_recall(
     weights = _weights()
     monkeypatch.setattr("export.screen.calibration._RANKS", (16,))
     monkeypatch.setattr("export.screen.calibration._needed", lambda _, k, __: k + 10)
-    (first, *_) = make_screen(weights, _rows(weights), _nobody_saw()).document["by_k"]
-    assert first["k"] == 10
-    assert first["candidates"] in {30, 50}
-    assert first["recall"] >= 0.999
+    (first, *_) = _lists(make_screen(weights, _rows(weights), _nobody_saw()))
+    assert first.k == 10
+    assert first.candidates in {30, 50}
+    assert first.recall >= 0.999
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_other_users() -> None:
@@ -181,13 +187,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_other_users() -> None:
 def test_a_tighter_target_takes_no_fewer_candidates() -> None:
     weights = _weights()
     loose, tight = (
-        make_screen(weights, _rows(weights), _nobody_saw(), Options(recall=recall)).document
+        _lists(make_screen(weights, _rows(weights), _nobody_saw(), Options(recall=recall)))
         for recall in (0.9, 0.999)
     )
-    assert (
-        loose["by_k"][0]["candidates"]
-        < tight.get("by_k", [{"candidates": N_ITEMS}])[0]["candidates"]
-    )
+    assert loose[0].candidates < (tight[0].candidates if tight else N_ITEMS)
 
 
 def test_cost_counts_the_tower_of_every_layer() -> None:

@@ -10,11 +10,13 @@ from export.bundle import Source
 from export.publish import publish
 from export.screen.assembly import summary
 from export.verify import verify_bundle
-from ncf.artifacts import BUNDLE, seal
+from ncf.artifacts import seal
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ParityError
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.manifest import BUNDLE
+from ncf.scoring.screen_manifest import NoScreen
 from ncf.training.checkpoint import Checkpoint
 from tests.conftest import random_checkpoint
 
@@ -26,7 +28,7 @@ def test_the_bundle_of_a_screen_is_what_the_documents_say(screened_bundle: Bundl
     manifest = json.loads((screened_bundle.path / "bundle.json").read_bytes())
     jsonschema.validate(manifest, schema)
     assert {"screen.onnx", "rescore.onnx"} <= manifest["parity"].keys()
-    assert summary(manifest["screen"]).startswith("lists of 10, 20")
+    assert summary(screened_bundle.manifest.screen).startswith("lists of 10, 20")
     card = (screened_bundle.path / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "- K = 10: " in card
     report = verify_bundle(screened_bundle.path)
@@ -38,7 +40,7 @@ def test_no_screen_is_made_where_none_is_wanted(
 ) -> None:
     publish(Source(wide_checkpoint, wide_data, screen=False), tmp_path, "ncf")
     plain = open_bundle(tmp_path / "ncf")
-    assert plain.manifest["screen"] == {"reason": "not asked for"}
+    assert plain.manifest.screen == NoScreen("not asked for")
     assert not plain.has_screen
     assert not (plain.path / "screen.onnx").exists()
     verify_bundle(plain.path)
@@ -96,4 +98,6 @@ def test_a_screen_that_misses_more_than_it_says_is_refused(copy: Path) -> None:
 def test_a_gmf_is_exported_without_a_screen(data: PreparedData, tmp_path: Path) -> None:
     checkpoint = random_checkpoint(tmp_path / "c", data, Kind.GMF)
     publish(Source(checkpoint, data), tmp_path, "ncf")
-    assert "no tower" in open_bundle(tmp_path / "ncf").manifest["screen"]["reason"]
+    screen = open_bundle(tmp_path / "ncf").manifest.screen
+    assert isinstance(screen, NoScreen)
+    assert "no tower" in screen.reason

@@ -50,7 +50,7 @@ def test_the_graph_answers_as_the_bundle_does(
     session = open_cpu(tmp_path / "ncf" / "1" / "model.onnx")
     users = np.array([[3], [39], [0], [3]])
     items, logits = session.run(["item", "logit"], {"user": users})
-    known = data.known()
+    known = data.interactions()
     for row, user in enumerate(users[:, 0].tolist()):
         valid = np.isfinite(logits[row])
         seen = set(known.items[known.users == user].tolist())

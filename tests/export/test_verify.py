@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -13,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.verify import verify_bundle
-from ncf.artifacts import BUNDLE, canonical_json, seal
+from ncf.artifacts import canonical_json, seal
 from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError, NcfError
 from ncf.files import sha256_bytes
 from ncf.identifiers import IdMap
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.manifest import BUNDLE
 
 
 def _reseal(folder: Path) -> None:
@@ -108,7 +110,7 @@ def test_a_hand_edited_manifest_that_leaves_the_folder_is_refused(copy: Path, na
 
 
 def test_a_newer_schema_names_both_versions(copy: Path) -> None:
-    newer = type(BUNDLE)("bundle", "bundle.json", BUNDLE.schema_version + 1, "")
+    newer = replace(BUNDLE, schema_version=BUNDLE.schema_version + 1)
     seal(copy, newer, json.loads((copy / "bundle.json").read_bytes()))
     found = rf"version {newer.schema_version} is newer .* \({BUNDLE.schema_version}\)"
     with pytest.raises(ArtifactError, match=found):

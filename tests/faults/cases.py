@@ -11,11 +11,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from ncf.artifacts import CHECKPOINT, DATA, DATASET, open_sealed
+from ncf.artifacts import open_sealed
 from ncf.data import datasets
 from ncf.data.downloads import Sha256
+from ncf.data.manifests import DATA, DATASET
 from ncf.data.options import Format
+from ncf.data.sources import Members, Source, ZipSource
 from ncf.data.titles import grouplens_titles
+from ncf.training.manifest import CHECKPOINT
 from tests.commands import ncf, snapshot
 
 # So small that each command takes a moment: 12 users, 10 items.
@@ -125,7 +128,7 @@ def serve_dataset(folder: Path) -> int:
     (folder / "ml-100k.zip").write_bytes(content.getvalue())
     handler = partial(_Quiet, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    members = datasets.Members(
+    members = Members(
         "ml-100k/u.data",
         Format.MOVIELENS,
         "ml-100k/u.item",
@@ -133,8 +136,8 @@ def serve_dataset(folder: Path) -> int:
     )
     digest = Sha256(hashlib.sha256(content.getvalue()).hexdigest())
     url = f"http://127.0.0.1:{server.server_port}/ml-100k.zip"
-    sources = cast("dict[str, tuple[datasets.Source, ...]]", datasets.DATASETS)
-    sources["ml-100k"] = (datasets.ZipSource(url, digest, members),)
+    sources = cast("dict[str, tuple[Source, ...]]", datasets.DATASETS)
+    sources["ml-100k"] = (ZipSource(url, digest, members),)
     pid = os.fork()
     if pid == 0:
         server.serve_forever()

@@ -16,24 +16,32 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from ncf.artifacts import BUNDLE, Document, canonical_json, seal
+from ncf.artifacts import canonical_json, seal
 from ncf.files import sha256_bytes
 from ncf.identifiers import IdMap, write_id_maps
+from ncf.policies import ColdUser
+from ncf.records import json_values
 from ncf.scoring import bundle as files
 from ncf.scoring.golden import replay
+from ncf.scoring.manifest import BUNDLE, BundleManifest, BundleMetrics, Model, Provenance
 from ncf.scoring.queries import Wishes
 from ncf.scoring.ranker import TopK
 from ncf.scoring.recommend import Recommender
+from ncf.scoring.screen_manifest import NoScreen
+from ncf.validation import Validation
 
 if TYPE_CHECKING:
     from ncf.scoring.exact import ExactRanker
 
 USERS, ITEMS, WIDTH = 3, 5, 2
-_DOCUMENT: Document = {
-    "model": {"n_users": USERS, "n_items": ITEMS, "row_width": WIDTH},
-    "cold_user": "popular",
-    "screen": {"reason": "none wanted"},
-}
+_MANIFEST = BundleManifest(
+    model=Model("gmf", USERS, ITEMS, WIDTH, WIDTH, 1, WIDTH, USERS),
+    cold_user=ColdUser.POPULAR,
+    parity={},
+    screen=NoScreen("none wanted"),
+    metrics=BundleMetrics(Validation(), None),
+    provenance=Provenance("0" * 64, {}, "gmf", "0" * 64, {}, {}, {}, None),
+)
 _ANSWER = {"user": "nobody", "policy": "popular", "items": ["i0", "i1"], "scores": [None, None]}
 # The graphs are not among them: ONNX Runtime reads those, and its readers are its own.
 REPLACED = (
@@ -59,7 +67,7 @@ def write_tiny_bundle(folder: Path) -> None:
     (folder / files.GOLDEN_FILE).write_bytes(canonical_json(golden))
     for name in files.REQUIRED - set(REPLACED):
         (folder / name).write_bytes(b"unread")
-    seal(folder, BUNDLE, _DOCUMENT)
+    seal(folder, BUNDLE, json_values(_MANIFEST))
 
 
 def read_bundle(which: int, content: bytes) -> None:
@@ -73,7 +81,7 @@ def read_bundle(which: int, content: bytes) -> None:
             path.write_bytes(_resealed(content))
         else:
             path.write_bytes(content)
-            seal(folder, BUNDLE, _DOCUMENT)
+            seal(folder, BUNDLE, json_values(_MANIFEST))
         _use(folder)
     finally:
         # New files, not new content: arrays of the last round may still be mapped.

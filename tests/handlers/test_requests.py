@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from handlers.limits import MAX_K, MAX_USER, longest_list
 from handlers.requests import body_of, check, encode, encode_error
 from handlers.service import Answer, Service
-from ncf.artifacts import BUNDLE, seal
+from ncf.artifacts import seal
 from ncf.errors import ArtifactError, RequestError
 from ncf.identifiers import IdMap
 from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
+from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.queries import Recommendation, Request, Scored, Wishes
 
 BAD = [
@@ -143,7 +144,7 @@ def test_a_bundle_that_answers_otherwise_does_not_load(bundle: Bundle, tmp_path:
     golden["answers"][0]["scores"][0] += 1
     (copy / "golden.json").write_text(json.dumps(golden))
     seal(copy, BUNDLE, json.loads((copy / "bundle.json").read_bytes()))
-    with pytest.raises(ArtifactError, match="does not answer"):
+    with pytest.raises(ArtifactError, match="the answer for user"):
         Service(copy)
 
 

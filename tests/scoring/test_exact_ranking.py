@@ -97,7 +97,7 @@ def test_ties_stand_by_ascending_index(data: PreparedData, tmp_path: Path) -> No
 
 def test_no_seen_item_is_ever_ranked(bundle: Bundle, data: PreparedData) -> None:
     top = ExactRanker.open(bundle).rank(np.arange(len(data.users)), len(data.items))
-    known = data.known()
+    known = data.interactions()
     seen = set(zip(known.users.tolist(), known.items.tolist(), strict=True))
     rows, columns = np.nonzero(top.valid())
     assert not seen & set(zip(rows.tolist(), top.items[rows, columns].tolist(), strict=True))
@@ -154,7 +154,7 @@ def test_a_call_holds_as_many_users_as_its_bounds_allow(
     bundle: Bundle,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    width = bundle.manifest["model"]["row_width"]
+    width = bundle.manifest.model.row_width
     monkeypatch.setattr(exact, "_LOOP_USERS", users if form is Device.CPU else 3)
     monkeypatch.setattr(exact, "_LOOP_LOGITS", logits if form is Device.CPU else 90)
     monkeypatch.setattr(exact, "_BLOCK_USERS", users if form is Device.CUDA else 3)
@@ -286,7 +286,7 @@ def test_a_gpu_with_little_memory_gets_smaller_blocks_from_then_on(bundle: Bundl
 
 def test_a_gpu_without_memory_for_one_user_is_one_line_with_the_remedy(bundle: Bundle) -> None:
     ranker, _ = _on_small_gpu(bundle, 0, NO_MEMORY)
-    with pytest.raises(CapabilityError, match=r"out of memory .* 1 users .*--device cpu"):
+    with pytest.raises(CapabilityError, match=r"out of memory .* 1 users .*`device=\"cpu\"`"):
         ranker.rank(np.arange(40), 10)
 
 

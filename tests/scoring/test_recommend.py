@@ -35,7 +35,7 @@ def test_a_known_user_gets_unseen_items_by_raw_id_with_titles(
 def test_the_history_is_every_known_interaction(
     recommender: Recommender, data: PreparedData
 ) -> None:
-    known = data.known()
+    known = data.interactions()
     for raw in ("u0", "u17"):
         mine = known.items[known.users == data.users.index(raw)]
         expected = {data.items.raw[item] for item in mine}
@@ -46,7 +46,7 @@ def test_an_unknown_user_gets_the_popular_items(
     recommender: Recommender, data: PreparedData
 ) -> None:
     found = recommender.recommend("nobody", Wishes(30))
-    counts = np.bincount(data.known().items, minlength=len(data.items))
+    counts = np.bincount(data.interactions().items, minlength=len(data.items))
     listed = [counts[data.items.index(item.item)] for item in found.items]
     assert found.policy is Policy.POPULAR
     assert len({item.item for item in found.items}) == 30

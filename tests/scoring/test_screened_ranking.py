@@ -16,7 +16,7 @@ EVERYBODY = np.arange(240)
 
 def test_screened_lists_are_the_exact_ones(screened_bundle: Bundle) -> None:
     screened, exact = ScreenedRanker.open(screened_bundle), ExactRanker.open(screened_bundle)
-    for k in (1, 10, 17, screened_bundle.manifest["screen"]["by_k"][-1]["k"]):
+    for k in (1, 10, 17, Calibration.of(screened_bundle).lists[-1].k):
         found, expected = screened.rank(EVERYBODY, k), exact.rank(EVERYBODY, k)
         assert recalls(found, expected).mean() >= 0.999
         same = found.items == expected.items
@@ -38,17 +38,17 @@ def test_blocks_and_threads_change_nothing(
 
 def test_candidates_follow_the_length_of_the_list_and_widen(screened_bundle: Bundle) -> None:
     ranker = ScreenedRanker.open(screened_bundle)
-    (ten, twenty, *_) = screened_bundle.manifest["screen"]["by_k"]
-    assert ranker.candidates(3) == ranker.candidates(10) == ten["candidates"]
-    assert ranker.candidates(11) == twenty["candidates"]
-    assert ranker.widened(3).candidates(10) == 10 + 3 * (ten["candidates"] - 10)
+    (ten, twenty, *_) = Calibration.of(screened_bundle).lists
+    assert ranker.candidates(3) == ranker.candidates(10) == ten.candidates
+    assert ranker.candidates(11) == twenty.candidates
+    assert ranker.widened(3).candidates(10) == 10 + 3 * (ten.candidates - 10)
     assert ranker.widened(1e6).candidates(10) == screened_bundle.n_items
     exact = ExactRanker.open(screened_bundle).rank(EVERYBODY, 10)
     np.testing.assert_array_equal(ranker.widened(1e6).rank(EVERYBODY, 10).items, exact.items)
 
 
 def test_lists_longer_than_calibrated_are_left_to_the_exact_graph(screened_bundle: Bundle) -> None:
-    longest = screened_bundle.manifest["screen"]["by_k"][-1]["k"]
+    longest = Calibration.of(screened_bundle).lists[-1].k
     assert Calibration.of(screened_bundle).find(longest) is not None
     assert Calibration.of(screened_bundle).find(longest + 1) is None
     with pytest.raises(UsageError, match="not calibrated"):
@@ -58,7 +58,7 @@ def test_lists_longer_than_calibrated_are_left_to_the_exact_graph(screened_bundl
 def test_a_bundle_without_a_screen_says_why(bundle: Bundle) -> None:
     assert Calibration.of(bundle).find(10) is None
     for kind in (ScreenedRanker, Rescorer):
-        with pytest.raises(ArtifactError, match="does too little work"):
+        with pytest.raises(ArtifactError, match="takes too little work"):
             kind.open(bundle)
 
 

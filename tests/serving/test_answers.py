@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from batch.job import Job
 from batch.pipeline import run_batch
-from batch.runs import read_latest
+from batch.published import read_latest
 from handlers.service import Service
 from ncf.cli.app import app
 from ncf.devices import Device

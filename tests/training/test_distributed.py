@@ -16,12 +16,14 @@ from ncf.models.weights import Weights
 from ncf.progress import Reporter
 from ncf.training import optimizers
 from ncf.training.average import Average
-from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
+from ncf.training.checkpoint import open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Learner, Samples, train_epoch
+from ncf.training.history import load_history
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE, Ranks
 from ncf.training.recipe import Recipe, Schedule
-from ncf.training.stage import Request, Stage
+from ncf.training.request import Request
+from ncf.training.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,11 +87,10 @@ def test_two_processes_train_as_well_as_one(
         found[processes] = json.loads(ended.stdout)
         checkpoint = open_checkpoint(tmp_path / str(processes))
         assert checkpoint.digest == found[processes]["digest"]
-        assert set(checkpoint.manifest["parents"]) == {"gmf", "mlp"}
+        assert set(checkpoint.manifest.parents) == {"gmf", "mlp"}
     assert abs(found[1]["ndcg"] - found[2]["ndcg"]) < 0.1
-    losses = [
-        [row["loss"] for row in load_history(tmp_path / str(processes))[1:]] for processes in (1, 2)
-    ]
+    histories = [load_history(tmp_path / str(processes)) for processes in (1, 2)]
+    losses = [[row.loss or 0.0 for row in history[1:]] for history in histories]
     # The same pairs, other negatives, the same number of steps.
     np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=0.15)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["1", "2"]

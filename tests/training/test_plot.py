@@ -4,8 +4,8 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import pytest
@@ -13,17 +13,15 @@ import pytest
 from ncf.data.prepared import PreparedData
 from ncf.models.kinds import Variant
 from ncf.training import plot
-from ncf.training.checkpoint import HISTORY_FILE, PICTURE_FILE, open_checkpoint
+from ncf.training.checkpoint import PICTURE_FILE, open_checkpoint
+from ncf.training.history import HISTORY_FILE
 from ncf.training.plot import draw, try_to_draw
 from ncf.training.recipe import Recipe, Schedule
-from ncf.training.stage import Request
+from ncf.training.request import Request
 from ncf.training.train import train
+from ncf.validation import Epoch
 
-ROWS: list[dict[str, Any]] = [
-    {"epoch": 1, "loss": None, "hr": 0.2, "ndcg": 0.1},
-    {"epoch": 2, "loss": 0.5, "hr": 0.6, "ndcg": 0.4},
-    {"epoch": 3, "loss": 0.4, "hr": 0.5, "ndcg": 0.3},
-]
+ROWS = [Epoch(1, None, 0.2, 0.1), Epoch(2, 0.5, 0.6, 0.4), Epoch(3, 0.4, 0.5, 0.3)]
 QUICK = Recipe(factors=4, schedule=Schedule(learning_rate=0.02, batch_size=64, epochs=3))
 
 
@@ -65,15 +63,15 @@ def test_it_says_variant_best_epoch_and_that_the_figures_are_sampled(
 
 
 @pytest.mark.parametrize(
-    "rows", [ROWS, ROWS[:1], ROWS[1:2], [{**ROWS[1], "epoch": n} for n in range(1, 1001)]]
+    "rows", [ROWS, ROWS[:1], ROWS[1:2], [replace(ROWS[1], epoch=n) for n in range(1, 1001)]]
 )
-def test_any_number_of_epochs_can_be_drawn(rows: list[dict[str, Any]]) -> None:
+def test_any_number_of_epochs_can_be_drawn(rows: list[Epoch]) -> None:
     assert draw(rows, "gmf", 1, 10)
 
 
 _DRAW = """
-import sys; from ncf.training.plot import draw
-rows = [{"epoch": n, "loss": 1 / n, "hr": n / 9, "ndcg": n / 11} for n in range(1, 6)]
+import sys; from ncf.training.plot import draw; from ncf.validation import Epoch
+rows = [Epoch(n, 1 / n, n / 9, n / 11) for n in range(1, 6)]
 sys.stdout.buffer.write(draw(rows, "gmf", 3, 10))
 """
 
@@ -111,10 +109,10 @@ def test_a_training_leaves_a_sealed_picture_and_the_same_training_the_same_diges
     for name in ("one", "two"):
         train(Request(Variant.GMF, QUICK, tmp_path / name), data)
     one, two = (open_checkpoint(tmp_path / name) for name in ("one", "two"))
-    assert PICTURE_FILE in one.manifest["files"]
+    assert PICTURE_FILE in one.manifest.files
     assert chunks((one.path / PICTURE_FILE).read_bytes())
     assert one.digest == two.digest
-    assert one.manifest["validation"]["protocol"] == "sampled"
+    assert one.manifest.validation.protocol == "sampled"
     assert json.loads((one.path / HISTORY_FILE).read_bytes())["protocol"] == "sampled"
 
 
@@ -129,7 +127,7 @@ def test_a_failure_to_draw_loses_the_picture_and_not_the_training(
 
     monkeypatch.setattr(plot, "draw", broken)
     train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
-    assert PICTURE_FILE not in open_checkpoint(tmp_path / "c").manifest["files"]
+    assert PICTURE_FILE not in open_checkpoint(tmp_path / "c").manifest.files
     assert "could not be drawn (no font)" in caplog.text
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,14 @@ from ncf.models.scorer import group_scorer, scorer
 from ncf.training import optimizers
 from ncf.training import stage as training
 from ncf.training.average import Average
-from ncf.training.checkpoint import load_history, open_checkpoint, weights_of
+from ncf.training.checkpoint import open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Samples, train_epoch
+from ncf.training.history import load_history
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe, Schedule
-from ncf.training.stage import ParentFolders, Request, Stage
+from ncf.training.request import ParentFolders, Request
+from ncf.training.stage import Stage
 from ncf.training.train import train
 
 if TYPE_CHECKING:
@@ -115,8 +118,8 @@ def test_ctrl_c_leaves_the_best_checkpoint_so_far(
         train(Request(Variant.GMF, QUICK, tmp_path / "c"), data)
     history = load_history(tmp_path / "c")
     assert len(history) == 2
-    best = max(history, key=lambda row: (row["ndcg"], -row["epoch"]))
-    assert open_checkpoint(tmp_path / "c").manifest["validation"]["best_epoch"] == best["epoch"]
+    best = max(history, key=lambda row: (row.ndcg, -row.epoch))
+    assert open_checkpoint(tmp_path / "c").manifest.validation.best_epoch == best.epoch
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_the_old_checkpoint(
@@ -139,7 +142,7 @@ from ncf.models.kinds import Variant
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe, Schedule
-from ncf.training.stage import Request
+from ncf.training.request import Request
 from ncf.training.train import train
 import torch; torch.set_num_threads(1)
 schedule = Schedule(learning_rate=0.02, batch_size=64, epochs=int(sys.argv[3]), patience=10**6)
@@ -253,10 +256,11 @@ def test_neumf_pre_takes_given_parents_and_never_ends_below_their_mix(
     train(request, data)
     manifest = open_checkpoint(tmp_path / "pre").manifest
     for name, path in parents.items():
-        assert manifest["parents"][name] == open_checkpoint(path).digest
+        assert manifest.parents[name] == open_checkpoint(path).digest
     history = load_history(tmp_path / "pre")
-    assert history[0]["loss"] is None
-    assert manifest["validation"]["ndcg"] >= history[0]["ndcg"]
+    assert history[0].loss is None
+    assert manifest.validation.ndcg is not None
+    assert manifest.validation.ndcg >= history[0].ndcg
 
 
 def test_a_parent_of_other_sizes_or_data_is_refused(data: PreparedData, tmp_path: Path) -> None:
@@ -265,12 +269,11 @@ def test_a_parent_of_other_sizes_or_data_is_refused(data: PreparedData, tmp_path
     parents = ParentFolders(gmf=tmp_path / "gmf")
     with pytest.raises(ConfigError, match="3 factors"):
         train(Request(Variant.NEUMF_PRE, QUICK, tmp_path / "pre", parents=parents), data)
-    manifest = {**data.manifest, "digest": "0" * 64}
-    parts = (data.users, data.items, data.train, data.validation, data.test)
+    other = replace(data, manifest=replace(data.manifest, digest="0" * 64))
     with pytest.raises(ArtifactError, match="000000000000"):
         train(
             Request(Variant.NEUMF_PRE, small, tmp_path / "pre", parents=parents),
-            PreparedData(*parts, manifest),
+            other,
         )
 
 
@@ -296,7 +299,9 @@ def test_the_checkpoint_holds_the_average_over_the_newest_part(
     assert len(ends) == 3
     assert min(np.diff([-1, *ends])) > 4
     trained = open_checkpoint(tmp_path / "c")
-    best = ends[trained.manifest["validation"]["best_epoch"] - 1]
+    best_epoch = trained.manifest.validation.best_epoch
+    assert best_epoch is not None
+    best = ends[best_epoch - 1]
     spans = taken[: best + 1]
     shares = [now ** (1 / 0.3) - since ** (1 / 0.3) for since, now, _ in spans]
     for name, array in trained.weights.items():

@@ -14,9 +14,10 @@ from ncf.errors import ConfigError, InterruptedWorkError, UsageError
 from ncf.models.kinds import Variant
 from ncf.training import tune as tuning
 from ncf.training.recipe import Parents, Recipe, Schedule, default_recipe, load_recipe
-from ncf.training.stage import Request
+from ncf.training.request import Request
+from ncf.training.space import Choices, load_space
 from ncf.training.train import train
-from ncf.training.tune import Choices, Search, load_space, tune
+from ncf.training.tune import Search, tune
 
 _SHORT = Schedule(learning_rate=0.02, batch_size=64, epochs=4, patience=4)
 BASE = Recipe(factors=4, layers=2, schedule=_SHORT, parents=Parents(gmf=_SHORT, mlp=_SHORT))
@@ -140,7 +141,7 @@ def test_neumf_pre_trains_its_parents_once(
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("", "names nothing to search"),
+        ("", "there is nothing to search"),
         ("factors = 8", "factors = 8 is not a choice"),
         ("factors = []", "is not a choice"),
         ("[schedule.l2]\nlow = 1\nhigh = 0", "is not a range"),

@@ -1,0 +1,211 @@
+"""Define the manifest of a run, and everything that determines the bytes of its parts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from batch.options import Layout, Mode, TableFormat
+from batch.tables import Style
+from ncf.artifacts import Kind, Manifest
+from ncf.policies import Strangers
+from ncf.records import KEY, optional
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The parameters of a run.
+
+    Parameters
+    ----------
+    k : int
+        Largest number of rows for each user.
+    shard_users : int
+        Largest number of users in a part.
+    format : TableFormat
+        File format of the parts.
+    layout : Layout
+        Rows of items, or rows of lists.
+    cold_user : Strangers or None
+        What strangers get; None means as the bundle was exported.
+    keep_spaces : bool or None
+        Whether spaces around ids of text files were kept.
+    """
+
+    k: int
+    shard_users: int
+    format: TableFormat
+    layout: Layout
+    cold_user: Strangers | None
+    keep_spaces: bool | None = optional()
+
+    @property
+    def style(self) -> Style:
+        """File format and layout of the parts."""
+        return Style(self.format, self.layout)
+
+
+@dataclass(frozen=True)
+class AuditPlan:
+    """The plan of a screened run's audit.
+
+    Parameters
+    ----------
+    pairs_a_user : float
+        Expected number of pairs for each user.
+    seed : int
+        Seed of the draws of pairs.
+    target : float
+        Recall to prove.
+    confidence : float
+        Confidence of this proof alone.
+    number : int
+        Number of the try, from 1.
+    """
+
+    pairs_a_user: float
+    seed: int
+    target: float
+    confidence: float
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Everything that may change the bytes of a part.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Parameters of the run.
+    inputs : mapping
+        SHA-256 of the files by the names of their options, and the digest of the bundle.
+    ncf, onnxruntime, pyarrow : str
+        Versions.
+    parts_version : int
+        Version of the way that parts are made.
+    device : str
+        Device that ranks.
+    mode : Mode
+        Exact or screened.
+    width : float or None
+        Factor on the calibrated candidates beyond K; None for exact ranking.
+    audit : AuditPlan or None
+        Plan of the audit that proves a screen's recall; None for exact ranking.
+    """
+
+    parameters: Parameters
+    inputs: Mapping[str, str]
+    ncf: str
+    onnxruntime: str
+    pyarrow: str
+    parts_version: int
+    device: str
+    mode: Mode
+    width: float | None = optional()
+    audit: AuditPlan | None = optional()
+
+
+@dataclass(frozen=True)
+class RecallProof:
+    """The recall that the audit of a screened run has proven.
+
+    Parameters
+    ----------
+    target : float
+        Recall to prove.
+    lower_bound, estimate : float
+        Lower bound and estimate of the whole table's recall.
+    confidence, confidence_of_this_try : float
+        Confidence of all tries together, and of this one alone.
+    number : int
+        Number of the try, from 1; ``try`` in JSON.
+    method : str
+        Method of the bound.
+    seed : int
+        Seed of the draws of pairs.
+    candidates : int
+        Number of items scored exactly for each user.
+    drawn, missed, population, listed : float, int, int, int
+        The sample; see :class:`ncf.proof.recall.PairSample`.
+    """
+
+    target: float
+    lower_bound: float
+    estimate: float
+    confidence: float
+    confidence_of_this_try: float
+    number: int = field(metadata={KEY: "try"})
+    method: str
+    seed: int
+    candidates: int
+    drawn: float
+    missed: int
+    population: int
+    listed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileCounts:
+    """Counts of ids in the files of users and items.
+
+    Parameters
+    ----------
+    unknown_users : int
+        Strangers who were asked for or have interactions.
+    seen_rows, seen_rows_of_unknown_items : int or None
+        Interactions since the export, and those of items that the bundle does not know; None
+        without such a file.
+    candidates_unknown, exclude_items_unknown : int or None
+        Ids that the bundle does not know; None without such a file.
+    """
+
+    unknown_users: int = 0
+    seen_rows: int | None = optional()
+    seen_rows_of_unknown_items: int | None = optional()
+    candidates_unknown: int | None = optional()
+    exclude_items_unknown: int | None = optional()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunManifest(FileCounts, Identity, Manifest):
+    """The manifest of a run, ``manifest.json``.
+
+    Parameters
+    ----------
+    users, rows : int
+        Counts of users and rows of the table.
+    users_by_policy, rows_by_part : mapping
+        Users by policy, and rows by name of the part.
+    parts_reused : int
+        Parts reused from a batch that died.
+    users_per_second : float or None
+        Speed of the ranking; None if parts were reused.
+    recall : RecallProof or None
+        Recall that the audit has proven; None for exact ranking.
+    sequence : int
+        Count of the runs published up to this one.
+    seconds : mapping
+        Seconds by phase.
+    peak_memory_bytes : int or None
+        Peak memory of the process.
+    """
+
+    users: int
+    rows: int
+    users_by_policy: Mapping[str, int]
+    rows_by_part: Mapping[str, int]
+    parts_reused: int = 0
+    users_per_second: float | None = optional()
+    recall: RecallProof | None = optional()
+    sequence: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_bytes: int | None = None
+
+
+RUN = Kind(
+    "run",
+    "manifest.json",
+    2,
+    "make it with 'ncf batch'",
+    RunManifest,
+    r"part-\d+\.(parquet|csv)|_SUCCESS",
+)

@@ -1,0 +1,48 @@
+"""Define the options of ``ncf batch`` that no other command has."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batch.options import Layout, Mode, TableFormat
+from ncf.policies import Strangers
+
+BatchBundle = Annotated[Path | None, typer.Option(help="Folder that 'ncf export' made.")]
+CandidatesFile = Annotated[
+    Path | None, typer.Option(help="CSV or Parquet, item_id: only these may be listed.")
+]
+ExcludedFile = Annotated[
+    Path | None, typer.Option(help="CSV or Parquet, item_id: nobody gets these.")
+]
+ForStrangers = Annotated[
+    Strangers | None,
+    typer.Option(help="What strangers get; if not given, as exported."),
+]
+KeptRuns = Annotated[
+    int, typer.Option(help="Number of runs to keep, with the new one; 0 keeps all.")
+]
+LeastRecall = Annotated[float, typer.Option(help="Least recall that a screened table must prove.")]
+MetricsFile = Annotated[
+    Path | None, typer.Option(help="File for figures in Prometheus' text format.")
+]
+PartFormat = Annotated[TableFormat, typer.Option(help="File format of the parts.")]
+PartLayout = Annotated[
+    Layout, typer.Option(help="A row for each item, or a row with lists for each user.")
+]
+RankingMode = Annotated[Mode, typer.Option(help="Screen, rank exactly, or screen where that pays.")]
+SeenFile = Annotated[
+    Path | None, typer.Option(help="CSV or Parquet of interactions since the export.")
+]
+Threads = Annotated[int, typer.Option(help="Threads that score; 0 takes all cores.")]
+UsersAPart = Annotated[int, typer.Option(help="Number of users in a part.")]
+UsersFile = Annotated[
+    Path | None, typer.Option(help="CSV or Parquet, user_id: only these get a list.")
+]
+WorkFolder = Annotated[
+    Path | None, typer.Option(help="Folder for unfinished parts of an object store's run.")
+]
+
+KeepSpaces = Annotated[
+    bool, typer.Option("--keep-spaces", help="Keep spaces around ids of text files.")
+]

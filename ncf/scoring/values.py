@@ -1,0 +1,9 @@
+"""Types of values in ``bundle.json``: beside each, what JSON Schema says of its values."""
+
+from typing import Annotated, TypeAlias
+
+Count: TypeAlias = Annotated[int, {"minimum": 0}]
+Positive: TypeAlias = Annotated[int, {"minimum": 1}]
+Share: TypeAlias = Annotated[float, {"minimum": 0, "maximum": 1}]
+Distance: TypeAlias = Annotated[float, {"minimum": 0}]
+Digest: TypeAlias = Annotated[str, {"pattern": "^[0-9a-f]{64}$"}]

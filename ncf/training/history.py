@@ -1,0 +1,51 @@
+"""The history of a training in its checkpoint: figures by epoch."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ncf.artifacts import canonical_json
+from ncf.errors import ArtifactError
+from ncf.records import json_values, read_record
+from ncf.training.manifest import CHECKPOINT
+from ncf.validation import Epoch
+
+HISTORY_FILE = "history.json"
+
+
+@dataclass(frozen=True)
+class History:
+    """What ``history.json`` says.
+
+    Parameters
+    ----------
+    protocol : str
+        ``sampled``.
+    epochs : sequence of Epoch
+        In their order.
+    """
+
+    protocol: str
+    epochs: tuple[Epoch, ...]
+
+
+def history_bytes(epochs: Iterable[Epoch]) -> bytes:
+    """Write a history as the content of ``history.json``."""
+    return canonical_json(json_values(History("sampled", tuple(epochs))))
+
+
+def load_history(path: Path) -> tuple[Epoch, ...]:
+    """Read a checkpoint's history.
+
+    Raises
+    ------
+    ArtifactError
+        It is damaged.
+    """
+    try:
+        return read_record(History, json.loads((path / HISTORY_FILE).read_bytes())).epochs
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"not readable ({error})", where=path / HISTORY_FILE, remedy=CHECKPOINT.remedy
+        ) from error

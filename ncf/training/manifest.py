@@ -1,0 +1,97 @@
+"""Define the manifest of a checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ncf.artifacts import Kind, Manifest
+from ncf.models.architecture import Architecture
+from ncf.records import CLOSED
+from ncf.validation import Validation
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The data that a checkpoint was trained on.
+
+    Parameters
+    ----------
+    digest : str
+        Digest of the prepared data.
+    source : mapping
+        SHA-256 of each ratings file, by name.
+    """
+
+    digest: str
+    source: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointManifest(Manifest):
+    """The manifest of a checkpoint, ``config.json``.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Kind and sizes of the network.
+    data : TrainedOn
+        Data of the training.
+    variant : str
+        Variant that was trained.
+    recipe : mapping
+        Recipe, as :class:`ncf.training.recipe.Recipe` writes it.
+    validation : Validation
+        Figures of the best epoch.
+    parents : mapping
+        Digest of each parent, by its variant.
+    mix : float or None
+        Weight of the GMF parent in the mix that training started from; None if there was no mix.
+    finished : bool
+        Whether the training ran to its end.
+    """
+
+    architecture: Architecture = field(metadata=CLOSED)
+    data: TrainedOn
+    variant: str
+    recipe: Mapping[str, object]
+    validation: Validation
+    parents: Mapping[str, str]
+    mix: float | None
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a checkpoint says of a training, besides its figures by epoch.
+
+    Parameters
+    ----------
+    variant : str
+        What was trained.
+    recipe : mapping
+        How; JSON values.
+    validation : Validation
+        Figures of the best epoch.
+    parents : mapping
+        Digest of each parent, by its variant.
+    mix : float or None
+        Weight of the GMF parent in the mix that training started from.
+    finished : bool
+        Whether training came to its end.
+    """
+
+    variant: str
+    recipe: Mapping[str, object] = field(default_factory=dict)
+    validation: Validation = field(default_factory=Validation)
+    parents: Mapping[str, str] = field(default_factory=dict)
+    mix: float | None = None
+    finished: bool = False
+
+
+CHECKPOINT = Kind(
+    "checkpoint",
+    "config.json",
+    1,
+    "make it with 'ncf train'",
+    CheckpointManifest,
+    r"model\.safetensors|history\.json|training\.png|(users|items)\.parquet",
+)

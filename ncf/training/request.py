@@ -1,0 +1,62 @@
+"""Describe one training, and find the architecture of its network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ncf.data.prepared import PreparedData
+from ncf.models.architecture import Architecture
+from ncf.models.kinds import Variant
+from ncf.training.ranks import ALONE, Ranks
+from ncf.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class ParentFolders:
+    """Folders of the parents of ``neumf-pre``; a parent that is None is trained first."""
+
+    gmf: Path | None = None
+    mlp: Path | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """The request for one training.
+
+    Parameters
+    ----------
+    variant : Variant
+        Variant to train.
+    recipe : Recipe
+        Recipe to train by.
+    out : Path
+        Checkpoint folder to write.
+    resume : bool
+        Continue an interrupted training after its last whole epoch.
+    device : str
+        PyTorch's name of the device.
+    parents : ParentFolders
+        Parents, for ``neumf-pre``.
+    amp : bool
+        Compute in bfloat16 where it is safe.
+    ranks : Ranks
+        Place of this process among those that train together.
+    """
+
+    variant: Variant
+    recipe: Recipe
+    out: Path
+    resume: bool = False
+    device: str = "cpu"
+    parents: ParentFolders = ParentFolders()
+    amp: bool = False
+    ranks: Ranks = ALONE
+
+
+def architecture_of(variant: Variant, recipe: Recipe, data: PreparedData) -> Architecture:
+    """Find the architecture of a variant's network for a recipe and data."""
+    rows = (len(data.users), len(data.items))
+    tower = (recipe.layers, recipe.dropout)
+    if variant is Variant.GMF:
+        return Architecture(variant.kind, *rows, recipe.gmf_factors or recipe.factors, *tower)
+    gmf_factors = None if variant is Variant.MLP else recipe.gmf_factors
+    return Architecture(variant.kind, *rows, recipe.factors, *tower, gmf_factors)
