@@ -1,5 +1,6 @@
 """Read text files in blocks of whole lines; check the encoding, unify line ends, count lines."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from ncf.errors import RatingsError
 
 _BLOCK_BYTES = 8 << 20
 _BOM = b"\xef\xbb\xbf"
+_EXCEL = re.compile(rb'"?sep=.?"?\n')  # tells Excel the delimiter
 _TO_UTF8 = "convert it with 'iconv -f {} -t UTF-8'"
 
 
@@ -93,6 +95,8 @@ def read_blocks(
     """
     first_line = 1
     for data in _whole_lines(path, at or path, block_bytes):
+        if first_line == 1 and _EXCEL.match(data):
+            data = b"\n" + data.partition(b"\n")[2]  # noqa: PLW2901 - the line stays, for numbers
         block = Block(path, data, first_line)
         _check_text(block)
         first_line += data.count(b"\n")

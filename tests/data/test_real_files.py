@@ -200,10 +200,9 @@ def test_what_cannot_be_an_id_is_refused(what: str, tmp_path: Path) -> None:
 
 
 def test_ids_of_parquet_and_frames_keep_their_spaces(tmp_path: Path) -> None:
-    columns = {"user_id": [" u", "u"], "item_id": ["a", "a "]}
-    kept = [(" u", "a"), ("u", "a ")]
-    assert pairs(read(parquet(tmp_path, **columns))) == kept
-    assert pairs(read_frame(pd.DataFrame(columns))) == kept
+    frame = pd.DataFrame({"user_id": [" u", "u"], "item_id": ["a", "a "]})
+    frame.to_parquet(tmp_path / "r")
+    assert pairs(read(tmp_path / "r")) == pairs(read_frame(frame)) == [(" u", "a"), ("u", "a ")]
 
 
 def test_a_folder_of_parts_is_read_as_spark_writes_it(tmp_path: Path) -> None:
@@ -236,6 +235,18 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "out").startswith(f"{path}: is not Parquet")
 
 
+def test_parts_may_differ_in_type_and_order(tmp_path: Path) -> None:
+    nothing = pa.nulls(0)
+    parquet(tmp_path, "out/a.parquet", user_id=nothing, item_id=nothing, timestamp=nothing)
+    parquet(tmp_path, "out/b.parquet", user_id=[7], item_id=["x"], timestamp=[5])
+    coded = pa.array(["7", "8"]).dictionary_encode()
+    time = pa.array([datetime.datetime(2020, 1, 1)] * 2, pa.timestamp("us"))
+    parquet(tmp_path, "out/c.parquet", timestamp=time, item_id=["y", "x"], user_id=coded)
+    found = read(tmp_path / "out")
+    assert pairs(found) == [("7", "x"), ("7", "y"), ("8", "x")]
+    assert found.users.dictionary.to_pylist() == ["7", "8"]
+
+
 # --- columns
 
 HEADERS = {
@@ -245,6 +256,8 @@ HEADERS = {
     "RecBole with one more": b"user_id:token\titem_id:token\tlat:float\nu1\ti1\t3\n",
     "an index of pandas": b",user_id,item_id,rating\n0,u1,i1,4\n",
     "tabs": b"user\titem\tweight\nu1\ti1\t4\n",
+    "a delimiter at the end": b"user_id,item_id,rating,\nu1,i1,4,\n",
+    "a date column of text": b"user_id,item_id,review_date\nu1,i1,yesterday\n",
     "other columns first": b'text,isbn,uid\n"a, b",i1,u1\n',
 }
 
@@ -329,6 +342,17 @@ def test_another_delimiter_is_named_before_quotes(
     message = refusal(write(tmp_path, content), file_format=file_format)
     assert told in message
     assert "write it with commas" in message
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_the_hint_of_excel_is_no_header(mark: str, tmp_path: Path) -> None:
+    text = f"sep={mark}\nuser_id,item_id\nu1,i1\n".replace(",", mark)
+    path = write(tmp_path, text)
+    if mark == ";":
+        assert refusal(path).startswith(f"{path}:2: header is 'user_id;item_id'")
+        assert "separated by ';'" in refusal(path)
+    else:
+        assert pairs(read(path)) == [("u1", "i1")]
 
 
 def test_tabs_under_csv_are_told_of_auto(tmp_path: Path) -> None:

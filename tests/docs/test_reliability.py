@@ -22,7 +22,7 @@ TESTS = {path.name: _defined(path) for path in (ROOT / "tests").rglob("test_*.py
 
 
 def test_both_tables_are_here() -> None:
-    assert len(ROWS) == 38
+    assert len(ROWS) >= 38
     headings = [line for line in PAGE.splitlines() if line.startswith("## ")]
     assert headings[:2] == ["## Bad inputs", "## Faults"]
 
