@@ -73,9 +73,8 @@ def reading(sizes: list[int]) -> None:
                 command = [sys.executable, "-c", _READ, str(path)]
                 printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
                 wall, cpu = map(float, printed.split())
-                print(
-                    f"{path.suffix[1:]:8} {rows:<13,} {wall:8.2f} {cpu:12.2f} {wall / rows * 1e6:9.2f}"
-                )
+                kind, each = path.suffix[1:], wall / rows * 1e6
+                print(f"{kind:8} {rows:<13,} {wall:8.2f} {cpu:12.2f} {each:9.2f}", flush=True)
 
 
 def main() -> None:

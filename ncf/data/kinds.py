@@ -64,7 +64,7 @@ _REFUSED = (  # of two that begin alike the longer mark stands first
     ),
 )
 _TAR_AT = 257
-_FROM_JSON = "make it a table: pandas.read_json(FILE, lines=True), for one"
+_FROM_JSON = "read it with pandas.read_json, and give the frame or a Parquet file of it"
 _WEB = (b"<!doctype html", b"<html", b"<?xml")
 
 

@@ -90,7 +90,9 @@ class Part:
             row = pc.index(bad, value=True).as_py()
             if row >= 0:
                 raise self.error(row, f"{name} is blank", NAME_IT)
-        return in_order(pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), texts))
+        ids = pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), texts)
+        # What was stored as a dictionary may have its texts in another order, or more of them.
+        return in_order(ids) if pa.types.is_dictionary(given.type) else ids
 
 
 def part_files(folder: Path) -> list[Path]:
