@@ -117,7 +117,9 @@ def detect_layout(block: Block, file_format: Format, naming: Naming | None = Non
             return layout
     if file_format is Format.MOVIELENS and not _has_names(block, marks):
         _refuse_other_delimiter(block, marks, _MOVIELENS_ROW)
-        raise block.error(0, "neither three nor four fields", f"expected '{_MOVIELENS_ROW}'")
+        raise block.error(
+            0, "the line has neither three nor four fields", f"expected '{_MOVIELENS_ROW}'"
+        )
     raise _unknown(block, marks, naming, expected)
 
 

@@ -141,7 +141,7 @@ class Naming:
                 several = " and ".join(map(repr, dict.fromkeys(found)))
                 one = f'name the one you mean: `columns="{_SHORT.get(column, column)}={found[0]}"`'
                 remedy = one if self.remedy == NAME_THEM else self.remedy
-                raise refuse(f"{several} may be {column}", remedy)
+                raise refuse(f"{several} all match {column}", remedy)
             if found:
                 places[column] = list(names).index(found[0])
             elif column in wanted.required:

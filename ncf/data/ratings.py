@@ -122,7 +122,9 @@ class Collected:
         found = Ratings(_unify(self.users), _unify(self.items), times, 0, reading)
         self.users, self.items, self.timestamps = [], [], []
         if not len(found.users) and not may_be_empty:
-            problem = "the frame has no row" if where is None else "a header and no rows"
+            problem = (
+                "the frame has no row" if where is None else "the file has a header and no rows"
+            )
             raise RatingsError(problem, where=where, remedy=GIVE_SOME)
         if not self.reaches:
             return found

@@ -51,7 +51,7 @@ def moments(column: pa.ChunkedArray, rows: Rows, clock: Clock) -> Times:
         return clock.milliseconds(texts_of(column), rows)
     cast = column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
     times: Times = cast.to_numpy()
-    refuse_where(pa.array(times < 0), rows, "timestamp is before 1970", None)
+    refuse_where(pa.array(times < 0), rows, "timestamp is before 1970", DATE_THEM)
     return times
 
 

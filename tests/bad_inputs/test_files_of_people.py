@@ -137,7 +137,7 @@ def test_files_of_a_batch_know_the_names_that_ratings_know(
 def test_a_batch_asks_where_two_columns_may_be_the_user(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "f").write_text(FILTERS["--seen"])
     line = refused("batch", "--bundle", bundle.path, "--seen", "f", cwd=tmp_path)
-    assert "may be user_id" in line
+    assert "all match user_id" in line
     assert "rename the column" in line
 
 

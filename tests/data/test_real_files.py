@@ -296,9 +296,12 @@ def test_a_file_without_header_is_read_by_numbers(tmp_path: Path) -> None:
 
 
 ASKED = {
-    "two items": (b"user_id,asin,parent_asin\nu,a,b\n", "'asin' and 'parent_asin' may be item_id"),
-    "two users": (b"uid,customer,item\nu,a,b\n", "'uid' and 'customer' may be user_id"),
-    "two times": (b"user,item,time,event_time\nu,i,1,1\n", "may be timestamp"),
+    "two items": (
+        b"user_id,asin,parent_asin\nu,a,b\n",
+        "'asin' and 'parent_asin' all match item_id",
+    ),
+    "two users": (b"uid,customer,item\nu,a,b\n", "'uid' and 'customer' all match user_id"),
+    "two times": (b"user,item,time,event_time\nu,i,1,1\n", "all match timestamp"),
     "item first": (b"0001713353,A1C6M8LCIX4M6M,5.0,1123804800\n", "user=1,item=2"),
     "no header": (b"1,2,5,1123804800\n", "no header: the first line is '1,2,5,1123804800'"),
     "no header, tabs": (b"1\t2\t5\t1123804800\n", "no header"),
