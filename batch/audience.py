@@ -93,10 +93,10 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
     """
     counts: dict[str, int] = {}
     items = _eligible_items(bundle, filters, counts)
-    pairs = _Pairs.read(bundle, filters.seen, counts)
+    pairs = _Pairs.read(bundle, filters, counts)
     chosen, unknown = None, pairs.strange.to_pylist()
     if filters.users is not None:
-        asked = read_ids(filters.users, Columns.USER_ID)
+        asked = read_ids(filters.users, Columns.USER_ID, keep_spaces=filters.keep_spaces)
         if not len(asked):
             raise UsageError("names no user", where=filters.users, remedy=_WHOM)
         indices = find(bundle.users, asked)
@@ -144,11 +144,12 @@ class _Pairs:
     n_items: int
 
     @classmethod
-    def read(cls, bundle: Bundle, path: Path | None, counts: dict[str, int]) -> "_Pairs":
+    def read(cls, bundle: Bundle, filters: Filters, counts: dict[str, int]) -> "_Pairs":
+        path = filters.seen
         if path is None:
             nothing = np.empty(0, np.int64)
             return cls(nothing, pa.array([], pa.string()), nothing, nothing, bundle.n_items)
-        users, items = read_pairs(path)
+        users, items = read_pairs(path, keep_spaces=filters.keep_spaces)
         item_of = find(bundle.items, items.dictionary)
         _warn_of_strange_items(path, item_of)
         found = item_of[_codes(items)]
@@ -191,7 +192,8 @@ def _eligible_items(
     items, named = np.full(bundle.n_items, filters.candidates is None), []
     for name, value in (("candidates", True), ("exclude_items", False)):
         if (path := filters.files().get(name)) is not None:
-            indices = find(bundle.items, read_ids(path, Columns.ITEM_ID))
+            ids = read_ids(path, Columns.ITEM_ID, keep_spaces=filters.keep_spaces)
+            indices = find(bundle.items, ids)
             _warn_of_strange_items(path, indices)
             counts[f"{name}_unknown"] = int(np.count_nonzero(indices < 0))
             items[indices[indices >= 0]] = value

@@ -26,6 +26,8 @@ class Parameters:
         Rows of items, or rows of lists.
     cold_user : Strangers or None
         What strangers get; None means as the bundle was exported.
+    keep_spaces : bool or None
+        Whether spaces around ids of text files were kept.
     """
 
     k: int
@@ -33,6 +35,7 @@ class Parameters:
     format: TableFormat
     layout: Layout
     cold_user: Strangers | None
+    keep_spaces: bool | None = optional()
 
     @property
     def style(self) -> Style:

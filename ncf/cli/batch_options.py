@@ -44,3 +44,7 @@ UsersFile = Annotated[
 WorkFolder = Annotated[
     Path | None, typer.Option(help="Folder for unfinished parts of an object store's run.")
 ]
+
+KeepSpaces = Annotated[
+    bool, typer.Option("--keep-spaces", help="Keep spaces around ids of text files.")
+]

@@ -20,8 +20,19 @@ def prepare(
     ratings: Annotated[
         Path | None, typer.Option(help="Ratings file, or prefix of an NCF triple.")
     ] = None,
-    format: Annotated[Format | None, typer.Option(help="Format of --ratings.")] = None,
-    titles: Annotated[Path | None, typer.Option(help="CSV with item_id,title.")] = None,
+    format: Annotated[
+        Format, typer.Option(help="Of --ratings; auto finds it out from the first line.")
+    ] = Format.AUTO,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Columns of --ratings: user=NAME,item=NAME,rating=NAME,timestamp=NAME."),
+    ] = None,
+    keep_spaces: Annotated[
+        bool, typer.Option("--keep-spaces", help="Leave spaces around ids, in text.")
+    ] = False,
+    titles: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet with item_id,title, maybe among others.")
+    ] = None,
     split: Annotated[
         SplitKind | None, typer.Option(help="By default leave-one-out; a triple has its own.")
     ] = None,
@@ -37,16 +48,16 @@ def prepare(
 ) -> None:
     """Split a ratings file and draw negatives; the same input gives the same bytes.
 
-    Example: ncf data prepare --ratings ratings.csv --format csv --min-rating 4 --out data/mine
+    Example: ncf data prepare --ratings ratings.csv --min-rating 4 --out data/mine
     """
     if (dataset is None) == (ratings is None):
         raise UsageError("give either `dataset` or `ratings`")
-    if ratings is not None and format is None:
-        raise UsageError("`ratings` needs `format`", remedy=f"one of {', '.join(Format)}")
     found = ncf.prepare(
         ncf.fetch(str(dataset), cache=cache) if ratings is None else ratings,
         out=out,
-        format=format or Format.CSV,
+        format=format,
+        columns=columns,
+        keep_spaces=keep_spaces,
         titles=titles,
         split=split,
         test_ratio=test_ratio,

@@ -11,7 +11,7 @@ from ncf.pairs import pair_keys
 if TYPE_CHECKING:
     from scipy import sparse
 
-    from ncf.data.readers import Ratings
+    from ncf.data.ratings import Ratings
 
 
 @dataclass(frozen=True)

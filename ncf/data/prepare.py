@@ -11,10 +11,13 @@ from ncf.arrays import new_npy
 from ncf.artifacts import sealed_folder
 from ncf.data.interactions import Interactions, latest_by_user
 from ncf.data.manifests import DATA, Counts, DataManifest
+from ncf.data.naming import Naming, ReadAs
 from ncf.data.negatives import UnseenItems
 from ncf.data.options import Exclude, Format, Options, SplitKind
+from ncf.data.origins import at_rest, digests_of, format_of
 from ncf.data.prepared import figures_of, negatives_path, seal_data, write_interactions
-from ncf.data.readers import Ratings, read_ratings
+from ncf.data.ratings import Ratings
+from ncf.data.readers import read_ratings
 from ncf.data.splits import Split, leave_one_out, one_of_each_user, random_split
 from ncf.data.titles import Titles
 from ncf.data.triple import Triple, read_triple, triple_paths
@@ -68,12 +71,15 @@ def prepare(
     """
     rng = np.random.default_rng(options.seed)
     with writer_lock(out), sealed_folder(out, DATA) as folder:
-        read = _read(ratings, file_format, options, rng)
+        if isinstance(ratings, Path):
+            read = _read(ratings, format_of(ratings, file_format), options, rng)
+        else:
+            read = _read_frame(ratings, options, rng)
         _write_parts(folder, read, options, rng)
         users, items = _id_maps(read.ratings, titles or {})
         manifest = DataManifest(
             source=read.source,
-            format=file_format.value if isinstance(ratings, Path) else "frame",
+            format=read.ratings.reading.format.value if isinstance(ratings, Path) else "frame",
             options=options,
             counts=read.counts,
             n_users=len(users),
@@ -93,27 +99,30 @@ class _Read(NamedTuple):
     negatives: npt.NDArray[np.int32] | None  # of the test part, if the files have them
 
 
-def _read(
-    ratings: "Path | Frame", file_format: Format, options: Options, rng: np.random.Generator
-) -> _Read:
-    if not isinstance(ratings, Path):
-        from ncf.data.frames import read_frame  # noqa: PLC0415 - needs pandas, which files do not
+def _read_frame(ratings: "Frame", options: Options, rng: np.random.Generator) -> _Read:
+    from ncf.data.frames import read_frame  # noqa: PLC0415 - needs pandas, which files do not
 
-        found = read_frame(ratings, min_rating=options.min_rating)
-        return _Read(found, *_split(found, options, rng), {"frame": found.sha256()}, None)
-    if file_format is not Format.NCF:
-        found = read_ratings(ratings, file_format, min_rating=options.min_rating)
-        return _Read(found, *_split(found, options, rng), _digests(ratings), None)
-    if options.min_rating is not None:
-        raise UsageError('`min_rating` does not apply to `format="ncf"`', remedy="leave it out")
-    triple = read_triple(ratings)
+    found = read_frame(ratings, min_rating=options.min_rating, naming=Naming(options.columns or {}))
+    return _Read(found, *_split(found, options, rng), {"frame": found.sha256()}, None)
+
+
+def _read(path: Path, file_format: Format, options: Options, rng: np.random.Generator) -> _Read:
+    if file_format is Format.NCF:
+        return _read_triple(path, options, rng)
+    with at_rest(path) as at:
+        read_as = ReadAs(Naming(options.columns or {}), bool(options.keep_spaces), at)
+        found = read_ratings(path, file_format, min_rating=options.min_rating, read_as=read_as)
+        return _Read(found, *_split(found, options, rng), digests_of(path, at), None)
+
+
+def _read_triple(prefix: Path, options: Options, rng: np.random.Generator) -> _Read:
+    for name, given in (("min_rating", options.min_rating), ("columns", options.columns or None)):
+        if given is not None:
+            raise UsageError(f'`{name}` does not apply to `format="ncf"`', remedy="leave it out")
+    triple = read_triple(prefix, keep_spaces=bool(options.keep_spaces))
     split, counts = _split_triple(triple, rng)
-    source = _digests(*triple_paths(ratings))
+    source = {path.name: sha256(path) for path in triple_paths(prefix)}
     return _Read(triple.ratings, split, counts, source, triple.negatives)
-
-
-def _digests(*paths: Path) -> dict[str, str]:
-    return {path.name: sha256(path) for path in paths}
 
 
 def _split(ratings: Ratings, options: Options, rng: np.random.Generator) -> tuple[Split, Counts]:
@@ -131,6 +140,7 @@ def _split(ratings: Ratings, options: Options, rng: np.random.Generator) -> tupl
         duplicates=duplicates,
         order="file" if ratings.timestamps is None else "time",
         users_without_test_case=alone,
+        **ratings.reading.counts(),
         **_sizes(split),
     )
 
@@ -155,6 +165,7 @@ def _split_triple(triple: Triple, rng: np.random.Generator) -> tuple[Split, Coun
         duplicates=duplicates,
         test_pairs_in_train=int(np.count_nonzero(leaked)),
         order="given",
+        **ratings.reading.counts(),
         **_sizes(split),
     )
 
