@@ -11,6 +11,20 @@ from ncf.cli.output import say, show
 from ncf.data.options import Exclude, Format, SplitKind
 from ncf.errors import UsageError
 
+Columns = Annotated[
+    str | None,
+    typer.Option(help="Columns of --ratings: user=NAME,item=NAME,rating=NAME,timestamp=NAME."),
+]
+KeepSpaces = Annotated[
+    bool, typer.Option("--keep-spaces", help="Leave spaces around ids, in text.")
+]
+Titles = Annotated[
+    Path | None, typer.Option(help="CSV or Parquet with item_id,title, maybe among others.")
+]
+NeverDrawn = Annotated[
+    Exclude, typer.Option(help="Items never drawn: all of the user's, or those in training.")
+]
+
 
 def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
@@ -23,25 +37,16 @@ def prepare(
     format: Annotated[
         Format, typer.Option(help="Of --ratings; auto finds it out from the first line.")
     ] = Format.AUTO,
-    columns: Annotated[
-        str | None,
-        typer.Option(help="Columns of --ratings: user=NAME,item=NAME,rating=NAME,timestamp=NAME."),
-    ] = None,
-    keep_spaces: Annotated[
-        bool, typer.Option("--keep-spaces", help="Leave spaces around ids, in text.")
-    ] = False,
-    titles: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet with item_id,title, maybe among others.")
-    ] = None,
+    columns: Columns = None,
+    keep_spaces: KeepSpaces = False,
+    titles: Titles = None,
     split: Annotated[
         SplitKind | None, typer.Option(help="By default leave-one-out; a triple has its own.")
     ] = None,
     test_ratio: Annotated[float, typer.Option(help="Test share of a random split.")] = 0.2,
     min_rating: Annotated[float | None, typer.Option(help="Leave out lower ratings.")] = None,
     negatives: Annotated[int, typer.Option(help="Number sampled for each test case.")] = 99,
-    negatives_exclude: Annotated[
-        Exclude, typer.Option(help="Items never drawn: all of the user's, or those in training.")
-    ] = Exclude.ALL,
+    negatives_exclude: NeverDrawn = Exclude.ALL,
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
     cache: Cache = Path("data/raw"),
     as_json: AsJson = False,

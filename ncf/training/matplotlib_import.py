@@ -5,7 +5,6 @@ where ``MPLBACKEND`` names what it does not know. What a program's own use of it
 ``matplotlibrc`` and its backend, stays as it would be.
 """
 
-import importlib
 import importlib.util
 import os
 import sys
@@ -20,20 +19,21 @@ _SETTINGS, _BACKEND = "MATPLOTLIBRC", "MPLBACKEND"
 
 def import_matplotlib() -> ModuleType:
     """Import what of Matplotlib makes folders and lists; a program that has done so has its own."""
-    if "matplotlib.figure" in sys.modules:
-        return importlib.import_module("matplotlib")
+    if sys.modules.get("matplotlib.figure") is not None and sys.modules.get("matplotlib"):
+        return sys.modules["matplotlib"]
     with _variables() as backend, tempfile.TemporaryDirectory() as scratch:
-        matplotlib = importlib.import_module("matplotlib")
-        with _folders(matplotlib, scratch):
-            importlib.import_module("matplotlib.font_manager")
-        with _folders(matplotlib, _home("XDG_CACHE_HOME", ".cache")):
-            importlib.import_module("matplotlib.backends.backend_agg")
-            importlib.import_module("matplotlib.style")
-            importlib.import_module("matplotlib.figure")
+        import matplotlib as mpl  # noqa: PLC0415 - here, where it finds what it is to find
+
+        with _folders(mpl, scratch):
+            import matplotlib.font_manager  # noqa: PLC0415
+        with _folders(mpl, _home("XDG_CACHE_HOME", ".cache")):
+            import matplotlib.backends.backend_agg  # noqa: PLC0415
+            import matplotlib.figure  # noqa: PLC0415
+            import matplotlib.style  # noqa: PLC0415
         if backend:
             with suppress(ValueError):  # of no use here, and for a program's own window to refuse
-                matplotlib.rcParams["backend"] = backend
-    return matplotlib
+                mpl.rcParams["backend"] = backend
+    return mpl
 
 
 @contextmanager
