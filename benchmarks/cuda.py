@@ -9,7 +9,6 @@ figures as it goes: ``cuda.json`` and ``cuda.md`` in the folder of --out.
 """
 
 import argparse
-import importlib
 import importlib.util
 import json
 import logging
@@ -21,6 +20,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu import answers, faults, machine, parity, peer, ranking, tests, training
 from benchmarks.gpu.part import Record, Settings, Skipped
 from benchmarks.gpu.summary import markdown
 from benchmarks.gpu.worlds import make
@@ -38,6 +38,17 @@ PARTS = {
     "faults": 1.5,
 }
 """Parts in order, and the share of the time that each may take."""
+
+_RUN = {
+    "machine": machine.run,
+    "tests": tests.run,
+    "parity": parity.run,
+    "training": training.run,
+    "ranking": ranking.run,
+    "peer": peer.run,
+    "answers": answers.run,
+    "faults": faults.run,
+}
 
 LATER = {
     "block training": "ncf.training.blocks",
@@ -170,7 +181,7 @@ def _run_part(arguments: argparse.Namespace) -> int:
     record = Record(arguments.out / f"{arguments.part}.json")
     settings = Settings(arguments.device, arguments.worlds, arguments.small, arguments.seconds)
     try:
-        importlib.import_module(f"benchmarks.gpu.{arguments.part}").run(settings, record)
+        _RUN[arguments.part](settings, record)
     except Skipped as error:
         record.end("skipped", str(error))
     except Exception as error:  # noqa: BLE001 - its text is the result

@@ -30,7 +30,11 @@ def test_no_module_runs_code_out_of_data_or_leaves_a_folder() -> None:
         for path in paths
         for line, what in forbidden(ast.parse(path.read_bytes()))
     ]
-    assert found == []
+    # The front door imports what is first asked for, by names that its own table holds.
+    lazily = {each for each in found if each.startswith("ncf/__init__.py:")}
+    assert {each.rpartition(" ")[2] for each in lazily} == {"importlib.import_module"}
+    assert "import_module(_MODULES[name])" in (ROOT / "ncf" / "__init__.py").read_text()
+    assert [each for each in found if each not in lazily] == []
 
 
 MUTANTS = [
@@ -124,13 +128,13 @@ def test_every_file_from_the_network_is_pinned_by_a_digest() -> None:
             r"^\s*(import|from) (requests|urllib|http|socket|fsspec)\b", path.read_text(), re.M
         )
     }
-    asking -= {"ncf/connections.py", "ncf/data/downloads.py", "batch/runs.py", "ncf/locks.py"}
     assert asking == {
-        path
-        for path in asking
-        if path.startswith(("ncf/serving/", "benchmarks/"))
-    }  # fmt: skip
-    assert Path(downloads.__file__).relative_to(ROOT).as_posix() in asking
+        Path(downloads.__file__).relative_to(ROOT).as_posix(),
+        "batch/runs.py",  # object stores
+        "ncf/connections.py",  # without proxies and .netrc
+        "ncf/locks.py",  # the name of this machine
+        *("ncf/serving/check.py", "ncf/serving/process.py", "ncf/serving/settings.py"),
+    }
 
 
 HOSTILE = ["../../evil", "/tmp/evil", "bundle/../../evil", "..\\evil"]  # noqa: S108 - a name
