@@ -32,6 +32,9 @@ Indices = npt.NDArray[np.int64]
 class Audience:
     """The users of a batch by position: trained users by ascending index, then strangers.
 
+    Strangers are, first, users of the bundle who have no training pair, by ascending index: the
+    model would give them noise. Then come those whom it does not know.
+
     Parameters
     ----------
     bundle : Bundle
@@ -90,22 +93,37 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
     """
     counts: dict[str, int] = {}
     items = _eligible_items(bundle, filters, counts)
-    pairs = _Pairs.read(bundle, filters.seen, counts)
+    pairs = _Pairs.read(bundle, filters, counts)
     chosen, unknown = None, pairs.strange.to_pylist()
     if filters.users is not None:
-        asked = read_ids(filters.users, Columns.USER_ID)
+        asked = read_ids(filters.users, Columns.USER_ID, keep_spaces=filters.keep_spaces)
         if not len(asked):
             raise UsageError("names no user", where=filters.users, remedy=_WHOM)
         indices = find(bundle.users, asked)
         chosen = np.unique(indices[indices >= 0])
         unknown = asked.filter(pa.array(indices < 0)).to_pylist()
     counts["unknown_users"] = len(unknown)
-    strangers = unknown if _wanted(bundle, filters) is Strangers.POPULAR else []
+    chosen, cold = _without_cold(bundle, chosen, counts)
+    if _wanted(bundle, filters) is Strangers.SKIP:
+        cold, unknown = cold[:0], []
+    strangers = [*map(bundle.users.raw.__getitem__, cold.tolist()), *unknown]
     if chosen is not None and not chosen.size and not strangers:
         raise UsageError("names no user whom the model knows", where=filters.users, remedy=_WHOM)
     eligibility = Eligibility(items, (bundle.seen, pairs.fresh()))
-    held = FileCounts(**counts)
-    return Audience(bundle, chosen, strangers, eligibility, pairs.of_strangers(strangers), held)
+    seen = pairs.of_strangers(bundle.seen, cold, unknown)
+    return Audience(bundle, chosen, strangers, eligibility, seen, FileCounts(**counts))
+
+
+def _without_cold(
+    bundle: Bundle, chosen: Indices | None, counts: dict[str, int]
+) -> tuple[Indices | None, Indices]:
+    """Part users with a training pair from those without one, and count these if there are any."""
+    if not bundle.cold.size:
+        return chosen, bundle.cold
+    asked = np.arange(bundle.n_users) if chosen is None else chosen
+    cold = np.intersect1d(asked, bundle.cold, assume_unique=True)
+    counts["cold_users"] = cold.size
+    return np.setdiff1d(asked, cold, assume_unique=True), cold
 
 
 def _wanted(bundle: Bundle, filters: Filters) -> Strangers:
@@ -126,11 +144,12 @@ class _Pairs:
     n_items: int
 
     @classmethod
-    def read(cls, bundle: Bundle, path: Path | None, counts: dict[str, int]) -> "_Pairs":
+    def read(cls, bundle: Bundle, filters: Filters, counts: dict[str, int]) -> "_Pairs":
+        path = filters.seen
         if path is None:
             nothing = np.empty(0, np.int64)
             return cls(nothing, pa.array([], pa.string()), nothing, nothing, bundle.n_items)
-        users, items = read_pairs(path)
+        users, items = read_pairs(path, keep_spaces=filters.keep_spaces)
         item_of = find(bundle.items, items.dictionary)
         _warn_of_strange_items(path, item_of)
         found = item_of[_codes(items)]
@@ -146,12 +165,20 @@ class _Pairs:
         rows = users >= 0
         return Fresh.of_pairs(users[rows], self.items[rows], self.n_items)
 
-    def of_strangers(self, strangers: Sequence[str]) -> Seen:
+    def of_strangers(self, exported: Seen, cold: Indices, unknown: Sequence[str]) -> Seen:
+        """Collect what cold users, and then unknown ones, had seen at the export and since."""
         places = np.full(self.known.size, -1, np.int64)
-        places[self.known < 0] = find(IdMap(strangers), self.strange)
+        found = find(IdMap(unknown), self.strange)
+        places[self.known < 0] = np.where(found < 0, -1, cold.size + found)
+        if cold.size:
+            at = np.minimum(np.searchsorted(cold, self.known), cold.size - 1)
+            places = np.where(cold[at] == self.known, at, places)
         position = places[self.users]
         rows = position >= 0
-        return Seen.of_pairs(position[rows], self.items[rows], (len(strangers), self.n_items))
+        before = exported.pairs(cold)
+        owners = np.concatenate([before[:, 0], position[rows]])
+        items = np.concatenate([before[:, 1], self.items[rows]])
+        return Seen.of_pairs(owners, items, (cold.size + len(unknown), self.n_items))
 
 
 def _codes(ids: pa.DictionaryArray) -> Indices:
@@ -165,7 +192,8 @@ def _eligible_items(
     items, named = np.full(bundle.n_items, filters.candidates is None), []
     for name, value in (("candidates", True), ("exclude_items", False)):
         if (path := filters.files().get(name)) is not None:
-            indices = find(bundle.items, read_ids(path, Columns.ITEM_ID))
+            ids = read_ids(path, Columns.ITEM_ID, keep_spaces=filters.keep_spaces)
+            indices = find(bundle.items, ids)
             _warn_of_strange_items(path, indices)
             counts[f"{name}_unknown"] = int(np.count_nonzero(indices < 0))
             items[indices[indices >= 0]] = value

@@ -17,9 +17,11 @@ from pyarrow import fs
 
 from batch.manifest import RUN
 from batch.runs import LATEST_FILE, RUN_NAME, SUCCESS_FILE, Runs, storage_access
+from ncf.disks import flush_tree, fsync
 from ncf.errors import ArtifactError, StorageError, UsageError
-from ncf.files import atomic_file, flush_tree, fsync, sha256_bytes, storage_errors, sweep
+from ncf.files import atomic_file, sha256_bytes, storage_errors, sweep
 from ncf.locks import removal_lock
+from ncf.volumes import UNMOVABLE
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +111,14 @@ class Folder:
                 logger.info("%s is being read: kept", run)
                 return
             aside = run.with_name(f".{name}.{os.getpid()}.tmp")
-            run.rename(aside)
+            try:
+                run.rename(aside)
+            except OSError as error:
+                if error.errno not in UNMOVABLE:
+                    raise
+                # In a lower layer of an image: without _SUCCESS, half of a run is none.
+                (run / SUCCESS_FILE).unlink(missing_ok=True)
+                aside = run
         shutil.rmtree(aside)
 
 

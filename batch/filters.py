@@ -23,6 +23,8 @@ class Filters:
     strangers : Strangers
         What strangers get; if not given, as the bundle was exported (they are skipped if it
         refuses them).
+    keep_spaces : bool
+        Whether spaces around ids in delimited text are part of them.
     """
 
     seen: Path | None = None
@@ -30,6 +32,7 @@ class Filters:
     exclude_items: Path | None = None
     candidates: Path | None = None
     strangers: Strangers | None = None
+    keep_spaces: bool = False
 
     def files(self) -> dict[str, Path]:
         """Give the files by the names of their options."""

@@ -8,8 +8,8 @@ from batch.audience import Audience, read_audience
 from batch.filters import Filters
 from batch.job import Job
 from ncf.artifacts import open_sealed
+from ncf.data.origins import digest_of
 from ncf.errors import ArtifactError, UsageError
-from ncf.files import sha256
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.manifest import BUNDLE
 
@@ -77,6 +77,6 @@ def require_unchanged(inputs: Inputs) -> None:
 
 
 def _digest(name: str, path: Path) -> str:
-    if not path.is_file():
+    if not path.is_file() and not (path.is_dir() and any(path.iterdir())):
         raise UsageError(f"no such file, for `{name}`", where=path, remedy="check the path")
-    return sha256(path)
+    return digest_of(path)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from batch.options import Layout, Mode, TableFormat
 from batch.tables import Style
-from ncf.artifacts import Kind, Manifest
+from ncf.kinds import Kind, Manifest
 from ncf.policies import Strangers
 from ncf.records import KEY, optional
 
@@ -26,6 +26,8 @@ class Parameters:
         Rows of items, or rows of lists.
     cold_user : Strangers or None
         What strangers get; None means as the bundle was exported.
+    keep_spaces : bool or None
+        Whether spaces around ids of text files were kept.
     """
 
     k: int
@@ -33,6 +35,7 @@ class Parameters:
     format: TableFormat
     layout: Layout
     cold_user: Strangers | None
+    keep_spaces: bool | None = optional()
 
     @property
     def style(self) -> Style:
@@ -148,6 +151,8 @@ class FileCounts:
     ----------
     unknown_users : int
         Strangers who were asked for or have interactions.
+    cold_users : int or None
+        Users asked for who have no training pair; None if the bundle has no such user.
     seen_rows, seen_rows_of_unknown_items : int or None
         Interactions since the export, and those of items that the bundle does not know; None
         without such a file.
@@ -156,6 +161,7 @@ class FileCounts:
     """
 
     unknown_users: int = 0
+    cold_users: int | None = optional()
     seen_rows: int | None = optional()
     seen_rows_of_unknown_items: int | None = optional()
     candidates_unknown: int | None = optional()
@@ -164,7 +170,7 @@ class FileCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class RunManifest(FileCounts, Identity, Manifest):
-    """The manifest of a run, ``manifest.json``.
+    """The manifest of a run, ``_manifest.json``.
 
     Parameters
     ----------
@@ -198,11 +204,13 @@ class RunManifest(FileCounts, Identity, Manifest):
     peak_memory_bytes: int | None = None
 
 
+# Readers of a Parquet data set skip names that begin with "_" or ".": all but parts begin so.
 RUN = Kind(
     "run",
-    "manifest.json",
+    "_manifest.json",
     2,
     "make it with 'ncf batch'",
     RunManifest,
     r"part-\d+\.(parquet|csv)|_SUCCESS",
+    former_manifest="manifest.json",
 )

@@ -132,6 +132,7 @@ def _identity(job: Job, inputs: Inputs, attempt: Attempt) -> Identity:
             format=job.style.file_format,
             layout=job.style.layout,
             cold_user=job.filters.strangers,
+            keep_spaces=job.filters.keep_spaces or None,
         ),
         inputs=inputs.digests,
         ncf=metadata.version("ncf"),

@@ -1,4 +1,4 @@
-"""Published tables, read as one frame: a run, or the newest run of a place."""
+"""Read a run, or the newest run of a place, as one frame."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def read_run(folder: Path) -> pd.DataFrame:
     Raises
     ------
     ArtifactError
-        It is damaged.
+        The run is damaged.
     """
     style = open_sealed(folder, RUN).parameters.style
     parts = sorted(folder.glob(style.parts), key=lambda part: (len(part.name), part.name))
@@ -30,12 +30,12 @@ def read_latest(place: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     place : str or Path
-        What ``ncf batch --out`` was given.
+        The ``--out`` that ``ncf batch`` was given.
 
     Raises
     ------
     ArtifactError
-        Nothing was published here, or a part is damaged.
+        No run was published here, or a part is damaged.
     """
     runs = open_runs(place)
     for _ in range(TRIES):
@@ -46,11 +46,13 @@ def read_latest(place: str | Path) -> pd.DataFrame:
                     return read_run(folder).reset_index(drop=True)
             except ArtifactError:
                 if runs.latest() == name:
-                    raise  # else it was replaced, and removed, meanwhile: an object has no lock
-    raise ArtifactError("is replaced faster than it can be read", where=place, remedy="try again")
+                    raise  # else it was replaced and removed meanwhile, as objects have no locks
+    raise ArtifactError(
+        "the run is replaced faster than it can be read", where=place, remedy="try again"
+    )
 
 
 def _within(uri: str, name: str) -> str:
-    """URI of a run, options after ``?`` kept."""
+    """Make the URI of a run, and keep options after ``?``."""
     path, mark, options = uri.partition("?")
     return f"{path.rstrip('/')}/{name}{mark}{options}"

@@ -4,7 +4,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +92,7 @@ class Runs:
             It cannot be read.
         """
         try:
-            return read_record(RunManifest, json.loads(self._read(f"{name}/{RUN.manifest}")))
+            return read_record(RunManifest, self._document(name))
         except (ArtifactError, ValueError, RecursionError) as error:
             raise ArtifactError(
                 f"run {name} is damaged ({error})", where=self.root, remedy="run the batch again"
@@ -108,8 +108,7 @@ class Runs:
     def sequence(self, name: str) -> int:
         """How many runs had been published with this one: a clock may be set back, this not."""
         try:
-            document = json.loads(self._read(f"{name}/{RUN.manifest}"))
-            return read_record(_Numbered, document).sequence
+            return read_record(_Numbered, self._document(name)).sequence
         except (ArtifactError, ValueError, RecursionError):
             return 0
 
@@ -132,6 +131,12 @@ class Runs:
                     yield name
                     return
         raise ArtifactError(f"run {name} is gone", where=self.root, remedy="run the batch again")
+
+    def _document(self, name: str) -> object:
+        """Content of a run's manifest, which earlier versions called otherwise."""
+        with suppress(ArtifactError):
+            return json.loads(self._read(f"{name}/{RUN.manifest}"))
+        return json.loads(self._read(f"{name}/{RUN.former_manifest}"))
 
     def _read(self, path: str) -> bytes:
         try:

@@ -1,5 +1,6 @@
 """Check a published run: digests, schema, ranks, completeness, and that no seen item is listed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from batch.shards import Shard, plan
 from batch.tables import Style, long_frame, read_table
 from ncf.artifacts import open_sealed
 from ncf.columns import Columns
+from ncf.data.origins import digest_of
 from ncf.errors import ArtifactError, UsageError
-from ncf.files import sha256
 from ncf.pairs import among, pair_keys, split_keys
 from ncf.policies import Policy
 from ncf.scoring.bundle import open_bundle
@@ -80,7 +81,7 @@ def _audience(path: Path, manifest: RunManifest, bundle: Path, filters: Filters)
             where=path,
             remedy="give the bundle it was scored with",
         )
-    given = {name: sha256(file) for name, file in filters.files().items()}
+    given = {name: digest_of(file) for name, file in filters.files().items()}
     for name in sorted(recorded.keys() | given.keys()):
         if recorded.get(name) != given.get(name):
             raise UsageError(
@@ -91,7 +92,7 @@ def _audience(path: Path, manifest: RunManifest, bundle: Path, filters: Filters)
     wanted = manifest.parameters.cold_user
     audience = read_audience(
         opened,
-        Filters(filters.seen, filters.users, filters.exclude_items, filters.candidates, wanted),
+        replace(filters, strangers=wanted, keep_spaces=bool(manifest.parameters.keep_spaces)),
     )
     if len(audience) != manifest.users:
         raise ArtifactError("users are missing", where=path)

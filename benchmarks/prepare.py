@@ -1,6 +1,7 @@
 """Time and peak memory of 'ncf data prepare', by rows: what a row costs, and that growth is linear.
 
 python -m benchmarks.prepare --rows 5000000 10000000 20000000
+python -m benchmarks.prepare --read --rows 20000000   # reading alone, CSV and Parquet
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv
+from pyarrow import csv, parquet
 
 _CHUNK = 1_000_000
 
@@ -48,11 +49,44 @@ def peak_and_seconds(command: list[str]) -> tuple[int, float]:
     return usage.ru_maxrss * 1024, time.monotonic() - started
 
 
+_READ = """
+import sys, time
+from pathlib import Path
+from ncf.data.readers import read_ratings
+wall, cpu = time.monotonic(), time.process_time()
+read_ratings(Path(sys.argv[1]))
+print(time.monotonic() - wall, time.process_time() - cpu)
+"""
+
+
+def reading(sizes: list[int]) -> None:
+    """Print seconds of reading each size as CSV and as Parquet, by the clock and of the CPU."""
+    print("file     rows           seconds  CPU seconds  us a row")
+    with tempfile.TemporaryDirectory() as scratch:
+        text, table = Path(scratch, "ratings.csv"), Path(scratch, "ratings.parquet")
+        for rows in sizes:
+            write_ratings(text, rows)
+            with csv.open_csv(text) as blocks, parquet.ParquetWriter(table, blocks.schema) as file:
+                for block in blocks:
+                    file.write_batch(block)
+            for path in (text, table):
+                command = [sys.executable, "-c", _READ, str(path)]
+                printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                wall, cpu = map(float, printed.split())
+                kind, each = path.suffix[1:], wall / rows * 1e6
+                print(f"{kind:8} {rows:<13,} {wall:8.2f} {cpu:12.2f} {each:9.2f}", flush=True)
+
+
 def main() -> None:
     """Measure each size, both splits, against the floor of a tiny file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 2_000_000])
-    sizes = parser.parse_args().rows
+    parser.add_argument("--read", action="store_true", help="Only read, as CSV and as Parquet.")
+    asked = parser.parse_args()
+    sizes = asked.rows
+    if asked.read:
+        reading(sizes)
+        return
     print("split          rows        seconds  us a row  peak MiB  bytes a row above the floor")
     with tempfile.TemporaryDirectory() as scratch:
         ratings = Path(scratch, "ratings.csv")

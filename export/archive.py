@@ -29,6 +29,7 @@ maxRetryTimeoutInSec: 10
 
 _MANIFEST = "MAR-INF/MANIFEST.json"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
+_EARLIEST = 366 * 24 * 3600 * 10  # seconds; some days into 1980, in any time zone
 _READABLE = 0o100644 << 16
 _CHUNK_BYTES = 1 << 20
 
@@ -48,7 +49,10 @@ def write_archive(bundle: Path, name: str, version: str, scratch: Path, target: 
         Receives the archive.
     """
     content = scratch / "content"
-    shutil.copytree(bundle, content / "bundle", copy_function=_link)
+    # Not copytree: it sets modes and times of folders, which not every file system lets it.
+    (content / "bundle").mkdir(parents=True)
+    for path in bundle.iterdir():
+        _link(path, content / "bundle" / path.name)
     for relative in handler_code():
         (content / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / relative, content / relative)
@@ -67,7 +71,7 @@ def archived_digest(archive: Path) -> str | None:
         return None
 
 
-def _link(source: str, target: str) -> None:
+def _link(source: Path, target: Path) -> None:
     """Link a file, or copy it if the file system has no links."""
     try:
         os.link(source, target)
@@ -89,6 +93,10 @@ def _pack(content: Path, name: str, version: str, folder: Path) -> None:
         export_path=None,
         archive_format="zip-store",
     )
+    for path in content.rglob("*"):
+        # A clock or a file system that begins in 1970: zip files begin in 1980.
+        if path.is_file() and path.stat().st_mtime < _EARLIEST:
+            os.utime(path, (_EARLIEST, _EARLIEST))
     manifest = ModelExportUtils.generate_manifest_json(config)
     ModelExportUtils.archive(str(folder), name, str(content), manifest, "zip-store")
 

@@ -14,10 +14,10 @@ from scipy import sparse
 
 from export.model_card import model_card
 from export.screen.assembly import NOT_WANTED, make_screen, summary
-from ncf.arrays import new_npy
+from ncf.arrays import map_npy, new_npy
 from ncf.artifacts import seal
 from ncf.columns import Columns
-from ncf.data.interactions import Cases, Interactions
+from ncf.data.interactions import Interactions
 from ncf.data.prepared import PreparedData
 from ncf.data.tables import write_id_table
 from ncf.errors import UsageError
@@ -123,6 +123,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     # Not compressed: the bytes of zlib differ between its versions.
     sparse.save_npz(folder / files.SEEN_FILE, interactions.csr(), compressed=False)
     np.save(folder / files.POPULAR_FILE, by_popularity(interactions))
+    _write_cold(data, folder / files.COLD_FILE)
     manifest = _manifest(source, len(interactions), _write_screen(source, interactions, folder))
     unsealed = files.Bundle(folder, manifest)
     parity |= require_topk_parity(unsealed, score)
@@ -146,6 +147,13 @@ def by_popularity(interactions: Interactions) -> npt.NDArray[np.int32]:
     return np.argsort(-counts, kind="stable").astype(np.int32)
 
 
+def _write_cold(data: PreparedData, path: Path) -> None:
+    """Write who has no training pair; no file if everyone has one."""
+    cold = np.flatnonzero(~data.trained()).astype(np.int64)
+    if cold.size:
+        np.save(path, cold)
+
+
 def _write_user_rows(checkpoint: Checkpoint, path: Path) -> None:
     shape = (checkpoint.architecture.n_users, row_width(checkpoint.weights))
     rows = new_npy(path, np.float32, shape)
@@ -159,7 +167,7 @@ def _write_user_rows(checkpoint: Checkpoint, path: Path) -> None:
 def _write_screen(source: Source, interactions: Interactions, folder: Path) -> Screen | NoScreen:
     if not source.screen:
         return NOT_WANTED
-    rows = np.load(folder / files.USER_ROWS_FILE, mmap_mode="r")
+    rows = map_npy(folder / files.USER_ROWS_FILE)
     screen = make_screen(source.checkpoint.weights, rows, interactions.csr())
     for name, content in screen.graphs.items():
         (folder / name).write_bytes(content)
@@ -199,20 +207,26 @@ def _manifest(source: Source, interactions: int, screen: Screen | NoScreen) -> B
 
 
 def _test_metrics(source: Source) -> SampledMetrics | None:
-    """Figures of up to 10,000 test cases, by the sampled protocol; None where there is none."""
+    """Figures of up to 10,000 test cases, by the sampled protocol; None where there is none.
+
+    Cold users are left out: the model does not rank for them.
+    """
     test = source.data.test
-    rows = np.random.default_rng(0).permutation(len(test.positives))[:_TEST_CASES]
+    rows = np.random.default_rng(0).permutation(len(test.positives))
+    rows = rows[source.data.trained()[test.positives.users[rows]]][:_TEST_CASES]
     if not rows.size:
         return None
     rows.sort()
-    cases = Cases(test.positives.take(rows), test.negatives[rows])
-    return SampledMetrics(**asdict(sampled(group_scorer(source.checkpoint.model()), cases, 10)))
+    found = sampled(group_scorer(source.checkpoint.model()), test.take(rows), 10)
+    return SampledMetrics(**asdict(found))
 
 
 def _golden(bundle: files.Bundle) -> bytes:
-    chosen = np.linspace(0, bundle.n_users - 1, min(_GOLDEN_USERS, bundle.n_users))
-    users = [bundle.users.raw[index] for index in chosen.astype(np.int64).tolist()]
+    trained = np.setdiff1d(np.arange(bundle.n_users), bundle.cold, assume_unique=True)
+    chosen = np.linspace(0, trained.size - 1, min(_GOLDEN_USERS, trained.size)).astype(np.int64)
+    users = [bundle.users.raw[index] for index in trained[chosen].tolist()]
     if bundle.manifest.cold_user is ColdUser.POPULAR:
+        users += [bundle.users.raw[index] for index in bundle.cold[:1].tolist()]
         users.append(_STRANGER)
     return record(Recommender(bundle, ExactRanker.open(bundle)), users, _GOLDEN_K)
 

@@ -1,6 +1,6 @@
-"""The JSON Schema of ``bundle.json``, made from its type: ``python -m export.bundle_schema``.
+"""Make the JSON Schema of ``bundle.json`` from its type: ``python -m export.bundle_schema``.
 
-Descriptions come from the docstrings, limits of values from what stands beside the types.
+Descriptions come from the docstrings, and limits of values from the annotations of the types.
 """
 
 import inspect
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from ncf.artifacts import Manifest
+from ncf.kinds import Manifest
 from ncf.records import Record, is_required, json_key
 from ncf.scoring.bundle import REQUIRED, SCORE_GRAPH, TOPK_GRAPHS
 from ncf.scoring.manifest import BUNDLE, BundleManifest
@@ -53,12 +53,12 @@ def bundle_schema() -> dict[str, object]:
 
 
 def schema_text() -> str:
-    """Write the schema as the file in ``docs`` has it."""
+    """Write the schema as text, as in the file in ``docs``."""
     return f"{json.dumps(bundle_schema(), indent=2, ensure_ascii=False)}\n"
 
 
 def main() -> None:
-    """Write the schema, below the current folder."""
+    """Write the schema to its file below the current folder."""
     TARGET.write_text(schema_text(), encoding="utf-8")
 
 
@@ -99,14 +99,14 @@ def _schema(wanted: Any) -> dict[str, object]:  # noqa: ANN401, PLR0911 - a type
 
 
 def _one_of(schemas: list[dict[str, object]]) -> dict[str, object]:
-    """Join plain types into one list of types; others stay apart."""
+    """Join plain types into one list of types; keep others apart."""
     if all(schema.keys() == {"type"} for schema in schemas):
         return {"type": [schema["type"] for schema in schemas]}
     return {"oneOf": schemas}
 
 
 def _descriptions(cls: type) -> Iterator[tuple[str, str]]:
-    """Yield the fields that a numpydoc docstring describes, and how."""
+    """Yield the fields that a numpydoc docstring describes, with their descriptions."""
     section = (inspect.getdoc(cls) or "").partition("Parameters\n----------\n")[2]
     for names, text in re.findall(r"^(\w[\w, ]*) :.*\n((?:    .*\n?)+)", section, re.MULTILINE):
         described = " ".join(text.split()).rstrip(".")

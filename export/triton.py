@@ -14,13 +14,14 @@ from scipy import sparse
 
 from export.bundle import Source
 from export.publish import check_name
-from ncf.artifacts import Kind, Manifest, seal, sealed_folder
+from ncf.artifacts import seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError, ParityError, UsageError
 from ncf.graphs.builder import LARGEST_MODEL, GraphBuilder
 from ncf.graphs.topk import Ends, rank_users, user_rows
 from ncf.graphs.tower import Form
+from ncf.kinds import Kind, Manifest
 from ncf.locks import writer_lock
 from ncf.models.scorer import scorer
 from ncf.proof.parity import compare_lists

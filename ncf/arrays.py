@@ -1,5 +1,6 @@
 """Memory-map arrays in files, instead of reading or writing them."""
 
+import errno
 import os
 import struct
 import zipfile
@@ -10,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 _MAPPED_FROM = 1 << 16  # bytes; smaller arrays are read
+# What file systems of networks and FUSE answer that cannot map files, or reserve space.
+_NO_SUCH_CALL = {errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member; the last two are lengths
 
 
@@ -39,22 +42,55 @@ def map_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     return arrays
 
 
+def map_npy(path: Path) -> npt.NDArray[Any]:
+    """Map an array of a ``.npy`` file; read it where the file system maps none."""
+    try:
+        mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_CALL:
+            raise
+        mapped = np.load(path, allow_pickle=False)
+    return mapped
+
+
+class Unmapped(np.ndarray[Any, np.dtype[Any]]):
+    """An array that is written to its file as a whole, where no file can be mapped."""
+
+    path: Path
+
+    def flush(self) -> None:
+        """Write it."""
+        np.save(self.path, self.view(np.ndarray))
+
+
 def new_npy(
     path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]
-) -> "np.memmap[Any, np.dtype[Any]]":
+) -> "np.memmap[Any, np.dtype[Any]] | Unmapped":
     """Make a memory-mapped ``.npy`` file to fill, and reserve its space on the disk.
 
-    Without reserved space, a full disk ends the process with SIGBUS instead of an error.
+    Without reserved space, a full disk ends the process with SIGBUS instead of an error. The array
+    is on the disk once it is flushed.
 
     Raises
     ------
     OSError
         The disk has too little space.
     """
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    try:
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_CALL:
+            raise
+        unmapped = np.zeros(shape, dtype).view(Unmapped)
+        unmapped.path = path
+        return unmapped
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                if error.errno not in _NO_SUCH_CALL:
+                    raise
     return array
 
 
@@ -68,4 +104,11 @@ def _mapped(path: Path, file: BinaryIO, start: int) -> npt.NDArray[Any]:
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
     if fortran and len(shape) > 1:
         raise ValueError("the array is in column order")
-    return np.memmap(path, dtype, "r", file.tell(), shape)
+    start = file.tell()
+    try:
+        return np.memmap(path, dtype, "r", start, shape)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_CALL:
+            raise
+    file.seek(start)
+    return np.fromfile(file, dtype, int(np.prod(shape))).reshape(shape)

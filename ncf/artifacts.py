@@ -9,65 +9,17 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from ncf.errors import ArtifactError, StorageError
 from ncf.files import atomic_folder, check_target, sha256, sha256_bytes
+from ncf.kinds import Kind, M_co, Manifest
 from ncf.records import FieldError, read_record
+from ncf.volumes import followed, is_half_filled, is_ours, is_stray
 
 _DIGEST = "digest"
 _FILES = "files"
 _SCHEMA = "schema_version"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """The fields that the manifest of every sealed folder has.
-
-    Parameters
-    ----------
-    digest : str
-        SHA-256 of the manifest without this field, 64 hex digits; empty until it is sealed.
-    files : mapping
-        SHA-256 of every other file, by its path in the folder.
-    """
-
-    digest: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
-
-
-M_co = TypeVar("M_co", bound=Manifest, covariant=True)
-
-
-@dataclass(frozen=True)
-class Kind(Generic[M_co]):
-    """A kind of sealed folder: its manifest and its files.
-
-    Parameters
-    ----------
-    noun : str
-        Word that messages use, such as ``"checkpoint"``.
-    manifest : str
-        Name of the manifest file.
-    schema_version : int
-        Version that this toolkit writes, and the only one that it reads.
-    remedy : str
-        Command that makes such a folder.
-    form : type
-        Type of the manifest.
-    members : str
-        Regular expression of the files that the folder may hold: a folder with an unreadable
-        manifest is replaced only if it holds nothing else.
-    """
-
-    noun: str
-    manifest: str
-    schema_version: int
-    remedy: str
-    form: type[M_co]
-    members: str = ""
 
 
 @contextmanager
@@ -82,7 +34,8 @@ def sealed_folder(
         ``target`` holds something that is not of this kind, or cannot be written.
     """
     require_replaceable(target, kind)
-    with atomic_folder(target, before_swap) as folder:
+    names = {"manifest": kind.manifest, "members": kind.members}
+    with atomic_folder(target, before_swap, **names) as folder:
         yield folder
 
 
@@ -95,6 +48,7 @@ def require_replaceable(target: Path, kind: Kind[Manifest]) -> None:
         ``target`` is a file, or holds files that no such folder has.
     """
     check_target(target)
+    target = followed(target)
     if not target.exists() and not target.is_symlink():
         return
     foreign = "a file" if not target.is_dir() or target.is_symlink() else _foreign(target, kind)
@@ -124,6 +78,8 @@ def seal(folder: Path, kind: Kind[Manifest], document: Mapping[str, object]) -> 
     str
         The folder's digest: SHA-256 of the manifest's content, 64 hex digits.
     """
+    if kind.former_manifest:  # where an earlier version died after it had sealed
+        (folder / kind.former_manifest).unlink(missing_ok=True)
     files = {name: sha256(folder / name) for name in sorted(_names(folder) - {kind.manifest})}
     content = {key: value for key, value in document.items() if key != _DIGEST}
     sealed = {**content, _SCHEMA: kind.schema_version, _FILES: files}
@@ -144,18 +100,18 @@ def open_sealed(folder: Path, kind: Kind[M_co]) -> M_co:
     """
     manifest = read_manifest(folder, kind)
     listed = manifest.files
-    found = _names(folder) - {kind.manifest}
+    found = _names(folder) - {kind.manifest_of(folder).name}
     for name, digest in sorted(listed.items()):
         if name not in found:
             raise _damaged(folder / name, f"file of the {kind.noun} is missing", kind)
-        if (folder / name).is_symlink() or sha256(folder / name) != digest:
+        if (folder / name).is_symlink():
+            raise _link(folder / name, kind)
+        if sha256(folder / name) != digest:
             raise _damaged(folder / name, "bytes differ from the recorded SHA-256", kind)
     for name in sorted(found - listed.keys()):
-        raise ArtifactError(
-            f"file does not belong to the {kind.noun}",
-            where=folder / name,
-            remedy="remove it, or make the folder again",
-        )
+        remedy = "remove it, or make the folder again"
+        problem = f"file does not belong to the {kind.noun}"
+        raise ArtifactError(problem, where=folder / name, remedy=remedy)
     return manifest
 
 
@@ -168,8 +124,10 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
         The manifest is missing, damaged, or of another schema version, or a field is missing or
         of another type.
     """
-    path = folder / kind.manifest
-    if not path.is_file() or path.is_symlink():
+    path = kind.manifest_of(folder)
+    if path.is_file() and path.is_symlink():
+        raise _link(path, kind)
+    if not path.is_file():
         raise ArtifactError(
             f"not a {kind.noun} ({kind.manifest} is missing)", where=folder, remedy=kind.remedy
         )
@@ -210,23 +168,19 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
 
 
 def canonical_json(document: Mapping[str, object]) -> bytes:
-    """Encode a document so that equal ones have equal bytes: sorted keys, UTF-8, indent of two.
-
-    Examples
-    --------
-    >>> canonical_json({"b": 1, "a": "é"}).decode().splitlines()
-    ['{', '  "a": "é",', '  "b": 1', '}']
-    """
+    """Encode a document so that equal ones have equal bytes: sorted keys, UTF-8, indent of two."""
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
 
 
 def _names(folder: Path) -> set[str]:
-    """List the relative paths of everything in a folder except plain folders."""
+    """List the relative paths of all files, but for what systems and writers leave in a folder."""
     return {
-        path.relative_to(folder).as_posix()
+        relative.as_posix()
         for path in folder.rglob("*")
-        if path.is_symlink() or not path.is_dir()
+        if (path.is_symlink() or not path.is_dir())
+        and not is_ours((relative := path.relative_to(folder)).parts[0])
+        and not any(map(is_stray, relative.parts))
     }
 
 
@@ -234,18 +188,30 @@ def _foreign(target: Path, kind: Kind[Manifest]) -> str:
     """Find a file in a folder that no folder of this kind holds; empty if there is none."""
     names = _names(target)
     listed: set[str] = set()
-    if kind.manifest in names:
+    path = kind.manifest_of(target)
+    if path.name in names:
         try:
-            manifest = json.loads((target / kind.manifest).read_bytes())
+            manifest = json.loads(path.read_bytes())
         except (ValueError, RecursionError):
-            known = re.compile(f"{kind.members}|{re.escape(kind.manifest)}")
+            known = re.compile(f"{kind.members}|{re.escape(path.name)}")
             return min((name for name in names if not known.fullmatch(name)), default="")
         ours = isinstance(manifest, dict) and {_DIGEST, _FILES, _SCHEMA} <= manifest.keys()
         if not ours:
-            return kind.manifest
-        listed = {kind.manifest, *manifest[_FILES]}
+            return path.name
+        listed = {path.name, *manifest[_FILES]}
+    elif is_half_filled(target):
+        listed = {name for name in names if re.fullmatch(kind.members, name)}
     return min(names - listed, default="")
 
 
 def _damaged(where: Path, problem: str, kind: Kind[Manifest]) -> ArtifactError:
     return ArtifactError(problem, where=where, remedy=f"the {kind.noun} is damaged: {kind.remedy}")
+
+
+def _link(where: Path, kind: Kind[Manifest]) -> ArtifactError:
+    """Say that a file is a link, as caches of Hugging Face and DVC keep them."""
+    return ArtifactError(
+        f"is a link, which a {kind.noun} may not hold",
+        where=where,
+        remedy="copy the folder with 'cp -rL', which follows links, or make the folder again",
+    )

@@ -30,9 +30,13 @@ _USUAL: Final = {
         *("item_id", "item", "iid", "movie_id", "movie", "product_id", "product", "asin"),
         *("parent_asin", "sku", "isbn", "article_id", "book_id", "track_id", "song_id"),
         *("artist_id", "anime_id", "game_id", "video_id", "news_id", "business_id", "content_id"),
+        *("app_id", "course_id", "gmap_id", "listing_id", "recipe_id", "restaurant_id", "post_id"),
     ),
     Columns.RATING: ("rating", "stars", "overall", "book_rating"),
-    Columns.TIMESTAMP: ("timestamp", "time", "datetime", "unix_review_time", "event_time"),
+    Columns.TIMESTAMP: (
+        *("timestamp", "time", "datetime", "unix_review_time", "event_time"),
+        *("event_timestamp", "unix_timestamp", "date", "created_at", "rated_at", "ts"),
+    ),
     Columns.TITLE: ("title", "item_title", "movie_title", "product_title", "book_title"),
 }
 _SEPARATORS: Final = str.maketrans("", "", "_- ")

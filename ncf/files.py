@@ -4,26 +4,24 @@ The toolkit writes everything under a temporary name first, flushes it to the di
 renames it into place. So a reader (or a crash) sees the old version or the new one, never a mix.
 """
 
-import ctypes
 import errno
 import hashlib
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from ncf.disks import flush, flush_tree, fsync, swap_folder
 from ncf.errors import FullDiskError, StorageError
+from ncf.volumes import UNMOVABLE, beside, followed, is_mount, keeps_within, refill
 
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # Names of a target and of the temporary files of its writers.
 _OWN = r"{0}|\.{0}\.(\d+(\.\w+)?\.tmp|lock(\.pid)?|work|study)"
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, *UNMOVABLE}
 
 
 def sha256(path: Path) -> str:
@@ -41,22 +39,6 @@ def sha256_bytes(data: bytes) -> str:
     'e3b0c44298fc1c14'
     """
     return hashlib.sha256(data).hexdigest()
-
-
-def fsync(path: Path) -> None:
-    """Flush a file's or a folder's content to the disk.
-
-    Windows has no such call for folders (its file system keeps a journal of names), and can flush
-    a file only if it is open for writing.
-    """
-    windows = sys.platform == "win32"
-    if windows and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -96,15 +78,21 @@ def is_full(error: OSError) -> bool:
 
 
 def check_target(target: Path) -> None:
-    """Refuse a path that names no file or folder, such as ``.``.
+    """Refuse a path that names no file or folder, such as ``.``, or a file that is a mount point.
 
     Raises
     ------
     StorageError
-        The path has no name.
+        The path has no name, or nothing can be renamed to it.
     """
     if not target.name or target.name == "..":
         raise StorageError("not the name of a file or folder to write", where=target)
+    if target.is_file() and is_mount(target):
+        raise StorageError(
+            "a file that is mounted by itself cannot be replaced",
+            where=target,
+            remedy="mount its folder, or choose another output file",
+        )
 
 
 @contextmanager
@@ -123,7 +111,7 @@ def atomic_file(target: Path, *, clean: bool = True) -> Iterator[BinaryIO]:
             with aside.open("wb") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                flush(file.fileno())
             aside.replace(target)
             fsync(target.parent)
         finally:
@@ -131,23 +119,37 @@ def atomic_file(target: Path, *, clean: bool = True) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def atomic_folder(target: Path, before_swap: Callable[[], object] | None = None) -> Iterator[Path]:
+def atomic_folder(
+    target: Path,
+    before_swap: Callable[[], object] | None = None,
+    *,
+    manifest: str = "",
+    members: str = "",
+) -> Iterator[Path]:
     """Make a temporary folder; on success swap it with ``target`` in one step, else remove it.
 
     The caller must hold :func:`ncf.locks.writer_lock`. Leftovers of dead writers are removed here.
-    ``before_swap`` is called when everything is on the disk, just before the swap.
+    ``before_swap`` is called when everything is on the disk, just before the swap. A folder that
+    cannot be renamed gets its files one by one (:func:`ncf.volumes.refill`).
     """
+    target = followed(target)
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target.parent, re.escape(target.name))
-        aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        sweep_beside(target)
+        aside = beside(target, f"{os.getpid()}.tmp")
         aside.mkdir()
         try:
             yield aside
             flush_tree(aside)
             if before_swap:
                 before_swap()
-            _swap_folder(aside, target)
+            try:
+                swap_folder(aside, target)
+            except OSError as error:
+                if error.errno not in UNMOVABLE or not manifest:
+                    raise
+                refill(target, aside, manifest, members)
+                flush_tree(target)
             fsync(target.parent)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -172,10 +174,19 @@ def remove_aside(folder: Path, target: Path) -> None:
 
     :func:`sweep` removes what a crash leaves; the caller holds the target's lock.
     """
-    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    aside = beside(target, f"{os.getpid()}.tmp")
     if folder.exists():
         folder.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def sweep_beside(target: Path) -> None:
+    """Remove what dead writers left of a folder; the caller holds its lock."""
+    target = followed(target)
+    if keeps_within(target):
+        sweep(target, "ncf")
+    else:
+        sweep(target.parent, re.escape(target.name))
 
 
 def sweep(folder: Path, names: str) -> None:
@@ -188,43 +199,15 @@ def sweep(folder: Path, names: str) -> None:
     names : str
         Regular expression of the targets' names.
     """
-    leftover = re.compile(rf"\.({names})\.\d+(\.old|\.scratch)?\.tmp")
+    leftover = re.compile(rf"\.({names})\.\d+(\.old|\.scratch|\.copy)?\.tmp")
     for stale in sorted(folder.iterdir()) if folder.exists() else ():
         found = leftover.fullmatch(stale.name)
         if found and found[2] == ".old" and not (folder / found[1]).exists():
             stale.rename(folder / found[1])  # killed while the old version was moved aside
         elif found and stale.is_dir() and not stale.is_symlink():
-            shutil.rmtree(stale)
+            shutil.rmtree(stale, ignore_errors=True)
         elif found:
             stale.unlink()
-
-
-def flush_tree(folder: Path) -> None:
-    """Flush every file under a folder to the disk, then the folders."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        fsync(path)
-    fsync(folder)
-
-
-def _swap_folder(new: Path, target: Path) -> None:
-    if not target.exists():
-        new.rename(target)
-    elif not _exchange(new, target):
-        # This system has no atomic exchange: the old folder is moved aside for an instant.
-        old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
-        target.rename(old)
-        new.rename(target)
-        shutil.rmtree(old)
-
-
-def _exchange(first: Path, second: Path) -> bool:
-    """Swap two paths in one step (Linux ``renameat2``); return False if the system cannot."""
-    try:
-        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError, TypeError):
-        return False
-    arguments = (_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE)
-    return bool(renameat2(*arguments) == 0)
 
 
 def _concerns(error: OSError, target: Path) -> bool:

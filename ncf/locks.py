@@ -1,12 +1,20 @@
-"""Lock files: one writer at a time, and no removal while somebody reads."""
+"""Lock files: one writer at a time, and no removal while somebody reads.
 
+Some file systems of networks and FUSE have no locks. There writers take a file that says who
+writes, and readers and removers do not know of each other; a line says so, once.
+"""
+
+import errno
+import logging
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 try:
     import fcntl
@@ -15,6 +23,11 @@ except ModuleNotFoundError:  # Windows, where readers and removers do not lock e
 
 from ncf.errors import LockedError
 from ncf.files import storage_errors
+from ncf.volumes import beside
+
+logger = logging.getLogger(__name__)
+
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK}
 
 
 @contextmanager
@@ -28,18 +41,19 @@ def writer_lock(target: Path) -> Iterator[None]:
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.with_name(f".{target.name}.lock"))
         # filelock empties the lock file when it opens it, so the pid is in a file beside it.
-        holder = target.with_name(f".{target.name}.lock.pid")
+        holder = beside(target, "lock.pid")
+        lock = _locks_of(beside(target, "lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            # On a shared disk the holder may be on another machine; some disks have no locks.
-            pid = _holder_of(holder)
+            # On a shared disk the holder may be on another machine.
+            soft = isinstance(lock, SoftFileLock)
+            unless = f" (if it is dead, remove {lock.lock_file})" if soft else ""
             raise LockedError(
-                f"another process (pid {pid}) is writing this",
+                f"another process (pid {_holder_of(holder)}) is writing this",
                 where=target,
-                remedy="wait for it to end, or choose another output folder",
+                remedy=f"wait for it to end{unless}, or choose another output folder",
             ) from None
         holder.write_text(f"{os.getpid()} on {socket.gethostname()}\n")
     try:
@@ -64,6 +78,27 @@ def removal_lock(file: Path) -> Iterator[bool]:
     """Lock a file exclusively; yield False if a reader holds it."""
     with _shared_or_not(file, exclusive=True) as held:
         yield held
+
+
+def _locks_of(path: Path) -> BaseFileLock:
+    """Choose a lock: one of the file system, or a file that names its writer where it has none."""
+    try:
+        # A file of its own: the lock itself may be taken by others meanwhile.
+        with TemporaryFile(dir=path.parent) as probe:
+            if fcntl is not None:
+                fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:  # any other is better told of the lock's own file
+        if error.errno in _NO_LOCKS:
+            _warn_of_no_locks()
+            return SoftFileLock(path.with_name(f"{path.name}.soft"))
+    return FileLock(path)
+
+
+@cache
+def _warn_of_no_locks() -> None:
+    logger.warning(
+        "the file system has no locks (flock): going on without; run one writer at a time"
+    )
 
 
 def _holder_of(note: Path) -> str:
@@ -95,4 +130,8 @@ def _locked(descriptor: int, *, exclusive: bool) -> bool:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        _warn_of_no_locks()
     return True

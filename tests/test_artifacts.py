@@ -12,17 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncf.artifacts import (
-    Kind,
-    Manifest,
-    canonical_json,
-    open_sealed,
-    read_manifest,
-    seal,
-    sealed_folder,
-)
+from ncf.artifacts import canonical_json, open_sealed, read_manifest, seal, sealed_folder
 from ncf.errors import ArtifactError, StorageError
 from ncf.files import sha256_bytes
+from ncf.kinds import Kind, Manifest
 
 CONTENT = {"a.bin": b"first\x00", "sub/b.txt": "zweite é\n".encode(), "empty": b""}
 
@@ -110,7 +103,7 @@ def test_only_an_older_folder_of_the_same_kind_is_replaced(folder: Path) -> None
         lambda folder: (folder / CHECKPOINT.manifest).write_text('{"name": "another program\'s"}'),
         lambda folder: (folder / CHECKPOINT.manifest).write_text("// not JSON"),
         lambda folder: make_folder_of(folder / CHECKPOINT.manifest),
-        lambda folder: folder.symlink_to(folder.rename(folder.parent / "elsewhere")),
+        lambda folder: folder.rename(folder.parent / "gone") and folder.symlink_to("nowhere"),
         make_file_of,
     ],
     ids=[
@@ -120,7 +113,7 @@ def test_only_an_older_folder_of_the_same_kind_is_replaced(folder: Path) -> None
         "other manifest",
         "unreadable manifest",
         "a folder",
-        "linked",
+        "a link to nothing",
         "file",
     ],
 )

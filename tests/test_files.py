@@ -26,7 +26,7 @@ _PRELUDE = """
 import contextlib, json, os, resource, signal, subprocess, sys
 from collections.abc import Callable
 from pathlib import Path
-from ncf import files, locks
+from ncf import disks, files, locks
 from ncf.errors import StorageError
 
 target, kind = Path(sys.argv[1]), sys.argv[2]
@@ -86,7 +86,7 @@ print(json.dumps(seen))
 """
 
 _WAIT = 'write(b"half", lambda: (print("ready", flush=True), sys.stdin.read()))'
-_NO_EXCHANGE = "files._exchange = lambda *paths: False"
+_NO_EXCHANGE = "disks._exchange = lambda *paths: False"
 _LIMIT = "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))"
 _FREEZE = 'subprocess.run(["mount", "-o", "remount,ro", target.parent], check=True)'
 
@@ -139,7 +139,7 @@ def test_new_content_is_visible_only_after_the_block(
     tmp_path: Path, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if exchange == "missing":
-        monkeypatch.setattr("ncf.files._exchange", lambda *_: False)
+        monkeypatch.setattr("ncf.disks._exchange", lambda *_: False)
     with atomic_file(tmp_path / "new" / "file") as file:
         file.write(b"one")
         file.flush()

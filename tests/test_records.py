@@ -8,8 +8,9 @@ from typing import Literal
 
 import pytest
 
-from ncf.artifacts import Kind, Manifest, open_sealed, seal
+from ncf.artifacts import open_sealed, seal
 from ncf.errors import ArtifactError, UsageError
+from ncf.kinds import Kind, Manifest
 from ncf.records import CLOSED, KEY, FieldError, json_values, optional, read_record
 
 

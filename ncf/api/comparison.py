@@ -16,6 +16,7 @@ from ncf.data.prepared import PreparedData
 from ncf.devices import Device, usable_cores
 from ncf.errors import UsageError
 from ncf.evaluation import lists
+from ncf.evaluation.cold import trained_cases
 from ncf.evaluation.comparison import CONFIDENCE, RESAMPLES, Compared, OfUsers
 from ncf.evaluation.comparison import compare as compare_users
 from ncf.evaluation.exact_lists import exact_lists
@@ -185,7 +186,7 @@ def _full(
 
 def _sampled(model: Checkpoint, data: PreparedData, k: int, device: Device) -> OfUsers:
     score = group_scorer(model.model().to(torch_device(device)))
-    found = sampled_ranks(score, data.test)
+    found = sampled_ranks(score, trained_cases(data))
     values = {"hr": hits(found.ranks, k), "ndcg": gains(found.ranks, k)}
     return OfUsers.of_cases(values, found.users)
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from ncf.api.figures import Figures
 from ncf.api.options import Place, chosen, folder
+from ncf.api.tables import is_frame, read_given_titles
 from ncf.artifacts import read_manifest
 from ncf.columns import Columns
 from ncf.data import datasets
 from ncf.data import prepare as preparing
 from ncf.data.datasets import FetchedDataset
 from ncf.data.manifests import DATA
+from ncf.data.naming import Naming
 from ncf.data.options import Exclude, Format, Options, SplitKind
 from ncf.data.prepared import PreparedData, figures_of
 from ncf.data.prepared import open_data as open_prepared
-from ncf.data.titles import read_titles
 from ncf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ def prepare(
     ratings: Ratings,
     *,
     out: Place,
-    format: str = "csv",
+    format: str = "auto",
+    columns: "str | Mapping[str, str | int] | None" = None,
+    keep_spaces: bool = False,
     titles: "Place | pd.DataFrame | pa.Table | Mapping[Any, str] | None" = None,
     split: str | None = None,
     test_ratio: float = 0.2,
@@ -116,8 +119,14 @@ def prepare(
         (``userId``, ``user``, ``movieId``, ``item``, ``asin``, ...); other columns are ignored.
     out : str or Path
         Folder to write; replaced as a whole.
-    format : {"csv", "movielens", "ncf", "recbole"}
-        Format of a file.
+    format : {"auto", "csv", "movielens", "ncf", "recbole", "parquet"}
+        What a file looks like; found out from its first line if not given. Parquet is known by
+        itself, whatever this says.
+    columns : str or mapping, optional
+        Names of columns that are not usual ones, as ``"user=reviewerID,item=parent_asin"`` or
+        ``{"user": "reviewerID"}``; in a file without header, positions from 1.
+    keep_spaces : bool
+        Leave spaces around ids of delimited text, which are cut off otherwise.
     titles : str, Path, DataFrame, pyarrow.Table or mapping, optional
         Titles of items: a CSV or a frame with a column of items and one of titles, or a mapping
         from item to title.
@@ -126,7 +135,7 @@ def prepare(
     test_ratio : float
         Share of the test part in a random split, in (0, 1).
     min_rating : float, optional
-        Leave out lower ratings.
+        Pairs whose latest rating is lower are left out.
     negatives : int
         Number sampled for each test case.
     negatives_exclude : {"all", "train"}
@@ -165,9 +174,11 @@ def prepare(
         negatives=negatives,
         negatives_exclude=chosen(Exclude, negatives_exclude, "negatives_exclude"),
         seed=seed,
+        columns=Naming.parse(columns).names or None,
+        keep_spaces=keep_spaces or None,
     )
-    target, named = folder(out, "out"), _titles(titles)
-    rows = ratings if _is_frame(ratings) else folder(ratings, "ratings")
+    target, named = folder(out, "out"), read_given_titles(titles, keep_spaces=keep_spaces)
+    rows = ratings if is_frame(ratings) else folder(ratings, "ratings")
     return Data(target, preparing.prepare(rows, file_format, target, options, named))
 
 
@@ -222,28 +233,3 @@ def fetch(dataset: str, *, cache: Place = "data/raw") -> FetchedDataset:
     Data('data/ml-100k': 943 users, 1,682 items, 98,114 train, 943 validation, 943 test)
     """
     return datasets.open_dataset(datasets.fetch(dataset, folder(cache, "cache")))
-
-
-def _titles(titles: Any) -> dict[str, str] | None:  # noqa: ANN401 - as prepare declares it
-    if titles is None:
-        return None
-    if isinstance(titles, str | Path):
-        return read_titles(Path(titles))
-    from ncf.data.frames import read_titles_of  # needs pandas, which files do not
-
-    return read_titles_of(titles)
-
-
-def _is_frame(ratings: Any) -> bool:  # noqa: ANN401 - as prepare declares it
-    """Whether ratings are a frame; pandas is not imported to recognise a path."""
-    if isinstance(ratings, str | Path):
-        return False
-    import pandas as pd
-    import pyarrow as pa
-
-    if not isinstance(ratings, pd.DataFrame | pa.Table):
-        raise UsageError(
-            f"`ratings` is of type {type(ratings).__name__}",
-            remedy="give a path, a pandas DataFrame or an Arrow table",
-        )
-    return True

@@ -12,6 +12,7 @@ from ncf.api.models import Model, as_model
 from ncf.api.options import Place, chosen
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device, usable_cores
+from ncf.evaluation.cold import cold_full, cold_sampled, trained_cases
 from ncf.evaluation.exact_lists import exact_lists
 from ncf.evaluation.full_ranking import Panel, full
 from ncf.evaluation.metrics import check_length, summarise
@@ -67,6 +68,8 @@ class Evaluation:
                     lines[at_k(title, row["k"], protocol)] = f"{row[name]:.4f}{error}"
             if row.get("short_lists"):
                 lines[f"lists shorter than {row['k']}"] = row["short_lists"]
+        if (cold := lines.pop("cold", None)) is not None:
+            lines |= _readable_cold(cold, protocol)
         return lines
 
     def frame(self) -> "pd.DataFrame":
@@ -90,7 +93,8 @@ def evaluate(
 
     The sampled protocol gives HR, NDCG and MRR among a few sampled negatives. The full protocol
     ranks all items except those of training and validation, and also gives recall, precision,
-    coverage and novelty. Figures of the two are not comparable.
+    coverage and novelty. Figures of the two are not comparable. Users without a training pair are
+    left out, and counted apart under ``cold``, with figures of popularity.
 
     Parameters
     ----------
@@ -142,15 +146,26 @@ def at_k(title: str, k: int, protocol: str) -> str:
     return f"{name}@{k} ({protocol}){comma}{unit}"
 
 
+def _readable_cold(cold: Mapping[str, Any], protocol: str) -> dict[str, Any]:
+    """Name the figures of users without a training pair, who are listed the popular items."""
+    lines = {"users without a training pair": f"{cold['users']}, left out; by popularity:"}
+    for row in cold["metrics"]:
+        for name in ("hr", "ndcg"):
+            title = f"{TITLES[name]} of those"
+            error = f" ± {row[f'{name}_se']:.4f}"
+            lines[at_k(title, row["k"], protocol)] = f"{row[name]:.4f}{error}"
+    return lines
+
+
 def _sampled(
     trained: Checkpoint, data: PreparedData, lengths: Sequence[int], device: Device
 ) -> dict[str, Any]:
     score = group_scorer(trained.model().to(torch_device(device)))
-    found = sampled_ranks(score, data.test)
+    found = sampled_ranks(score, trained_cases(data))
     rows = [asdict(summarise(found, k)) for k in lengths]
     shared = {name: rows[0][name] for name in ("protocol", "cases", "users", "unranked")}
     metrics = [{name: row[name] for name in row if name not in shared} for row in rows]
-    return {**shared, "metrics": metrics}
+    return _with_cold({**shared, "metrics": metrics}, cold_sampled(data, lengths))
 
 
 def _full(
@@ -159,4 +174,9 @@ def _full(
     panel = Panel.of(data)
     with ThreadPoolExecutor(usable_cores()) as pool:
         rank = exact_lists(trained.weights, panel.seen, device, pool, trained.path)
-        return asdict(full(rank, data, panel, lengths))
+        found = asdict(full(rank, data, panel, lengths))
+    return _with_cold(found, cold_full(data, lengths))
+
+
+def _with_cold(found: dict[str, Any], cold: dict[str, Any] | None) -> dict[str, Any]:
+    return found if cold is None else {**found, "cold": cold}

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from batch.filters import Filters
 from ncf.api.options import Place
 from ncf.columns import Columns
+from ncf.data.kinds import is_stream
+from ncf.data.origins import copy_stream
 from ncf.policies import Strangers
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ def filters_of(
     users: Given,
     exclude_items: Given,
     candidates: Given,
+    *,
     strangers: Strangers | None = None,
+    keep_spaces: bool = False,
 ) -> Iterator[Filters]:
     """Make files of filters, which exist until the block ends.
 
@@ -41,7 +45,7 @@ def filters_of(
         A column is missing, or an id cannot be used.
     """
     given = (seen, users, exclude_items, candidates)
-    in_memory = any(not isinstance(each, str | Path | None) for each in given)
+    in_memory = any(not isinstance(each, str | Path | None) or _pipe(each) for each in given)
     # Files are not copied: a batch must not fail because the temporary folder is full.
     with tempfile.TemporaryDirectory(prefix="ncf-") if in_memory else nullcontext("") as scratch:
         folder = Path(scratch)
@@ -51,6 +55,7 @@ def filters_of(
             _file(exclude_items, (Columns.ITEM_ID,), folder / "exclude_items"),
             _file(candidates, (Columns.ITEM_ID,), folder / "candidates"),
             strangers,
+            keep_spaces,
         )
 
 
@@ -58,7 +63,7 @@ def _file(given: Any, columns: tuple[str, ...], aside: Path) -> Path | None:  # 
     if given is None:
         return None
     if isinstance(given, str | Path):
-        return Path(given)
+        return copy_stream(Path(given), aside) if _pipe(given) else Path(given)
     from ncf.data.frames import Frame, read_ids_of  # needs pandas, which files do not
     from ncf.data.raw_ids import raw_ids
 
@@ -68,3 +73,7 @@ def _file(given: Any, columns: tuple[str, ...], aside: Path) -> Path | None:  # 
         table = pa.table({columns[0]: pa.array(raw_ids(given, aside.name), pa.string())})
     pq.write_table(table, aside)
     return aside
+
+
+def _pipe(given: object) -> bool:
+    return isinstance(given, str | Path) and is_stream(Path(given))

@@ -78,6 +78,7 @@ def batch(
     exclude_items: Given = None,
     candidates: Given = None,
     cold_user: str | None = None,
+    keep_spaces: bool = False,
     format: str = "parquet",
     layout: str = "long",
     keep: int = 0,
@@ -112,6 +113,8 @@ def batch(
         The only items that may be listed.
     cold_user : {"popular", "skip"}, optional
         What strangers get; if not given, as exported.
+    keep_spaces : bool
+        Keep spaces around ids of text files, which are trimmed otherwise.
     format : {"parquet", "csv"}
         File format of the parts.
     layout : {"long", "list"}
@@ -157,7 +160,9 @@ def batch(
     aside = None if work is None else folder(work, "work")
     metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with (
-        filters_of(seen, users, exclude_items, candidates, strangers) as filters,
+        filters_of(
+            seen, users, exclude_items, candidates, strangers=strangers, keep_spaces=keep_spaces
+        ) as filters,
         metrics_of(metrics) as record,
     ):
         job = Job(bundle_folder(bundle), out, k, *machine, filters, style, keep, aside, *way)

@@ -11,6 +11,7 @@ from ncf.cli.batch_options import (
     CandidatesFile,
     ExcludedFile,
     ForStrangers,
+    KeepSpaces,
     KeptRuns,
     LeastRecall,
     MetricsFile,
@@ -42,6 +43,7 @@ def batch(
     exclude_items: ExcludedFile = None,
     candidates: CandidatesFile = None,
     cold_user: ForStrangers = None,
+    keep_spaces: KeepSpaces = False,
     format: PartFormat = TableFormat.PARQUET,
     layout: PartLayout = Layout.LONG,
     keep: KeptRuns = 0,
@@ -66,6 +68,7 @@ def batch(
     table = partial(table, seen=seen, users=users, exclude_items=exclude_items)
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
+    table = partial(table, keep_spaces=keep_spaces)
     run = table(metrics_file=metrics_file)
     show(run.figures, as_json=as_json)
 

@@ -10,10 +10,10 @@ from ncf.policies import Strangers
 
 BatchBundle = Annotated[Path | None, typer.Option(help="Folder that 'ncf export' made.")]
 CandidatesFile = Annotated[
-    Path | None, typer.Option(help="CSV or Parquet, item_id: only these may be listed.")
+    Path | None, typer.Option(help="CSV or Parquet, item_id: the only items that may be listed.")
 ]
 ExcludedFile = Annotated[
-    Path | None, typer.Option(help="CSV or Parquet, item_id: nobody gets these.")
+    Path | None, typer.Option(help="CSV or Parquet, item_id: items that nobody gets.")
 ]
 ForStrangers = Annotated[
     Strangers | None,
@@ -30,15 +30,21 @@ PartFormat = Annotated[TableFormat, typer.Option(help="File format of the parts.
 PartLayout = Annotated[
     Layout, typer.Option(help="A row for each item, or a row with lists for each user.")
 ]
-RankingMode = Annotated[Mode, typer.Option(help="Screen, rank exactly, or screen where that pays.")]
+RankingMode = Annotated[
+    Mode, typer.Option(help="Rank exactly, screen, or screen where it is faster.")
+]
 SeenFile = Annotated[
     Path | None, typer.Option(help="CSV or Parquet of interactions since the export.")
 ]
 Threads = Annotated[int, typer.Option(help="Threads that score; 0 takes all cores.")]
 UsersAPart = Annotated[int, typer.Option(help="Number of users in a part.")]
 UsersFile = Annotated[
-    Path | None, typer.Option(help="CSV or Parquet, user_id: only these get a list.")
+    Path | None, typer.Option(help="CSV or Parquet, user_id: the only users who get a list.")
 ]
 WorkFolder = Annotated[
     Path | None, typer.Option(help="Folder for unfinished parts of an object store's run.")
+]
+
+KeepSpaces = Annotated[
+    bool, typer.Option("--keep-spaces", help="Keep spaces around ids of text files.")
 ]

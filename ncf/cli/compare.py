@@ -1,17 +1,15 @@
 """``ncf compare`` prints trained models side by side."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import ncf
-from ncf.cli.options import AsJson, Data, Length, OfProtocol, Where
-from ncf.cli.output import print_json, say
+from ncf.cli.options import AsCsv, AsJson, Data, Length, OfProtocol, Where
+from ncf.cli.output import print_json, require_one_form, say, show_table
 from ncf.devices import Device
 from ncf.evaluation.names import Protocol
 
@@ -26,6 +24,7 @@ def compare(
     protocol: OfProtocol = Protocol.SAMPLED,
     device: Where = Device.AUTO,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Compare models on the test part: HR and NDCG at K, differences, overlap of lists.
 
@@ -34,9 +33,12 @@ def compare(
 
     Example: ncf compare checkpoints/gmf checkpoints/mlp --data data/ml-100k -k 10
     """
+    require_one_form(as_json=as_json, as_csv=as_csv)
     found = ncf.compare(checkpoints, data, k=k, protocol=protocol, device=device)
     if as_json:
         print_json(found.document)
+    elif as_csv:
+        found.frame().to_csv(sys.stdout, index=False)
     else:
         _print(found.document)
 
@@ -45,42 +47,43 @@ def _print(document: Mapping[str, Any]) -> None:
     from ncf.api.comparison import COMPARED
     from ncf.api.evaluation import TITLES, at_k
 
-    console, models = Console(), document["models"]
-    table = Table("#", "checkpoint", "variant", "factors", "parameters", "epochs", "best")
+    models, rows = document["models"], []
     for number, model in enumerate(models, 1):
-        facts = (model[name] for name in ("parameters", "epochs"))
+        facts = (f"{model[name]:,}" for name in ("parameters", "epochs"))
         wide, factors = model["gmf_factors"], model["factors"]
         both = model["variant"].startswith("neumf") and wide != factors
         factors = f"{wide} + {factors}" if both else f"{factors}"
-        names = (Text(model["checkpoint"], overflow="fold"), Text(model["variant"]))
-        best = "" if model["best_epoch"] is None else str(model["best_epoch"])
-        table.add_row(str(number), *names, factors, *(f"{fact:,}" for fact in facts), best)
-    console.print(table)
+        rows.append(
+            (number, model["checkpoint"], model["variant"], factors, *facts, model["best_epoch"])
+        )
+    show_table(("#", "checkpoint", "variant", "factors", "parameters", "epochs", "best"), rows)
     users, cases = document["users"], document["cases"]
     say(f"{cases:,} cases of {users:,} users; 95 % intervals by paired bootstrap over users")
     for name in COMPARED:
         title = at_k(TITLES[name], document["k"], document["protocol"])
-        table = Table("#", title, "interval", "minus #1", "its interval")
-        for number, figure in enumerate((model[name] for model in models), 1):
-            difference = "" if figure["difference"] is None else f"{figure['difference']:+.4f}"
-            table.add_row(
-                str(number),
-                f"{figure['mean']:.4f}",
-                _interval(figure["interval"], ".4f"),
-                difference,
-                _interval(figure["difference_interval"], "+.4f"),
-            )
-        console.print(table)
+        figures = enumerate((_figure(model[name]) for model in models), 1)
+        names = ("#", title, "interval", "minus #1", "its interval")
+        show_table(names, ((number, *cells) for number, cells in figures))
     overlap = document["overlap"]
     say(
         f"top {document['k']} of {overlap['users']:,} users, of all items except those of training "
         "and validation:\nshare of common items (average overlap, which also counts the order)"
     )
-    table = Table("#", *(str(number) for number in range(1, len(models) + 1)))
-    for number, rows in enumerate(zip(overlap["common"], overlap["average"], strict=True), 1):
-        cells = (f"{common:.3f} ({average:.3f})" for common, average in zip(*rows, strict=True))
-        table.add_row(str(number), *cells)
-    console.print(table)
+    shares = zip(overlap["common"], overlap["average"], strict=True)
+    cells = (
+        (number, *(f"{common:.3f} ({average:.3f})" for common, average in zip(*row, strict=True)))
+        for number, row in enumerate(shares, 1)
+    )
+    show_table(("#", *(str(number) for number in range(1, len(models) + 1))), cells)
+
+
+def _figure(figure: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{figure['mean']:.4f}",
+        _interval(figure["interval"], ".4f"),
+        "" if figure["difference"] is None else f"{figure['difference']:+.4f}",
+        _interval(figure["difference_interval"], "+.4f"),
+    )
 
 
 def _interval(interval: Sequence[float] | None, form: str) -> str:

@@ -1,12 +1,13 @@
 """``ncf evaluate`` measures a trained model on the test part."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 import ncf
-from ncf.cli.options import AsJson, CheckpointFolder, Data, OfProtocol, Where
-from ncf.cli.output import print_json, show
+from ncf.cli.options import AsCsv, AsJson, CheckpointFolder, Data, OfProtocol, Where
+from ncf.cli.output import print_json, require_one_form, show
 from ncf.devices import Device
 from ncf.evaluation.names import Protocol
 
@@ -21,6 +22,7 @@ def evaluate(
     ] = None,
     device: Where = Device.AUTO,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Measure a model at K on the test part, with standard errors.
 
@@ -30,8 +32,11 @@ def evaluate(
 
     Example: ncf evaluate --checkpoint checkpoints/gmf --data data/ml-100k -k 5 -k 10
     """
+    require_one_form(as_json=as_json, as_csv=as_csv)
     found = ncf.evaluate(checkpoint, data, protocol=protocol, k=k or 10, device=device)
     if as_json:
         print_json(found.document)
+    elif as_csv:
+        found.frame().to_csv(sys.stdout, index=False)
     else:
         show(found.readable(), as_json=False)

@@ -9,6 +9,7 @@ from ncf.devices import Device
 from ncf.evaluation.names import Protocol
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")]
 BundleFolder = Annotated[Path, typer.Option(help="Folder that 'ncf export' made.")]
 Cache = Annotated[Path, typer.Option(help="Folder of fetched data sets.")]
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder that 'ncf train' made.")]

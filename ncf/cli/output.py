@@ -1,15 +1,21 @@
 """Print figures on standard output, as lines or as JSON, and log lines on standard error."""
 
+import csv
 import json
 import logging
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ncf.api.figures import lines_of
+from ncf.errors import UsageError
+
+_NARROWEST = 12  # columns of a terminal that a column of a table takes at least
 
 
 def show(figures: Mapping[str, Any], *, as_json: bool) -> None:
@@ -20,12 +26,42 @@ def show(figures: Mapping[str, Any], *, as_json: bool) -> None:
         say("\n".join(lines_of(figures)))
 
 
-def show_table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table; a missing value is an empty cell."""
-    table = Table(*names)
-    for row in rows:
-        table.add_row(*(each if isinstance(each, Text) else Text(_cell(each)) for each in row))
-    Console().print(table)
+def show_table(names: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table, every cell whole; what is missing is an empty cell.
+
+    On a terminal long cells are folded. In a pipe, or where they would get too narrow to read, they
+    stand in plain columns, one row a line.
+    """
+    cells = [[_cell(each) for each in row] for row in rows]
+    console = Console()
+    if not console.is_terminal or console.width < _NARROWEST * len(names):
+        widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
+        for row in [names, *cells]:
+            say("  ".join(map(set_cell_size, row, widths)).rstrip())
+        return
+    table = Table(*(Column(name, overflow="fold") for name in names))
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def print_csv(names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print rows as CSV, ids and figures as they are; what is missing is an empty field."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+
+
+def require_one_form(*, as_json: bool, as_csv: bool) -> None:
+    """Refuse two forms of output at once.
+
+    Raises
+    ------
+    UsageError
+        Both are asked for.
+    """
+    if as_json and as_csv:
+        raise UsageError("JSON and CSV exclude each other", remedy="give --json or --csv")
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -51,4 +87,6 @@ def set_log_format(log_format: str) -> None:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return "" if value != value else f"{value:.4f}"  # noqa: PLR0124 - true for NaN alone
-    return "" if value is None else str(value)
+    # Ids and titles come from files: none may move the cursor of a terminal, or begin a line.
+    text = "" if value is None else str(value)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -11,6 +11,20 @@ from ncf.cli.output import say, show
 from ncf.data.options import Exclude, Format, SplitKind
 from ncf.errors import UsageError
 
+Columns = Annotated[
+    str | None,
+    typer.Option(help="Columns of --ratings: user=NAME,item=NAME,rating=NAME,timestamp=NAME."),
+]
+KeepSpaces = Annotated[
+    bool, typer.Option("--keep-spaces", help="Leave spaces around ids, in text.")
+]
+Titles = Annotated[
+    Path | None, typer.Option(help="CSV or Parquet with item_id,title, maybe among others.")
+]
+NeverDrawn = Annotated[
+    Exclude, typer.Option(help="Items never drawn: all of the user's, or those in training.")
+]
+
 
 def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
@@ -20,33 +34,35 @@ def prepare(
     ratings: Annotated[
         Path | None, typer.Option(help="Ratings file, or prefix of an NCF triple.")
     ] = None,
-    format: Annotated[Format | None, typer.Option(help="Format of --ratings.")] = None,
-    titles: Annotated[Path | None, typer.Option(help="CSV with item_id,title.")] = None,
+    format: Annotated[
+        Format, typer.Option(help="Of --ratings; auto finds it out from the first line.")
+    ] = Format.AUTO,
+    columns: Columns = None,
+    keep_spaces: KeepSpaces = False,
+    titles: Titles = None,
     split: Annotated[
         SplitKind | None, typer.Option(help="By default leave-one-out; a triple has its own.")
     ] = None,
     test_ratio: Annotated[float, typer.Option(help="Test share of a random split.")] = 0.2,
     min_rating: Annotated[float | None, typer.Option(help="Leave out lower ratings.")] = None,
     negatives: Annotated[int, typer.Option(help="Number sampled for each test case.")] = 99,
-    negatives_exclude: Annotated[
-        Exclude, typer.Option(help="Items never drawn: all of the user's, or those in training.")
-    ] = Exclude.ALL,
+    negatives_exclude: NeverDrawn = Exclude.ALL,
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
     cache: Cache = Path("data/raw"),
     as_json: AsJson = False,
 ) -> None:
     """Split a ratings file and draw negatives; the same input gives the same bytes.
 
-    Example: ncf data prepare --ratings ratings.csv --format csv --min-rating 4 --out data/mine
+    Example: ncf data prepare --ratings ratings.csv --min-rating 4 --out data/mine
     """
     if (dataset is None) == (ratings is None):
         raise UsageError("give either `dataset` or `ratings`")
-    if ratings is not None and format is None:
-        raise UsageError("`ratings` needs `format`", remedy=f"one of {', '.join(Format)}")
     found = ncf.prepare(
         ncf.fetch(str(dataset), cache=cache) if ratings is None else ratings,
         out=out,
-        format=format or Format.CSV,
+        format=format,
+        columns=columns,
+        keep_spaces=keep_spaces,
         titles=titles,
         split=split,
         test_ratio=test_ratio,

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ncf.cli.options import AsJson, Runs
-from ncf.cli.output import print_json, say, show_table
+from ncf.cli.options import AsCsv, AsJson, Runs
+from ncf.cli.output import print_csv, print_json, require_one_form, say, show_table
 from ncf.errors import UsageError
 
 
@@ -13,6 +13,7 @@ def show(
     user: Annotated[str, typer.Option(help="Raw user id.")],
     out: Runs = "topk",
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Print a user's rows of the newest table.
 
@@ -23,6 +24,7 @@ def show(
     from batch.show import rows_of
     from ncf.columns import Columns
 
+    require_one_form(as_json=as_json, as_csv=as_csv)
     run, rows = rows_of(out, user)
     if rows.empty:
         raise UsageError(
@@ -34,6 +36,10 @@ def show(
     if as_json:
         named = [dict(zip(("rank", "item", "score"), each, strict=True)) for each in items]
         print_json({"run": run, "user": user, "policy": policy, "items": named})
+        return
+    if as_csv:
+        names = (Columns.USER_ID, Columns.RANK, Columns.ITEM_ID, Columns.SCORE, Columns.POLICY)
+        print_csv(names, ((user, *each, policy) for each in items))
         return
     say(f"user {user} in run {run} ({policy})")
     show_table(("rank", "item", "score"), items)

@@ -1,27 +1,18 @@
 """Read text files in blocks of whole lines; check the encoding, unify line ends, count lines."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import pyarrow as pa
-
+from ncf.data.kinds import HEAD_BYTES, refuse_no_text
+from ncf.data.unpacking import Stream, unpacked
 from ncf.errors import RatingsError
 
 _BLOCK_BYTES = 8 << 20
 _BOM = b"\xef\xbb\xbf"
-_FOREIGN = (  # the longer mark first
-    (b"\xff\xfe\0\0", "UTF-32"),
-    (b"\0\0\xfe\xff", "UTF-32"),
-    (b"\xff\xfe", "UTF-16"),
-    (b"\xfe\xff", "UTF-16"),
-)
+_EXCEL = re.compile(rb'"?sep=.?"?\n')  # tells Excel the delimiter
 _TO_UTF8 = "convert it with 'iconv -f {} -t UTF-8'"
-
-
-class _Stream(Protocol):
-    def read(self, nbytes: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -83,18 +74,29 @@ class Block:
         return RatingsError(problem, where=self.at(self.line(row)), remedy=remedy)
 
 
-def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[Block]:
-    """Yield a text file in blocks; ``.gz``, ``.bz2``, ``.zst`` and ``.lz4`` are unpacked.
+def read_blocks(
+    path: Path, block_bytes: int = _BLOCK_BYTES, at: Path | None = None
+) -> Iterator[Block]:
+    """Yield a text file in blocks; gzip, bz2, xz, zstd, lz4 and zip with one file are unpacked.
+
+    Parameters
+    ----------
+    path : Path
+        What messages call the file.
+    block_bytes : int
+        Bytes to read at a time.
+    at : Path, optional
+        Where the bytes are, if not at ``path``.
 
     Raises
     ------
     RatingsError
         The file is missing, empty, damaged, or not UTF-8 text.
     """
-    if not path.is_file():
-        raise RatingsError("no such file", where=path, remedy="check the path")
     first_line = 1
-    for data in _whole_lines(path, block_bytes):
+    for data in _whole_lines(path, at or path, block_bytes):
+        if first_line == 1 and _EXCEL.match(data):
+            data = b"\n" + data.partition(b"\n")[2]  # noqa: PLW2901 - the line stays, for numbers
         block = Block(path, data, first_line)
         _check_text(block)
         first_line += data.count(b"\n")
@@ -102,19 +104,17 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[Block]:
             yield block
 
 
-def _whole_lines(path: Path, block_bytes: int) -> Iterator[bytes]:
+def _whole_lines(path: Path, at: Path, block_bytes: int) -> Iterator[bytes]:
     rest, held, first = b"", b"", True
-    for chunk in _chunks(path, block_bytes):
+    for chunk in _chunks(path, at, block_bytes):
         data = held + chunk
         if first:
-            for mark, encoding in _FOREIGN:
-                if data.startswith(mark):
-                    problem = f"the file is {encoding}, not UTF-8"
-                    raise RatingsError(problem, where=path, remedy=_TO_UTF8.format(encoding))
             data, first = data.removeprefix(_BOM), False
         # A carriage return at the very end may be half of a CRLF.
         held = data[-1:] if data.endswith(b"\r") else b""
-        data = data[: len(data) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        data = data[: len(data) - len(held)]
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         cut = data.rfind(b"\n") + 1
         if cut == 0:
             rest += data
@@ -131,19 +131,20 @@ def _whole_lines(path: Path, block_bytes: int) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
-def _chunks(path: Path, size: int) -> Iterator[bytes]:
-    try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            while chunk := _read(stream, size):
-                yield chunk
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RatingsError(
-            f"cannot be read ({error})", where=path, remedy="is the compressed file whole?"
-        ) from error
+def _chunks(path: Path, at: Path, size: int) -> Iterator[bytes]:
+    with unpacked(path, at) as (stream, packed):
+        head = _head(stream)
+        refuse_no_text(head, path, packed=packed)
+        yield from (head[start : start + size] for start in range(0, len(head), size))
+        while chunk := stream.read(size):
+            yield chunk
 
 
-def _read(stream: _Stream, size: int) -> bytes:
-    return stream.read(size)
+def _head(stream: Stream) -> bytes:
+    head = stream.read(HEAD_BYTES)
+    while len(head) < HEAD_BYTES and (more := stream.read(HEAD_BYTES - len(head))):
+        head += more
+    return head
 
 
 def _check_text(block: Block) -> None:

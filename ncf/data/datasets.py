@@ -1,6 +1,5 @@
 """Fetch public data sets once, from pinned sources, and open fetched ones."""
 
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from ncf.data.sources import (
 )
 from ncf.data.titles import grouplens_titles, recbole_titles
 from ncf.errors import ArtifactError, NcfError, SourceError, UnreachableError, UsageError
-from ncf.files import sweep
+from ncf.files import sweep_beside
 from ncf.locks import writer_lock
 from ncf.records import json_values
 
@@ -130,7 +129,7 @@ def fetch(name: str, cache: Path, datasets: Mapping[str, tuple[Source, ...]] = D
         raise UsageError(f"unknown data set {name!r}", remedy=f"known are {', '.join(datasets)}")
     folder = cache / name
     with writer_lock(folder):
-        sweep(cache, re.escape(name))
+        sweep_beside(folder)
         try:
             open_sealed(folder, DATASET)
         except ArtifactError:

@@ -4,23 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ncf.columns import Columns, columns_named
+from ncf.data.naming import Naming
+from ncf.data.ratings import Collected, Ratings, Reading
 from ncf.data.raw_ids import Values, id_texts
-from ncf.data.readers import GIVE_SOME, RATE_IT, Ratings
 from ncf.data.timestamps import Clock
-from ncf.data.values import numbers, refuse_where
+from ncf.data.typed_columns import moments, rating_numbers, texts_of
 from ncf.errors import RatingsError, UsageError
 
 Frame: TypeAlias = pd.DataFrame | pa.Table
 """A table in memory: a pandas DataFrame or an Arrow table."""
-
-_DATE_THEM = "give each row a time, or leave the column out"
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,10 @@ def rows_of(frame: Frame) -> FrameRows:
     return FrameRows(frame.index if isinstance(frame, pd.DataFrame) else None)
 
 
-def column_of(frame: Frame, column: str, *, required: bool = True) -> Values | None:
-    """Find a column by any of its usual names.
+def column_of(
+    frame: Frame, column: str, *, required: bool = True, naming: Naming | None = None
+) -> Values | None:
+    """Find a column by the name that the caller gave, or by any of its usual names.
 
     Raises
     ------
@@ -68,27 +66,42 @@ def column_of(frame: Frame, column: str, *, required: bool = True) -> Values | N
         The column is required and missing, or several columns match.
     """
     names = list(frame.columns if isinstance(frame, pd.DataFrame) else frame.column_names)
-    found = columns_named(column, [name for name in names if isinstance(name, str)])
+    given = {} if naming is None else naming.names
+    free = [name for name in names if isinstance(name, str) and name not in given.values()]
+    found = columns_named(column, free)
+    if column in given:
+        found = [name for name in names if str(name) == given[column]]
+        if not found:
+            listed = ", ".join(map(repr, names[:12]))
+            raise RatingsError(
+                f"no column {given[column]!r} among {listed}",
+                remedy="give `columns` a name of the frame",
+            )
     if len(found) > 1 or names.count(found[0] if found else None) > 1:
         several = " and ".join(map(repr, dict.fromkeys(found)))
-        raise RatingsError(f"{several} all match {column}", remedy=f"keep one, as {column!r}")
+        raise RatingsError(
+            f"{several} all match {column}", remedy=f"keep one, as {column!r}, or give `columns`"
+        )
     if not found and required:
         listed = ", ".join(map(repr, names[:8]))
         raise RatingsError(
-            f"no column {column!r} among {listed}", remedy=f"rename the column of ids to {column!r}"
+            f"no column {column!r} among {listed}",
+            remedy=f"rename the column to {column!r}, or give `columns`",
         )
     return frame[found[0]] if found else None
 
 
-def read_ids_of(frame: Frame, column: str) -> pa.StringArray:
+def read_ids_of(frame: Frame, column: str, naming: Naming | None = None) -> pa.StringArray:
     """Read the ids of a column, in the order of the rows."""
-    values = column_of(frame, column)
+    values = column_of(frame, column, naming=naming)
     if values is None:  # not possible: the column is required above
         raise AssertionError
     return id_texts(values, column, rows_of(frame))
 
 
-def read_frame(frame: Frame, *, min_rating: float | None = None) -> Ratings:
+def read_frame(
+    frame: Frame, *, min_rating: float | None = None, naming: Naming | None = None
+) -> Ratings:
     """Read the rows of a frame, as :func:`ncf.data.readers.read_ratings` reads those of a file.
 
     Parameters
@@ -97,7 +110,9 @@ def read_frame(frame: Frame, *, min_rating: float | None = None) -> Ratings:
         Has columns of users and items, and may have ratings and timestamps, under usual names
         (see :func:`ncf.columns.usual_column`); other columns are ignored.
     min_rating : float, optional
-        Rows rated lower are left out, as if they were not there.
+        Pairs whose latest rating is lower are left out, as if they were not there.
+    naming : Naming, optional
+        Columns that the caller named.
 
     Raises
     ------
@@ -113,28 +128,21 @@ def read_frame(frame: Frame, *, min_rating: float | None = None) -> Ratings:
     >>> ratings.users.to_pylist(), ratings.items.dictionary.to_pylist()
     (['7', '7', '8'], ['a', 'b'])
     """
-    users, items = (read_ids_of(frame, name) for name in (Columns.USER_ID, Columns.ITEM_ID))
-    if not len(users):
-        raise RatingsError("the frame has no row", remedy=GIVE_SOME)
-    given = column_of(frame, Columns.RATING, required=False)
-    times = _timestamps(frame)
-    dropped = 0
+    users, items = (read_ids_of(frame, name, naming) for name in (Columns.USER_ID, Columns.ITEM_ID))
+    given = column_of(frame, Columns.RATING, required=False, naming=naming)
+    times = column_of(frame, Columns.TIMESTAMP, required=False, naming=naming)
     if given is None and min_rating is not None:
         raise UsageError(
             "`min_rating` is given and the frame has no rating column",
             remedy="leave `min_rating` out, or add the column",
         )
+    rows, collected = rows_of(frame), Collected(min_rating)
+    rating = None
     if given is not None:
-        found = numbers(_texts(given), rows_of(frame), Columns.RATING, RATE_IT)
-        if min_rating is not None:
-            keep = found >= min_rating
-            dropped = int(np.count_nonzero(~keep))
-            users, items = (each.filter(pa.array(keep)) for each in (users, items))
-            times = None if times is None else times[keep]
-            if not len(users):
-                problem = f"none of the {dropped:,} rows reaches `min_rating`"
-                raise RatingsError(problem, remedy="give a lower one")
-    return Ratings(users.dictionary_encode(), items.dictionary_encode(), times, dropped)
+        rating = rating_numbers(_arrow(given), rows, may_be_blank=min_rating is None)
+    time = None if times is None else moments(_arrow(times), rows, Clock())
+    collected.add(users.dictionary_encode(), items.dictionary_encode(), time, rating)
+    return collected.ratings(None, Reading())
 
 
 def read_titles_of(titles: "Frame | Mapping[object, str]") -> dict[str, str]:
@@ -160,38 +168,12 @@ def read_titles_of(titles: "Frame | Mapping[object, str]") -> dict[str, str]:
     rows, found = rows_of(titles), dict[str, str]()
     column = column_of(titles, Columns.TITLE)
     items = read_ids_of(titles, Columns.ITEM_ID).to_pylist()
-    for row, (item, title) in enumerate(zip(items, _texts(column).to_pylist(), strict=True)):
+    for row, (item, title) in enumerate(
+        zip(items, texts_of(_arrow(column)).to_pylist(), strict=True)
+    ):
         if title and found.setdefault(item, title) != title:
             raise rows.error(row, f"item {item!r} has two titles", "keep one of them")
     return found
-
-
-def _timestamps(frame: Frame) -> npt.NDArray[np.int64] | None:
-    values = column_of(frame, Columns.TIMESTAMP, required=False)
-    if values is None:
-        return None
-    rows, column = rows_of(frame), _arrow(values)
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("ms"))
-    refuse_where(column.is_null(), rows, "timestamp is missing", _DATE_THEM)
-    if not pa.types.is_timestamp(column.type):
-        return Clock().milliseconds(_texts(values), rows)
-    moments = column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
-    times: npt.NDArray[np.int64] = moments.to_numpy()
-    refuse_where(pa.array(times < 0), rows, "timestamp is before 1970", "correct the frame")
-    return times
-
-
-def _texts(values: Values | None) -> pa.ChunkedArray:
-    """Turn values into strings for the readers of files; a missing one becomes an empty string."""
-    column = _arrow(values)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    try:
-        texts = column.cast(pa.string())
-    except pa.ArrowNotImplementedError:  # lists and the like
-        texts = pa.chunked_array([pa.array([str(each) for each in column.to_pylist()])])
-    return pc.fill_null(texts, "")
 
 
 def _arrow(values: Values | None) -> pa.ChunkedArray:

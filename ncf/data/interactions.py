@@ -11,7 +11,7 @@ from ncf.pairs import pair_keys
 if TYPE_CHECKING:
     from scipy import sparse
 
-    from ncf.data.readers import Ratings
+    from ncf.data.ratings import Ratings
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,10 @@ class Cases:
 
     positives: Interactions
     negatives: npt.NDArray[np.int32]
+
+    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Cases":
+        """Take some of the cases, by mask or position."""
+        return Cases(self.positives.take(rows), self.negatives[rows])
 
 
 def latest_by_user(ratings: "Ratings") -> tuple[Interactions, int]:

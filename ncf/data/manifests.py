@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ncf.artifacts import Kind, Manifest
 from ncf.data.options import Format, Options
+from ncf.kinds import Kind, Manifest
 from ncf.records import optional
 
 
@@ -48,6 +48,10 @@ class Counts:
         Source of the order of a user's interactions: ``time``, ``file`` or ``given``.
     users_without_test_case : int or None
         Users with one interaction; None if the split is not by users.
+    ignored_columns : int or None
+        Columns that are not read; None for none.
+    trimmed_ids : int or None
+        Ids with spaces around them, which were trimmed; None for none.
     train, validation, test : int
         Pairs in each part.
     """
@@ -58,6 +62,8 @@ class Counts:
     test_pairs_in_train: int | None = optional()
     order: str
     users_without_test_case: int | None = optional()
+    ignored_columns: int | None = optional()
+    trimmed_ids: int | None = optional()
     train: int
     validation: int
     test: int

@@ -1,19 +1,23 @@
 """Formats, splits and options of data preparation; imports little, so that ``--help`` is quick."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ncf.errors import UsageError
+from ncf.records import optional
 
 
 class Format(StrEnum):
     """Formats of a ratings file."""
 
+    AUTO = "auto"
     CSV = "csv"
     MOVIELENS = "movielens"
     NCF = "ncf"
     RECBOLE = "recbole"
+    PARQUET = "parquet"
 
 
 class SplitKind(StrEnum):
@@ -48,7 +52,11 @@ class Options:
         ``all`` never draws an item that the user has interacted with; ``train`` is the looser
         protocol, which may draw other test items of the user.
     seed : int
-        Seeds all random choices; at least 0.
+            Seeds all random choices; at least 0.
+        columns : mapping or None
+        Name in the ratings by the toolkit's name of the column, where it is not a usual one.
+    keep_spaces : bool or None
+        Whether spaces around ids in delimited text are part of them.
     """
 
     split: SplitKind = SplitKind.LEAVE_ONE_OUT
@@ -57,6 +65,8 @@ class Options:
     negatives: int = 99
     negatives_exclude: Exclude = Exclude.ALL
     seed: int = 0
+    columns: Mapping[str, str] | None = optional()
+    keep_spaces: bool | None = optional()
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
-from ncf.arrays import new_npy
 from ncf.artifacts import sealed_folder
+from ncf.data.case_negatives import draw_negatives
 from ncf.data.interactions import Interactions, latest_by_user
 from ncf.data.manifests import DATA, Counts, DataManifest
-from ncf.data.negatives import UnseenItems
-from ncf.data.options import Exclude, Format, Options, SplitKind
+from ncf.data.naming import Naming, ReadAs
+from ncf.data.options import Format, Options, SplitKind
+from ncf.data.origins import at_rest, digests_of, format_of
 from ncf.data.prepared import figures_of, negatives_path, seal_data, write_interactions
-from ncf.data.readers import Ratings, read_ratings
+from ncf.data.ratings import Ratings
+from ncf.data.readers import read_ratings
 from ncf.data.splits import Split, leave_one_out, one_of_each_user, random_split
 from ncf.data.titles import Titles
 from ncf.data.triple import Triple, read_triple, triple_paths
@@ -23,12 +24,10 @@ from ncf.files import sha256
 from ncf.identifiers import IdMap
 from ncf.locks import writer_lock
 from ncf.pairs import pair_keys
-from ncf.progress import Reporter, report
 
 if TYPE_CHECKING:
     from ncf.data.frames import Frame
 
-_CASES_AT_ONCE = 1 << 14
 _PARTS = ("train", "validation", "test")
 
 
@@ -73,7 +72,7 @@ def prepare(
         users, items = _id_maps(read.ratings, titles or {})
         manifest = DataManifest(
             source=read.source,
-            format=file_format.value if isinstance(ratings, Path) else "frame",
+            format=read.ratings.reading.format.value if isinstance(ratings, Path) else "frame",
             options=options,
             counts=read.counts,
             n_users=len(users),
@@ -96,24 +95,37 @@ class _Read(NamedTuple):
 def _read(
     ratings: "Path | Frame", file_format: Format, options: Options, rng: np.random.Generator
 ) -> _Read:
-    if not isinstance(ratings, Path):
-        from ncf.data.frames import read_frame  # noqa: PLC0415 - needs pandas, which files do not
+    if isinstance(ratings, Path):
+        return _read_file(ratings, format_of(ratings, file_format), options, rng)
+    return _read_frame(ratings, options, rng)
 
-        found = read_frame(ratings, min_rating=options.min_rating)
-        return _Read(found, *_split(found, options, rng), {"frame": found.sha256()}, None)
-    if file_format is not Format.NCF:
-        found = read_ratings(ratings, file_format, min_rating=options.min_rating)
-        return _Read(found, *_split(found, options, rng), _digests(ratings), None)
-    if options.min_rating is not None:
-        raise UsageError('`min_rating` does not apply to `format="ncf"`', remedy="leave it out")
-    triple = read_triple(ratings)
+
+def _read_frame(ratings: "Frame", options: Options, rng: np.random.Generator) -> _Read:
+    from ncf.data.frames import read_frame  # noqa: PLC0415 - needs pandas, which files do not
+
+    found = read_frame(ratings, min_rating=options.min_rating, naming=Naming(options.columns or {}))
+    return _Read(found, *_split(found, options, rng), {"frame": found.sha256()}, None)
+
+
+def _read_file(
+    path: Path, file_format: Format, options: Options, rng: np.random.Generator
+) -> _Read:
+    if file_format is Format.NCF:
+        return _read_triple(path, options, rng)
+    with at_rest(path) as at:
+        read_as = ReadAs(Naming(options.columns or {}), bool(options.keep_spaces), at)
+        found = read_ratings(path, file_format, min_rating=options.min_rating, read_as=read_as)
+        return _Read(found, *_split(found, options, rng), digests_of(path, at), None)
+
+
+def _read_triple(prefix: Path, options: Options, rng: np.random.Generator) -> _Read:
+    for name, given in (("min_rating", options.min_rating), ("columns", options.columns or None)):
+        if given is not None:
+            raise UsageError(f'`{name}` does not apply to `format="ncf"`', remedy="leave it out")
+    triple = read_triple(prefix, keep_spaces=bool(options.keep_spaces))
     split, counts = _split_triple(triple, rng)
-    source = _digests(*triple_paths(ratings))
+    source = {path.name: sha256(path) for path in triple_paths(prefix)}
     return _Read(triple.ratings, split, counts, source, triple.negatives)
-
-
-def _digests(*paths: Path) -> dict[str, str]:
-    return {path.name: sha256(path) for path in paths}
 
 
 def _split(ratings: Ratings, options: Options, rng: np.random.Generator) -> tuple[Split, Counts]:
@@ -131,6 +143,7 @@ def _split(ratings: Ratings, options: Options, rng: np.random.Generator) -> tupl
         duplicates=duplicates,
         order="file" if ratings.timestamps is None else "time",
         users_without_test_case=alone,
+        **ratings.reading.counts(),
         **_sizes(split),
     )
 
@@ -155,6 +168,7 @@ def _split_triple(triple: Triple, rng: np.random.Generator) -> tuple[Split, Coun
         duplicates=duplicates,
         test_pairs_in_train=int(np.count_nonzero(leaked)),
         order="given",
+        **ratings.reading.counts(),
         **_sizes(split),
     )
 
@@ -169,9 +183,9 @@ def _keys(interactions: Interactions) -> npt.NDArray[np.int64]:
 
 def _write_parts(folder: Path, read: _Read, options: Options, rng: np.random.Generator) -> None:
     """Write the pairs of each part, and the negatives of test cases."""
-    _draw_negatives(folder, read.split, "validation", options, rng)
+    draw_negatives(folder, read.split, "validation", options, rng)
     if read.negatives is None:
-        _draw_negatives(folder, read.split, "test", options, rng)
+        draw_negatives(folder, read.split, "test", options, rng)
     else:
         np.save(negatives_path(folder, "test"), read.negatives)
     if not len(read.split.train):
@@ -180,58 +194,6 @@ def _write_parts(folder: Path, read: _Read, options: Options, rng: np.random.Gen
         )
     for part in _PARTS:
         write_interactions(folder, part, getattr(read.split, part))
-
-
-def _draw_negatives(
-    folder: Path, split: Split, part: str, options: Options, rng: np.random.Generator
-) -> None:
-    cases: Interactions = getattr(split, part)
-    shape = (len(cases), min(options.negatives, cases.n_items))
-    path = negatives_path(folder, part)
-    if not len(cases):
-        np.save(path, np.empty(shape, np.int32))
-        return
-    out = new_npy(path, np.int32, shape)
-    with report(f"draw {part} negatives", len(cases)) as progress:
-        if options.negatives_exclude is Exclude.ALL:
-            seen = split.train.join(split.validation, split.test).csr()
-            _fill(out, cases, UnseenItems(seen), rng, progress)
-        else:
-            _fill_looser(out, cases, split.train.join(split.validation).csr(), rng, progress)
-    out.flush()
-
-
-def _fill(
-    out: npt.NDArray[np.int32],
-    cases: Interactions,
-    unseen: UnseenItems,
-    rng: np.random.Generator,
-    progress: Reporter,
-) -> None:
-    for start in range(0, len(cases), _CASES_AT_ONCE):
-        users = cases.users[start : start + _CASES_AT_ONCE]
-        out[start : start + users.size] = unseen.draw_distinct(users, out.shape[1], rng)
-        progress.advance(users.size)
-
-
-def _fill_looser(
-    out: npt.NDArray[np.int32],
-    cases: Interactions,
-    seen: sparse.csr_array,
-    rng: np.random.Generator,
-    progress: Reporter,
-) -> None:
-    # Excluded are the user's training items and the case's own positive, so each case has a set.
-    for start in range(0, len(cases), _CASES_AT_ONCE):
-        users = cases.users[start : start + _CASES_AT_ONCE]
-        items = cases.items[start : start + users.size]
-        rows = np.arange(users.size)
-        ones = np.ones(users.size, np.int8)
-        own = sparse.csr_array((ones, (rows, items)), shape=(users.size, seen.shape[1]))
-        both = sparse.csr_array(seen[users] + own)
-        both.sort_indices()
-        out[start : start + users.size] = UnseenItems(both).draw_distinct(rows, out.shape[1], rng)
-        progress.advance(users.size)
 
 
 def _id_maps(ratings: Ratings, titles: Titles) -> tuple[IdMap, IdMap]:

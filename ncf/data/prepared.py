@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ncf.arrays import map_npy
 from ncf.artifacts import open_sealed, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Cases, Interactions
@@ -51,6 +53,10 @@ class PreparedData:
     def interactions(self) -> Interactions:
         """All interactions: training, validation and test."""
         return self.train.join(self.validation.positives, self.test.positives)
+
+    def trained(self) -> npt.NDArray[np.bool_]:
+        """Whether each user has a training pair; a random split leaves some without, cold."""
+        return np.bincount(self.train.users, minlength=len(self.users)) > 0
 
 
 def write_interactions(folder: Path, part: str, interactions: Interactions) -> None:
@@ -106,7 +112,7 @@ def _read(folder: Path, manifest: DataManifest) -> PreparedData:
     def cases(part: str) -> Cases:
         path, positives = negatives_path(folder, part), pairs(part)
         # An empty array cannot be mapped.
-        negatives = np.load(path, mmap_mode="r" if len(positives) else None, allow_pickle=False)
+        negatives = map_npy(path) if len(positives) else np.load(path, allow_pickle=False)
         if negatives.dtype != np.int32 or negatives.shape[:-1] != (len(positives),):
             raise ValueError(f"{path.name} does not hold one row of int32 for each case")
         if not (negatives.min(initial=0) >= -1 and negatives.max(initial=-1) < len(items)):

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ncf.data.id_types import TAKEN, id_column
 from ncf.data.values import NAME_IT, Rows, refuse_where
 from ncf.errors import RatingsError
 
@@ -16,8 +17,6 @@ Values: TypeAlias = Union[
     "pd.Series[Any]", "pd.Index[Any]", pa.Array, pa.ChunkedArray, npt.NDArray[np.generic], list[Any]
 ]
 """A column of a pandas or Arrow table, or a list."""
-
-_AS_TEXT = "give ids as strings or whole numbers"
 
 
 def id_texts(values: Values, name: str, rows: Rows) -> pa.StringArray:
@@ -48,18 +47,16 @@ def id_texts(values: Values, name: str, rows: Rows) -> pa.StringArray:
     column = _arrow(values, name, rows)
     if not len(column):  # an empty column may have any type
         return pa.array([], pa.string())
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    kind = column.type
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_floating(kind):
-        raise _floats(column, name)
-    if pa.types.is_null(kind):
-        column = column.cast(pa.string())
-    elif not (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
-    ):
-        raise RatingsError(f"{name} is of type {kind}", remedy=_AS_TEXT)
-    texts = column.cast(pa.string())
+        raise _floats(column.cast(kind), name)
+    try:
+        texts = id_column(column)
+    except pa.ArrowInvalid as error:
+        problem = f"{name} holds bytes that are not UTF-8"
+        raise RatingsError(problem, remedy=TAKEN) from error
+    if texts is None:
+        raise RatingsError(f"{name} is of type {kind}", remedy=TAKEN)
     refuse_where(texts.is_null(), rows, f"{name} is missing", NAME_IT)
     blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
     refuse_where(blank, rows, f"{name} is blank", NAME_IT)
@@ -90,7 +87,7 @@ def raw_ids(values: object, name: str) -> list[str]:
     if isinstance(values, str | int | np.integer):
         values = [values]
     if isinstance(values, bytes | dict) or not isinstance(values, Iterable):
-        raise RatingsError(f"`{name}` is of type {type(values).__name__}", remedy=_AS_TEXT)
+        raise RatingsError(f"`{name}` is of type {type(values).__name__}", remedy=TAKEN)
     columns = pd.Series | pd.Index | pa.Array | pa.ChunkedArray | np.ndarray
     listed = values if isinstance(values, columns) else list(values)
     texts: list[str] = id_texts(listed, f"`{name}`", _Entries()).to_pylist()
@@ -120,7 +117,7 @@ def _arrow(values: Values, name: str, rows: Rows) -> pa.ChunkedArray:
     except (pa.ArrowTypeError, pa.ArrowInvalid):  # objects of several types
         array = pa.array([_text(each, row, name, rows) for row, each in enumerate(values)])
     except UnicodeEncodeError as error:
-        raise RatingsError(f"{name} is not Unicode text ({error})", remedy=_AS_TEXT) from error
+        raise RatingsError(f"{name} is not Unicode text ({error})", remedy=TAKEN) from error
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
@@ -131,7 +128,7 @@ def _text(value: object, row: int, name: str, rows: Rows) -> str | None:
         return str(value)
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return None
-    raise rows.error(row, f"{name} is {value!r}, a {type(value).__name__}", _AS_TEXT)
+    raise rows.error(row, f"{name} is {value!r}, a {type(value).__name__}", TAKEN)
 
 
 def _floats(column: pa.ChunkedArray, name: str) -> RatingsError:
@@ -140,4 +137,4 @@ def _floats(column: pa.ChunkedArray, name: str) -> RatingsError:
     if np.array_equal(present, np.floor(present)):
         problem = f"{name} holds whole numbers as floats, as a column with a gap does"
         return RatingsError(problem, remedy="make them whole with astype('Int64')")
-    return RatingsError(f"{name} holds floats", remedy=_AS_TEXT)
+    return RatingsError(f"{name} holds floats", remedy=TAKEN)

@@ -1,4 +1,4 @@
-"""Read timestamps: Unix seconds, Unix milliseconds or ISO 8601, one unit throughout a file."""
+"""Read timestamps: Unix time in one of three units, or ISO 8601, one unit throughout a file."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,14 @@ from ncf.data.values import Rows, cast, first_failing, numbers, refuse_where
 from ncf.errors import RatingsError
 
 _MILLISECONDS_FROM = 10**11  # seconds reach this in the year 5138, milliseconds did in 1973
-_ABSURD_FROM = 10**14  # milliseconds reach this in the year 5138
+_MICROSECONDS_FROM = 10**14  # milliseconds reach this in the year 5138, microseconds did in 1973
+_ABSURD_FROM = 10**17  # microseconds reach this in the year 5138
+_UNITS = (
+    ("seconds", 0, _MILLISECONDS_FROM, 1000.0),
+    ("milliseconds", _MILLISECONDS_FROM, _MICROSECONDS_FROM, 1.0),
+    ("microseconds", _MICROSECONDS_FROM, _ABSURD_FROM, 0.001),
+)
+_UTC = r"\s*(UTC|GMT)$"
 _TIMES = "give Unix seconds, or ISO 8601, throughout"
 
 
@@ -32,14 +39,31 @@ class Clock:
             cast(column.slice(0, 1))
         except pa.ArrowInvalid:
             return self._iso(column, rows)
-        found = numbers(column, rows, Columns.TIMESTAMP, _TIMES)
+        return self.unix(numbers(column, rows, Columns.TIMESTAMP, _TIMES), rows)
+
+    def unix(self, found: npt.NDArray[np.float64], rows: Rows) -> npt.NDArray[np.int64]:
+        """Turn the Unix times of a block into milliseconds, int64 of shape ``(rows,)``.
+
+        Raises
+        ------
+        RatingsError
+            One is implausible, or in another unit than those before.
+        """
+        if not found.size:
+            return np.empty(0, np.int64)
         bad = ~((found >= 0) & (found < _ABSURD_FROM))
-        refuse_where(pa.array(bad), rows, "timestamp is not a plausible Unix time", _TIMES)
-        in_milliseconds = found >= _MILLISECONDS_FROM
-        # Zero is zero in both units.
-        self._note("seconds", ~in_milliseconds & (found > 0), rows)
-        self._note("milliseconds", in_milliseconds, rows)
-        return np.rint(np.where(in_milliseconds, found, found * 1000)).astype(np.int64)
+        if bad.any():
+            refuse_where(pa.array(bad), rows, "timestamp is not a plausible Unix time", _TIMES)
+        positive = found > 0  # zero is zero in all units
+        low, high = found.min(where=positive, initial=_ABSURD_FROM), found.max()
+        scale = 1000.0
+        for unit, start, stop, factor in _UNITS:
+            if low < stop and high >= start:
+                within = (found >= start) & (found < stop) & positive
+                if within.any():
+                    self._note(unit, within, rows)
+                    scale = factor
+        return np.rint(found * scale).astype(np.int64)
 
     def _iso(self, column: pa.ChunkedArray, rows: Rows) -> npt.NDArray[np.int64]:
         try:
@@ -68,6 +92,8 @@ class Clock:
 def _moments(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Parse ISO 8601 texts to milliseconds; all have a zone or none has (then it is UTC)."""
     text = pc.utf8_trim_whitespace(column)
+    if pc.any(pc.match_substring_regex(text.slice(0, 1), _UTC)).as_py():
+        text = pc.replace_substring_regex(text, _UTC, "Z")
     try:
         moments = text.cast(pa.timestamp("ns", tz="UTC"))
     except pa.ArrowInvalid:

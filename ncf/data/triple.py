@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ncf.data.blocks import Block, read_blocks
+from ncf.data.delimited import parse_block
 from ncf.data.layouts import Layout
+from ncf.data.naming import ReadAs
 from ncf.data.options import Format
-from ncf.data.readers import Ratings, parse_block, read_ratings
+from ncf.data.ratings import Ratings, Reading
+from ncf.data.readers import read_ratings
 from ncf.errors import RatingsError
 
 _PAIR = r"^\((?P<user>[^(),]*[^(),\s][^(),]*),(?P<item>[^(),]*[^(),\s][^(),]*)\)$"
@@ -49,7 +52,7 @@ def triple_paths(prefix: Path) -> tuple[Path, Path, Path]:
     return train, test, negative
 
 
-def read_triple(prefix: Path) -> Triple:
+def read_triple(prefix: Path, *, keep_spaces: bool = False) -> Triple:
     """Read the three files of a prefix.
 
     Raises
@@ -58,9 +61,10 @@ def read_triple(prefix: Path) -> Triple:
         A file is missing or malformed, or the test files do not hold the same pairs line by line.
     """
     train_path, test_path, negative_path = triple_paths(prefix)
-    train = read_ratings(train_path, Format.NCF)
-    test = read_ratings(test_path, Format.NCF)
-    users, items, negatives = _read_negatives(negative_path)
+    read_as = ReadAs(keep_spaces=keep_spaces)
+    train = read_ratings(train_path, Format.NCF, read_as=read_as)
+    test = read_ratings(test_path, Format.NCF, read_as=read_as)
+    users, items, negatives = _read_negatives(negative_path, keep_spaces=keep_spaces)
     _check_same_pairs(test, users, items, negative_path)
     drawn = negatives.dictionary_encode()
     item_codes = _join(train.items, test.items, drawn)
@@ -68,14 +72,19 @@ def read_triple(prefix: Path) -> Triple:
     timestamps = None
     if train.timestamps is not None and test.timestamps is not None:
         timestamps = np.concatenate([train.timestamps, test.timestamps])
+    trimmed = train.reading.trimmed + test.reading.trimmed
     ratings = Ratings(
-        _join(train.users, test.users), item_codes.slice(0, n_train + n_test), timestamps, dropped=0
+        _join(train.users, test.users),
+        item_codes.slice(0, n_train + n_test),
+        timestamps,
+        dropped=0,
+        reading=Reading(Format.NCF, trimmed=trimmed),
     )
     codes = item_codes.indices.to_numpy()[n_train + n_test :]
     return Triple(ratings, n_train, codes.reshape(n_test, -1).astype(np.int32))
 
 
-def _read_negatives(path: Path) -> tuple[list[str], list[str], pa.Array]:
+def _read_negatives(path: Path, *, keep_spaces: bool) -> tuple[list[str], list[str], pa.Array]:
     users: list[str] = []
     items: list[str] = []
     rows: list[pa.Array] = []
@@ -89,9 +98,10 @@ def _read_negatives(path: Path) -> tuple[list[str], list[str], pa.Array]:
             layout = Layout(b"\t", names, header=False, expected=_EXPECTED)
         table = parse_block(block, layout)
         pairs = _pairs(table.column(0), block)
-        users += pairs.field("user").to_pylist()
-        items += pairs.field("item").to_pylist()
-        columns = [column.combine_chunks() for column in table.columns[1:]]
+        whole = _as_it_is if keep_spaces else pc.utf8_trim_whitespace
+        users += whole(pairs.field("user")).to_pylist()
+        items += whole(pairs.field("item")).to_pylist()
+        columns = [whole(column.combine_chunks()) for column in table.columns[1:]]
         for column in columns:
             blank = pc.index(pc.equal(pc.utf8_trim_whitespace(column), ""), value=True).as_py()
             if blank >= 0:
@@ -102,6 +112,10 @@ def _read_negatives(path: Path) -> tuple[list[str], list[str], pa.Array]:
     if layout is None:
         raise RatingsError("the file is empty", where=path, remedy=f"expected '{_EXPECTED}'")
     return users, items, pa.concat_arrays(rows)
+
+
+def _as_it_is(column: pa.Array) -> pa.Array:
+    return column
 
 
 def _pairs(column: pa.ChunkedArray, block: Block) -> pa.StructArray:

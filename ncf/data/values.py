@@ -49,14 +49,48 @@ def numbers(
     except pa.ArrowInvalid as error:
         row = first_failing(column, cast)
         raise rows.error(row, f"{name} {column[row].as_py()!r} is not a number", remedy) from error
-    refuse_where(pa.array(~np.isfinite(found)), rows, f"{name} is not finite", remedy)
+    refuse_infinite(found, rows, name, remedy)
     return found
+
+
+def numbers_or_blank(
+    column: pa.ChunkedArray, rows: Rows, name: str, remedy: str, *, may_be_blank: bool
+) -> npt.NDArray[np.float64]:
+    """Read finite numbers; NaN stands for a blank, where there may be blanks.
+
+    Raises
+    ------
+    RatingsError
+        The message names the line.
+    """
+    try:
+        found = cast(column)
+    except pa.ArrowInvalid:
+        blank = pc.equal(pc.utf8_trim_whitespace(column), "")
+    else:
+        refuse_infinite(found, rows, name, remedy)
+        return found
+    if not may_be_blank:
+        refuse_where(blank, rows, f"{name} is blank", remedy)
+    found = numbers(pc.if_else(blank, "0", column), rows, name, remedy)
+    return np.where(blank.to_numpy(), np.nan, found)
+
+
+def refuse_infinite(
+    found: npt.NDArray[np.float64], rows: Rows, name: str, remedy: str | None
+) -> None:
+    """Refuse the first number that is NaN or infinite, if any."""
+    wrong = ~np.isfinite(found)
+    if wrong.any():
+        refuse_where(pa.array(wrong), rows, f"{name} is not finite", remedy)
 
 
 def cast(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     """Read numbers, with or without spaces around them; Arrow raises its own error for others."""
-    text = pc.utf8_trim_whitespace(column)
-    found: npt.NDArray[np.float64] = text.cast(pa.float64()).to_numpy()
+    try:
+        found: npt.NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:  # spaces are rare, and cutting them off takes time
+        found = pc.utf8_trim_whitespace(column).cast(pa.float64()).to_numpy()
     return found
 
 

@@ -54,8 +54,16 @@ class Panel:
     untested: int
 
     @classmethod
-    def of(cls, data: PreparedData) -> "Panel":
+    def of(cls, data: PreparedData, among: npt.NDArray[np.bool_] | None = None) -> "Panel":
         """Find the users who can be evaluated.
+
+        Parameters
+        ----------
+        data : PreparedData
+            Gives the parts.
+        among : bool array of shape (all users,), optional
+            Who may be asked; if not given, users with a training pair: for others the model has
+            nothing to go by.
 
         Raises
         ------
@@ -67,10 +75,11 @@ class Panel:
         # A test item may be a training item too, in an NCF triple, which others split.
         relevant = sparse.csr_array(test - test.multiply(seen))
         relevant.eliminate_zeros()
-        wanted = np.diff(relevant.indptr).astype(np.int64)
+        among = data.trained() if among is None else among
+        wanted = np.where(among, np.diff(relevant.indptr).astype(np.int64), 0)
         candidates = seen.shape[1] - np.diff(seen.indptr).astype(np.int64)
         ranked = (wanted > 0) & (candidates > wanted)
-        tested = np.diff(test.indptr) > 0
+        tested = among & (np.diff(test.indptr) > 0)
         if not tested.any():
             raise UsageError("the data has no case to evaluate", remedy="prepare more interactions")
         if not ranked.any():
@@ -85,7 +94,7 @@ class Panel:
             candidates[users],
             seen,
             int(np.count_nonzero(tested & ~ranked)),
-            int(np.count_nonzero(~tested)),
+            int(np.count_nonzero(among & ~tested)),
         )
 
     def wanted(self, part: slice = slice(None)) -> npt.NDArray[np.int64]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ncf.arrays import map_npy
 from ncf.artifacts import open_sealed
 from ncf.devices import Device
 from ncf.errors import ArtifactError
@@ -26,6 +27,7 @@ USERS_FILE = "users.parquet"
 ITEMS_FILE = "items.parquet"
 SEEN_FILE = "seen.npz"
 POPULAR_FILE = "popular.npy"
+COLD_FILE = "cold.npy"  # only where there is such a user
 GOLDEN_FILE = "golden.json"
 CARD_FILE = "MODEL_CARD.md"
 SCREEN_FILES = {SCREEN_GRAPH, RESCORE_GRAPH}  # both or none
@@ -94,7 +96,7 @@ class Bundle:
     @cached_property
     def user_rows(self) -> npt.NDArray[np.float32]:
         """User rows, as the top-K graph takes them; memory-mapped."""
-        rows: npt.NDArray[np.float32] = np.load(self.path / USER_ROWS_FILE, mmap_mode="r")
+        rows: npt.NDArray[np.float32] = map_npy(self.path / USER_ROWS_FILE)
         return rows
 
     @cached_property
@@ -117,6 +119,23 @@ class Bundle:
     def seen(self) -> Seen:
         """The items that each user has seen."""
         return Seen.read(self.path / SEEN_FILE)
+
+    @cached_property
+    def cold(self) -> npt.NDArray[np.int64]:
+        """Indices of users without a training pair, ascending: the model would give them noise.
+
+        Bundles of before do not tell: there nobody is cold.
+        """
+        path = self.path / COLD_FILE
+        if not path.is_file():
+            return np.empty(0, np.int64)
+        cold: npt.NDArray[np.int64] = np.load(path, allow_pickle=False)
+        return cold
+
+    def is_cold(self, user: int) -> bool:
+        """Whether the model has no training pair of a user."""
+        place = int(self.cold.searchsorted(user))
+        return place < self.cold.size and int(self.cold[place]) == user
 
     @property
     def eligibility(self) -> Eligibility:
@@ -169,4 +188,12 @@ def _fits(bundle: Bundle) -> bool:
         and bundle.popular.dtype == np.int32
         and np.array_equal(np.sort(bundle.popular), np.arange(sizes[1]))
         and bundle.seen.within_bounds()
+        and _is_sound(bundle.cold, sizes[0])
     )
+
+
+def _is_sound(cold: npt.NDArray[np.int64], n_users: int) -> bool:
+    """Whether indices are users, ascending, each once."""
+    fits = cold.ndim == 1 and cold.dtype == np.int64
+    steps = np.diff(cold, prepend=-1, append=n_users) if fits else np.zeros(1)
+    return bool((steps > 0).all())

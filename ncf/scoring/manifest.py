@@ -1,10 +1,10 @@
-"""What ``bundle.json`` says; ``docs/bundle.schema.json`` is made from these types."""
+"""Define ``bundle.json``; ``docs/bundle.schema.json`` is made from these types."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from ncf.artifacts import Kind, Manifest
+from ncf.kinds import Kind, Manifest
 from ncf.policies import ColdUser
 from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.scoring.values import Count, Digest, Distance, Positive
@@ -18,9 +18,9 @@ class Model:
     Parameters
     ----------
     kind : {"gmf", "mlp", "neumf"}
-        Which network.
+        Kind of the network.
     n_users, n_items : int
-        Trained users, and items of the catalogue.
+        Counts of trained users and of items in the catalogue.
     factors, gmf_factors : int
         Predictive factors of the MLP and of the GMF branch.
     layers : int
@@ -43,16 +43,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Parity:
-    """How far two ways to compute logits are apart.
+    """The differences between two ways to compute logits.
 
     Parameters
     ----------
     compared : int
-        Logits compared.
+        Count of logits compared.
     max_difference, mean_difference : float
-        Absolute, in logits.
+        Absolute differences of logits.
     tolerance : float
-        Largest difference that is let through.
+        Largest difference allowed.
     """
 
     compared: Count
@@ -72,9 +72,9 @@ class SampledMetrics:
     k : int
         Length of the list.
     cases, users : int
-        Cases averaged, at most 10,000, and the users they belong to.
+        Count of cases averaged, at most 10,000, and of their users.
     unranked : int
-        Cases left out, as their user has no unseen item to rank against.
+        Cases left out because their user has no unseen item to rank against.
     hr, ndcg, mrr : float
         Hit ratio, normalised discounted cumulative gain and mean reciprocal rank at K.
     hr_se, ndcg_se, mrr_se : float
@@ -101,9 +101,9 @@ class BundleMetrics:
     Parameters
     ----------
     validation : Validation
-        Figures of the best epoch, which the validation part chose; empty where none are recorded.
+        Figures of the best epoch, chosen on the validation part; empty if none are recorded.
     test : SampledMetrics or None
-        Sampled protocol, at most 10,000 cases.
+        Figures of at most 10,000 test cases by the sampled protocol.
     """
 
     validation: Validation
@@ -112,7 +112,7 @@ class BundleMetrics:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a bundle was made from.
+    """The origin of a bundle.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Provenance:
     checkpoint_files : mapping
         SHA-256 of its files, by name.
     variant : str
-        How the model was trained.
+        Variant that was trained.
     data : str
         Digest of the prepared data.
     data_files : mapping
@@ -131,7 +131,7 @@ class Provenance:
     versions : mapping
         Versions of the toolkit and of libraries, by name.
     created : str or None
-        Time from SOURCE_DATE_EPOCH, where it was set.
+        Time from SOURCE_DATE_EPOCH, if it was set.
     """
 
     checkpoint: Digest
@@ -146,22 +146,22 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class BundleManifest(Manifest):
-    """What ``bundle.json`` says.
+    """The manifest of a bundle, ``bundle.json``.
 
     Parameters
     ----------
     model : Model
-        Kind and sizes.
+        Kind and sizes of the model.
     cold_user : ColdUser
-        What a user gets whom the model does not know.
+        What strangers get.
     parity : mapping
-        How far each graph is from PyTorch, in logits.
+        Differences of each graph from PyTorch, in logits.
     screen : Screen or NoScreen
-        How the screened graph was calibrated, or why there is none.
+        Calibration of the screened graph, or the reason why there is none.
     metrics : BundleMetrics
         Figures of the model.
     provenance : Provenance
-        What it was made from.
+        Origin of the bundle.
     """
 
     model: Model
@@ -178,6 +178,6 @@ BUNDLE = Kind(
     2,
     "make it with 'ncf export'",
     BundleManifest,
-    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular)\.npy|(ids|seen)\.npz"
+    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular|cold)\.npy|(ids|seen)\.npz"
     r"|(users|items)\.parquet|golden\.json|MODEL_CARD\.md",
 )

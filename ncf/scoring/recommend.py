@@ -115,9 +115,11 @@ class Recommender:
         excluded = self._excluded(wishes)
         index = self._bundle.users.index(user)
         if index is None:
-            return self._popular(user, wishes.k, excluded)
+            return self._popular(user, wishes.k, excluded, known=False)
         if not wishes.include_seen:
             excluded = np.concatenate([excluded, self._bundle.seen.of(index)])
+        if self._bundle.is_cold(index):
+            return self._popular(user, wishes.k, excluded, known=True)
         return _Trained(request, index, excluded, self._screened_length(wishes))
 
     def _screened_length(self, wishes: Wishes) -> int:
@@ -178,9 +180,15 @@ class Recommender:
             excluded = np.concatenate([excluded, np.flatnonzero(others)])
         return excluded
 
-    def _popular(self, user: str, k: int, excluded: npt.NDArray[np.int64]) -> Recommendation:
+    def _popular(
+        self, user: str, k: int, excluded: npt.NDArray[np.int64], *, known: bool
+    ) -> Recommendation:
         if self._cold_user is ColdUser.ERROR:
-            raise RequestError(f"unknown user {_shown(user)}", code="unknown_user", http_status=404)
+            code, status = "unknown_user", 404
+            if known:
+                problem = f"no training interaction of user {_shown(user)}"
+                raise RequestError(problem, code=code, http_status=status)
+            raise RequestError(f"unknown user {_shown(user)}", code=code, http_status=status)
         popular = self._bundle.popular
         items = popular[~np.isin(popular, excluded)][:k].tolist()
         return Recommendation(user, Policy.POPULAR, tuple(self._scored(item) for item in items))

@@ -1,4 +1,4 @@
-"""What ``bundle.json`` says of the screen: how it was calibrated, or why there is none."""
+"""Define the screen's entry in ``bundle.json``: its calibration, or why there is none."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,12 +8,12 @@ from ncf.scoring.values import Count, Positive, Share
 
 @dataclass(frozen=True)
 class NoScreen:
-    """Why a bundle has no screened graph.
+    """The reason why a bundle has no screened graph.
 
     Parameters
     ----------
     reason : str
-        Why not.
+        Why there is none.
     """
 
     reason: str
@@ -26,8 +26,7 @@ class SampledUsers:
     Parameters
     ----------
     fit, choose, held_out : int
-        The basis was fitted to the first, the second chose rank and candidates, the third measured
-        recall.
+        The first fitted the basis, the second chose rank and candidates, the third measured recall.
     """
 
     fit: Positive
@@ -37,20 +36,20 @@ class SampledUsers:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What export found to be enough for lists up to a length.
+    """The number of candidates that export found to be enough for lists up to a length.
 
     Parameters
     ----------
     k : int
         Length of the lists.
     candidates : int
-        Items a user to score exactly, for lists up to k.
+        Items scored exactly for each user, for lists up to k.
     recall : float
-        Of held-out users' exact lists.
+        Recall of held-out users' exact lists.
     recall_bound : float
-        One-sided 95 % lower bound, by user.
+        One-sided 95 % lower bound of the recall, by user.
     estimated_gain : float
-        Arithmetic of exact ranking, as a multiple.
+        Arithmetic of exact ranking, as a multiple of that of screening.
     """
 
     k: Positive
@@ -62,22 +61,22 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Screen:
-    """How the screened graph was calibrated.
+    """The calibration of the screened graph.
 
     Parameters
     ----------
     target : float
         Least recall on held-out users.
     seed : int
-        Of the sampled users.
+        Seed of the sample of users.
     rank : int
         Columns of the basis.
     landmarks : int
-        Items whose tower every user's guess starts from.
+        Number of items whose exact logits every user's guess starts from.
     users : SampledUsers
-        Sampled users, by what they were used for.
+        Counts of sampled users by their use.
     by_k : tuple of Calibrated
-        By ascending length of list; longer lists than the last are for the exact graph.
+        Entries by ascending length of list; lists longer than the last are for the exact graph.
     """
 
     target: Annotated[float, {"exclusiveMinimum": 0, "exclusiveMaximum": 1}]

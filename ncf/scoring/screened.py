@@ -34,10 +34,11 @@ class Calibration:
 
     Examples
     --------
-    >>> calibration = Calibration((Calibrated(10, 50, 0.999), Calibrated(100, 300, 0.999)))
+    >>> of_ten = Calibrated(10, candidates=50, recall=1.0, recall_bound=0.999, estimated_gain=9.0)
+    >>> calibration = Calibration((of_ten,))
     >>> calibration.candidates(10)
     50
-    >>> calibration.find(101) is None
+    >>> calibration.find(11) is None
     True
     """
 

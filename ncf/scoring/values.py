@@ -1,4 +1,4 @@
-"""Types of values in ``bundle.json``: beside each, what JSON Schema says of its values."""
+"""Define types of values in ``bundle.json``, each with its limits in JSON Schema."""
 
 from typing import Annotated, TypeAlias
 

@@ -1,4 +1,4 @@
-"""The history of a training in its checkpoint: figures by epoch."""
+"""Write and read the history of a training, its figures by epoch."""
 
 import json
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ HISTORY_FILE = "history.json"
 
 @dataclass(frozen=True)
 class History:
-    """What ``history.json`` says.
+    """The history of a training, ``history.json``.
 
     Parameters
     ----------
     protocol : str
-        ``sampled``.
+        Always ``sampled``.
     epochs : sequence of Epoch
-        In their order.
+        Epochs in order.
     """
 
     protocol: str
@@ -41,7 +41,7 @@ def load_history(path: Path) -> tuple[Epoch, ...]:
     Raises
     ------
     ArtifactError
-        It is damaged.
+        The history is damaged.
     """
     try:
         return read_record(History, json.loads((path / HISTORY_FILE).read_bytes())).epochs

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ncf.artifacts import Kind, Manifest
+from ncf.kinds import Kind, Manifest
 from ncf.models.architecture import Architecture
 from ncf.records import CLOSED
 from ncf.validation import Validation
@@ -61,14 +61,14 @@ class CheckpointManifest(Manifest):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a checkpoint says of a training, besides its figures by epoch.
+    """The facts about a training that a checkpoint holds, besides its figures by epoch.
 
     Parameters
     ----------
     variant : str
-        What was trained.
+        Variant that was trained.
     recipe : mapping
-        How; JSON values.
+        Recipe, as JSON values.
     validation : Validation
         Figures of the best epoch.
     parents : mapping
@@ -76,7 +76,7 @@ class Outcome:
     mix : float or None
         Weight of the GMF parent in the mix that training started from.
     finished : bool
-        Whether training came to its end.
+        Whether the training ran to its end.
     """
 
     variant: str

@@ -123,7 +123,7 @@ def named_recipe(name: Named, variant: Variant) -> Recipe:
     Examples
     --------
     >>> named_recipe(Named.PAPER, Variant.GMF).factors
-    8
+    64
     """
     given = recipe_tables(name.value, variant)
     if variant is Variant.NEUMF_PRE:

@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ncf.artifacts import Kind, Manifest, canonical_json, open_sealed, seal, sealed_folder
+from ncf.artifacts import canonical_json, open_sealed, seal, sealed_folder
 from ncf.errors import ArtifactError
+from ncf.kinds import Kind, Manifest
 from ncf.models.weights import Weights
 from ncf.records import json_values, read_record
 from ncf.training.checkpoint import weights_of

@@ -1,7 +1,6 @@
 """Train a variant with its parents, resume trainings, and save the best epoch on interruption."""
 
 import logging
-import re
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ncf.artifacts import read_manifest, require_replaceable
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
-from ncf.files import remove_aside, storage_errors, sweep
+from ncf.files import remove_aside, storage_errors, sweep_beside
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
 from ncf.records import json_values
@@ -19,6 +18,7 @@ from ncf.training.manifest import CHECKPOINT
 from ncf.training.recipe import Parents, Recipe
 from ncf.training.request import ParentFolders, Request, architecture_of
 from ncf.training.stage import DivergedError, Stage
+from ncf.volumes import beside
 
 if TYPE_CHECKING:
     from ncf.models.networks import GMF, MLP
@@ -52,11 +52,11 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
         There is nothing to learn from, or nothing to validate on.
     """
     _check(request, data)
-    work = request.out.with_name(f".{request.out.name}.work")
+    work = beside(request.out, "work")
     leads = request.ranks.leads
     with writer_lock(request.out) if leads else nullcontext(), storage_errors(request.out):
         if leads:
-            sweep(request.out.parent, re.escape(request.out.name))
+            sweep_beside(request.out)
             if not request.resume:
                 remove_aside(work, request.out)
         done = _finished(request, data) if request.resume and not work.exists() else None

@@ -10,12 +10,13 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from ncf.artifacts import Kind, Manifest, seal
+from ncf.artifacts import seal
 from ncf.data.manifests import DATA
 from ncf.data.options import Format, Options
 from ncf.data.prepare import prepare
 from ncf.data.tables import read_id_table, write_id_table
 from ncf.identifiers import IdMap, read_id_maps, write_id_maps
+from ncf.kinds import Kind, Manifest
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.manifest import BUNDLE
 from ncf.training.checkpoint import Checkpoint

@@ -78,7 +78,6 @@ BAD: dict[str, tuple[Callable[[Layout], str | bytes], str]] = {
         ":{line}: byte 0xe9 is not UTF-8",
     ),
     "a rating of text": (_last("c", "1", "good", "1"), ":{line}: rating 'good' is not a number"),
-    "no rating": (_last("c", "1", "", "1"), ":{line}: rating '' is not a number"),
     "a rating of NaN": (_last("c", "1", "NaN", "1"), ":{line}: rating is not finite"),
     "a rating of inf": (_last("c", "1", "-inf", "1"), ":{line}: rating is not finite"),
     "a negative time": (_last("c", "1", "1", "-5"), ":{line}: timestamp is not a plausible"),
@@ -98,11 +97,11 @@ BAD_WITH_HEADER: dict[str, tuple[Callable[[Layout], str | bytes], str]] = {
         ":2: 5 fields where 4 belong",
     ),
     "another header": (
-        lambda layout: layout.delimiter.join(["user_id", "item_id", "when"]) + "\n",
+        lambda layout: layout.delimiter.join(["user_id", "thing", "when"]) + "\n",
         ":1: header is ",
     ),
     "a column twice": (
-        lambda layout: layout.delimiter.join(["user_id", "item_id", "user"]) + "\n",
+        lambda layout: layout.delimiter.join(["uid", "item_id", "user"]) + "\n",
         ":1: header is ",
     ),
     "another delimiter": (
@@ -223,15 +222,21 @@ def test_a_compressed_file_cut_off_is_named(home: Path) -> None:
     assert "r.csv.gz: cannot be read" in refused(*words.split(), cwd=home)
 
 
-@pytest.mark.parametrize("what", ["missing", "folder"])
-def test_a_missing_file_or_a_folder_is_named(what: str, home: Path) -> None:
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [("missing", "no such file; check the path"), ("folder", "the folder holds no Parquet file")],
+)
+def test_a_missing_file_or_a_folder_is_named(what: str, told: str, home: Path) -> None:
     (home / "folder").mkdir()
     words = f"data prepare --format csv --out out --ratings {what}"
-    assert f"{what}: no such file; check the path" in refused(*words.split(), cwd=home)
+    assert f"{what}: {told}" in refused(*words.split(), cwd=home)
 
 
 TITLES = {
-    "another header": (b"id,name\n1,A\n", "t.csv:1: unexpected header; expected 'item_id,title'"),
+    "another header": (
+        b"id,name\n1,A\n",
+        "no column 'item_id'; expected 'item_id,title'",
+    ),
     "two titles": (b"item_id,title\n1,A\n1,B\n", "t.csv:3: item '1' has two titles"),
     "an extra field": (b"item_id,title\n1,A,B\n", "t.csv:2: 3 fields where 2 belong"),
     "a blank id": (b"item_id,title\n ,B\n", "t.csv:2: item_id is blank"),

@@ -120,7 +120,13 @@ def test_any_filters_k_and_shards_give_what_brute_force_gives(
             for name, each in columns.items()
             if each is not None
         }
-        filters = Filters(**files, strangers=strangers)
+        filters = Filters(
+            files.get("seen"),
+            files.get("users"),
+            files.get("exclude_items"),
+            files.get("candidates"),
+            strangers,
+        )
         job = Job(bundle.path, folder / "topk", k, Device.CPU, shard_users, filters=filters)
         if not allowed or not served:
             with pytest.raises(UsageError):

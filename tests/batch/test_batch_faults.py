@@ -177,7 +177,7 @@ def test_an_old_run_with_a_damaged_manifest_counts_for_nothing_and_is_the_first_
 ) -> None:
     old = tmp_path / "20260101T000000Z-0123abcd"
     old.mkdir()
-    (old / "manifest.json").write_bytes(content)
+    (old / "_manifest.json").write_bytes(content)
     first = run_batch(_job(bundle, tmp_path), NOW)["run"]
     assert open_runs(tmp_path).sequence(first) == 1
     second = run_batch(replace(_job(bundle, tmp_path), keep=2), NOW)["run"]

@@ -72,7 +72,7 @@ def test_a_table_in_a_bucket_is_that_of_a_folder(
     pd.testing.assert_frame_equal(read_latest(place), read_latest(tmp_path / "topk"))
     latest = client.get_object(Bucket="tables", Key="night/topk/LATEST")["Body"].read()
     assert latest == f"{name}\n".encode()
-    files = ["_SUCCESS", "manifest.json", *(f"part-0000{part}.parquet" for part in range(3))]
+    files = ["_SUCCESS", "_manifest.json", *(f"part-0000{part}.parquet" for part in range(3))]
     assert set(_keys(client)) == {
         "night/topk/LATEST",
         *(f"night/topk/{name}/{file}" for file in files),
@@ -100,11 +100,11 @@ def test_parts_go_before_success_and_success_before_latest(
     monkeypatch.setattr(Bucket, "_write", watched_write)
     run_batch(_job(bundle, place, tmp_path / "work"), NOW)
     parts = [f"part-0000{part}.parquet" for part in range(3)]
-    assert order == [".ncf", *parts, "manifest.json", "_SUCCESS", "LATEST"]
+    assert order == [".ncf", *parts, "_manifest.json", "_SUCCESS", "LATEST"]
     assert client
 
 
-@pytest.mark.parametrize("dies_at", ["part-00001.parquet", "manifest.json", "_SUCCESS", "LATEST"])
+@pytest.mark.parametrize("dies_at", ["part-00001.parquet", "_manifest.json", "_SUCCESS", "LATEST"])
 def test_a_publishing_that_dies_leaves_the_last_run_and_goes_on(
     dies_at: str,
     bundle: Bundle,

@@ -274,14 +274,14 @@ def test_a_user_in_no_table_and_a_damaged_run(bundle: Bundle, tmp_path: Path) ->
 def test_rows_of_a_run_with_a_damaged_manifest_are_refused_in_one_line(
     content: str, bundle: Bundle, tmp_path: Path
 ) -> None:
-    (_run(bundle, tmp_path) / "manifest.json").write_text(content)
+    (_run(bundle, tmp_path) / "_manifest.json").write_text(content)
     with pytest.raises(ArtifactError, match="damaged"):
         rows_of(tmp_path, "u7")
 
 
 def test_the_manifest_tells_time_memory_and_users(bundle: Bundle, tmp_path: Path) -> None:
     folder = _run(bundle, tmp_path)
-    manifest = json.loads((folder / "manifest.json").read_bytes())
+    manifest = json.loads((folder / "_manifest.json").read_bytes())
     assert manifest["users_by_policy"] == {"model": 40, "popular": 0}
     assert set(manifest["seconds"]) == {"read", "score", "audit", "write", "total"}
     assert all(value >= 0 for value in manifest["seconds"].values())

@@ -31,7 +31,7 @@ def folder(bundle: Bundle, tmp_path: Path) -> Path:
 
 
 def _reseal(folder: Path, *, rows: dict[str, int] | None = None) -> None:
-    document = json.loads((folder / "manifest.json").read_bytes())
+    document = json.loads((folder / "_manifest.json").read_bytes())
     document["rows_by_part"] |= rows or {}
     seal(folder, RUN, document)
 
@@ -61,7 +61,7 @@ def test_a_sound_run_of_more_than_a_hundred_thousand_parts_passes(
     assert verify_run(folder, bundle.path)["users"] == 40
 
 
-@pytest.mark.parametrize("name", ["part-00000.parquet", "manifest.json", "_SUCCESS"])
+@pytest.mark.parametrize("name", ["part-00000.parquet", "_manifest.json", "_SUCCESS"])
 def test_a_damaged_or_missing_file_is_named(name: str, folder: Path) -> None:
     content = bytearray((folder / name).read_bytes() or b"x")
     content[len(content) // 2] ^= 1

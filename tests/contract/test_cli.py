@@ -208,7 +208,7 @@ def test_a_bundle_may_refuse_strangers(home: Path) -> None:
 def test_export_says_what_screen_there_is_and_leaves_it_out_where_told_to(home: Path) -> None:
     words = "export --checkpoint checkpoints/pre --data data/mine --out plain --json"
     small = json.loads(ncf(*words.split(), cwd=home).stdout)["screen"]
-    assert small == "none: exact ranking does too little work here for a screen to save any"
+    assert small == "none: exact ranking takes too little work here for a screen to be faster"
     told = json.loads(ncf(*words.split(), "--no-screen", cwd=home).stdout)["screen"]
     assert told == "none: not asked for"
 

@@ -11,8 +11,9 @@ import pytest
 
 from ncf.data.frames import read_frame, read_titles_of
 from ncf.data.options import Format
+from ncf.data.ratings import Ratings
 from ncf.data.raw_ids import raw_ids
-from ncf.data.readers import Ratings, read_ratings
+from ncf.data.readers import read_ratings
 from ncf.errors import NcfError, RatingsError, UsageError
 
 
@@ -88,7 +89,6 @@ def test_ids_are_strings_or_whole_numbers_and_categories_count_by_value(ids: obj
         ({"item_id": pd.Series(["a", 2.5], dtype=object)}, "row 1: item_id is 2.5, a float"),
         ({"item_id": [True, False]}, "item_id is of type bool"),
         ({"item_id": [["a"], ["b"]]}, "item_id is of type list"),
-        ({"rating": [5, None]}, "row 1: rating '' is not a number"),
         ({"rating": [5, np.inf]}, "row 1: rating is not finite"),
         ({"timestamp": [5, None]}, "row 1: timestamp is missing"),
         ({"timestamp": [5, -1]}, "row 1: timestamp is not a plausible Unix time"),
@@ -122,6 +122,12 @@ def test_a_frame_without_what_is_needed_is_refused(
     given: pd.DataFrame | pa.Table, told: str
 ) -> None:
     assert told in refusal(given)
+
+
+def test_a_missing_rating_matters_only_where_ratings_are_used() -> None:
+    given = frame(rating=[5, None])
+    assert rows(read_frame(given)) == [("u1", "a"), ("u2", "b")]
+    assert "row 1: rating is missing" in refusal(given, 3)
 
 
 def test_a_minimum_rating_needs_ratings() -> None:

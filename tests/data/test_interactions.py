@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncf.data.interactions import Interactions, latest_by_user
-from ncf.data.readers import Ratings
+from ncf.data.ratings import Ratings
 
 Row = tuple[str, str, int]
 

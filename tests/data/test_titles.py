@@ -52,12 +52,11 @@ BAD_TITLES = {
     "nothing": ("", "", "empty"),
     "another header": ("id,name\n1,Up\n", ":1", "expected 'item_id,title'"),
     "no header": ("1,Up\n", ":1", "expected 'item_id,title'"),
-    "tabs": ("item_id\ttitle\n1\tUp\n", ":1", "expected 'item_id,title'"),
+    "semicolons": ("item_id;title\n1;Up\n", ":1", "expected 'item_id,title'"),
     "a blank id": ("item_id,title\n1,Up\n\n ,Down\n", ":4", "item_id is blank"),
     "an unquoted comma": ("item_id,title\n1,Up\n2,Monsters, Inc.\n", ":3", "3 fields where 2"),
     "no title": ("item_id,title\n1,Up\n2\n", ":3", "1 fields where 2"),
     "an unclosed quote": ('item_id,title\n1,Up\n2,"Down\n3,Left\n', ":3", ""),
-    "an unclosed quote, closed later": ('item_id,title\n1,"Up\n2,Down"\n', ":2", "quote"),
     "two titles of one item": ("item_id,title\n1,Up\n2,Down\n1,Left\n", ":4", "two titles"),
 }
 
@@ -95,7 +94,7 @@ def test_titles_written_as_csv_come_back_exactly(titles: Titles) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "titles.csv"
         path.write_bytes(titles_csv(titles))
-        assert read_titles(path) == titles
+        assert read_titles(path, keep_spaces=True) == titles
 
 
 def test_grouplens_item_files_give_id_and_title() -> None:

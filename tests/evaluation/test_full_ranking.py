@@ -52,6 +52,8 @@ def slow_figures(
     listed: set[int] = set()
     counts = {"unranked": 0, "untested": 0, "short_lists": 0, "cases": 0}
     for user in range(n_users):
+        if not any(owner == user for owner, _ in train):
+            continue  # the model knows nothing of them: they are counted apart
         candidates = [item for item in range(n_items) if (user, item) not in known]
         relevant = [item for item in candidates if (user, item) in test]
         if not any(owner == user for owner, _ in test):

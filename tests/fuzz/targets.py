@@ -19,7 +19,8 @@ from handlers.requests import body_of, check, encode_error
 from ncf.columns import Columns
 from ncf.data.id_files import read_ids, read_pairs
 from ncf.data.options import Format
-from ncf.data.readers import Ratings, read_ratings
+from ncf.data.ratings import Ratings
+from ncf.data.readers import read_ratings
 from ncf.data.titles import read_titles
 from ncf.data.triple import read_triple, triple_paths
 from ncf.errors import NcfError
