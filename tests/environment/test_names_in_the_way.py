@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,25 @@ for name in ("batch", "export", "read_latest"):
     for line, name in zip(lines, ("batch", "export", "batch"), strict=True):
         assert str(project / name) in line
         assert f"in the way of the toolkit's package {name!r}; rename it" in line
+
+
+_SERVED = """
+import sys
+from pathlib import Path
+from unittest import mock
+import ncf_handler
+ncf_handler._load(Path(sys.argv[1]), mock.MagicMock(model_yaml_config={}, model_name="ncf"))
+print(*{sys.modules[name].__file__ for name in ("handlers.service", "ncf.scoring.bundle")})
+"""
+
+
+def test_a_served_archive_uses_its_own_code(project: Path, bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "unpacked"
+    with zipfile.ZipFile(bundle.path.with_suffix(".mar")) as archive:
+        archive.extractall(folder)
+    # As TorchServe does: the archive comes after what PYTHONPATH held before.
+    path = os.pathsep.join([str(project), str(folder)])
+    ended = _run([sys.executable, "-P", "-c", _SERVED, str(folder)], tmp_path, path)
+    assert ended.returncode == 0, ended.stderr
+    assert "nightly job" not in ended.stdout
+    assert all(each.startswith(str(folder)) for each in ended.stdout.split())
