@@ -44,12 +44,14 @@ def map_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 def map_npy(path: Path) -> npt.NDArray[Any]:
     """Map an array of a ``.npy`` file; read it where the file system maps none."""
+    # Not np.load: it leaves the file open if it is no array.
     try:
-        mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        mapped: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
         if error.errno not in _NO_SUCH_CALL:
             raise
-        mapped = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            mapped = np.lib.format.read_array(file, allow_pickle=False)
     return mapped
 
 

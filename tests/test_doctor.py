@@ -100,7 +100,7 @@ def test_little_space_is_a_finding_with_a_remedy(
     monkeypatch.setattr("ncf.doctor.shutil.disk_usage", lambda _: usage)
     (disk,) = [finding for finding in examine(tmp_path) if finding.subject == "disk"]
     assert (disk.ok, disk.detail.split(" at ")[0]) == (False, "1.0 GiB free")
-    assert "free some space" in disk.remedy
+    assert "free some disk space" in disk.remedy
 
 
 @java_only

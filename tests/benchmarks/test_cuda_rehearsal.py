@@ -37,6 +37,13 @@ def _run(*words: str, cwd: Path, code: int = 0, python: str = sys.executable) ->
     return ended.stdout
 
 
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep temporary files here: other tests watch the machine's folder."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+
+
 def _results(out: Path) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = json.loads((out / "cuda.json").read_text())
     return found
@@ -61,6 +68,7 @@ def test_every_part_runs_on_a_cpu_and_leaves_figures(worlds: Path, tmp_path: Pat
     assert "exact, blocks of 32, 4 threads: users a second" in printed
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_ends_no_other(worlds: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     broken = tmp_path / "worlds"
@@ -77,6 +85,7 @@ def test_a_part_that_fails_ends_no_other(worlds: Path, tmp_path: Path) -> None:
     assert results["training"]["status"] == "passed"
 
 
+@pytest.mark.slow
 def test_the_kit_runs_with_pytorch_and_numpy_alone(worlds: Path, tmp_path: Path) -> None:
     kit = tmp_path / "cuda-kit.zip"
     words = ("-m", "benchmarks.gpu.kit", "--small", "--worlds", str(worlds), "--out", str(kit))

@@ -234,7 +234,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         ("train --model gmf --out c", "--data"),
         ("data prepare --out d", "--dataset or --ratings"),
         ("data prepare --ratings none.csv --format csv --out d", "none.csv: no such file"),
-        ("data prepare --ratings r --out d", "--format"),
+        ("data prepare --ratings r --out d", "r: no such file"),
         ("data prepare --ratings r --format ncf --split random --out d", "--split"),
         ("data prepare --ratings r --format csv --test-ratio 2 --out d", "--test-ratio 2"),
         ("data fetch ml-25m", "known are ml-100k"),

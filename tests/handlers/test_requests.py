@@ -144,7 +144,7 @@ def test_a_bundle_that_answers_otherwise_does_not_load(bundle: Bundle, tmp_path:
     golden["answers"][0]["scores"][0] += 1
     (copy / "golden.json").write_text(json.dumps(golden))
     seal(copy, BUNDLE, json.loads((copy / "bundle.json").read_bytes()))
-    with pytest.raises(ArtifactError, match="the answer for user"):
+    with pytest.raises(ArtifactError, match="does not answer user"):
         Service(copy)
 
 

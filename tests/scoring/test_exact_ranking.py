@@ -294,7 +294,7 @@ def test_a_gpu_without_memory_for_one_user_is_one_line_with_the_remedy(bundle: B
 
 def test_a_gpu_that_is_lost_is_not_asked_again(bundle: Bundle) -> None:
     ranker, gpu = _on_small_gpu(bundle, 0, "CUDA failure 46: all devices are busy or unavailable")
-    with pytest.raises(CapabilityError, match=r"the GPU failed .*run the same command again"):
+    with pytest.raises(CapabilityError, match=r"the GPU failed .*do the same again"):
         ranker.rank(np.arange(40), 10)
     assert gpu.calls == [40]
 
