@@ -10,6 +10,7 @@ how often it was tried, and what went wrong, as JSON.
 
 import argparse
 import errno
+import gc
 import json
 import logging
 import os
@@ -139,6 +140,7 @@ class Sweep:
         if not self._folder.is_mount():
             return
         self._renew()
+        gc.collect()  # a mapped file that was removed keeps the disk busy
         remount(self._folder, "ro")
         found = outcome(self.run)
         remount(self._folder, "rw")
