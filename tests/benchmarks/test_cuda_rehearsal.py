@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.cuda import PARTS
 from benchmarks.gpu.kit import LARGEST
+from benchmarks.gpu.worlds import make
 
 _ROOT = Path(__file__).parents[2]
 _REHEARSAL = ("--device", "cpu", "--small", "--minutes", "5")
@@ -20,7 +21,9 @@ _REHEARSAL = ("--device", "cpu", "--small", "--minutes", "5")
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("rehearsal") / "worlds"
+    folder = tmp_path_factory.mktemp("rehearsal") / "worlds"
+    make(folder, small=True)
+    return folder
 
 
 def _run(*words: str, cwd: Path, code: int = 0, python: str = sys.executable) -> str:
