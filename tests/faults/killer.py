@@ -136,9 +136,9 @@ def operations(work: Work, folder: Path | None = None, *, reads: bool = False) -
         work()
         return watch.count
 
-    _, count = _ask(counted)
+    status, count = _ask(counted)
     if count is None:
-        raise RuntimeError("the work did not end by itself")
+        raise RuntimeError(f"the work did not end by itself (wait status {status})")
     return int(count)
 
 
