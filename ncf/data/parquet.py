@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ncf.data.codes import IdCodes
 from ncf.data.id_types import TAKEN, encode_ids, id_column
 from ncf.data.kinds import Kind, kind_at
 from ncf.data.naming import REQUIRED, Naming, Wanted
@@ -17,6 +18,7 @@ from ncf.errors import RatingsError
 
 ANY_RATINGS = Wanted("")
 _ROWS = 1 << 20
+_BUFFER = 1 << 20  # bytes; read in pieces, instead of whole columns of row groups
 _STRAYS = {"Thumbs.db", "desktop.ini", "lost+found"}
 
 
@@ -49,6 +51,10 @@ class Part:
         """What messages call a row."""
         return "row"
 
+    def __len__(self) -> int:
+        """Count of rows."""
+        return len(next(iter(self.columns.values())))
+
     def line(self, row: int) -> int:
         """Give the number of a row in the file, from 1."""
         return self.first + row
@@ -60,6 +66,23 @@ class Part:
     def error(self, row: int, problem: str, remedy: str | None = None) -> RatingsError:
         """Make the error that names a row."""
         return RatingsError(problem, where=self.at(self.line(row)), remedy=remedy)
+
+    def add_ids(self, name: str, to: IdCodes) -> None:
+        """Add the ids of a column; whole numbers without a gap as they are, which is quick.
+
+        Raises
+        ------
+        RatingsError
+            As for :meth:`ids`.
+        """
+        column = self.columns[name]
+        if len(column) and pa.types.is_integer(column.type) and not column.null_count:
+            try:
+                to.add_whole(column.cast(pa.int64()).to_numpy())
+            except pa.ArrowInvalid:  # above 2^63
+                to.add(self.ids(name))
+        else:
+            to.add(self.ids(name))
 
     def ids(self, name: str) -> pa.DictionaryArray:
         """Give the ids of a column as codes into distinct strings, by first appearance.
@@ -201,7 +224,7 @@ def _blocks(file: Path, shown: Path, names: _Names, places: dict[str, int]) -> I
     coded = [name for name in ids if name in names.texts]
     first = 1
     try:
-        with pq.ParquetFile(file, read_dictionary=coded) as opened:
+        with pq.ParquetFile(file, read_dictionary=coded, buffer_size=_BUFFER) as opened:
             batches = opened.iter_batches(_ROWS, columns=list(by_column.values()))
             for batch in batches:
                 columns = {
