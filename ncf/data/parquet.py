@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from ncf.data.codes import IdCodes
 from ncf.data.id_types import TAKEN, encode_ids, id_column
-from ncf.data.kinds import Kind, kind_at
 from ncf.data.naming import REQUIRED, Naming, Wanted
+from ncf.data.parquet_files import part_files
 from ncf.data.ratings import in_order
 from ncf.data.values import NAME_IT
 from ncf.errors import RatingsError
@@ -19,7 +19,6 @@ from ncf.errors import RatingsError
 ANY_RATINGS = Wanted("")
 _ROWS = 1 << 20
 _BUFFER = 1 << 20  # bytes; read in pieces, instead of whole columns of row groups
-_STRAYS = {"Thumbs.db", "desktop.ini", "lost+found"}
 
 
 @dataclass(frozen=True)
@@ -116,40 +115,6 @@ class Part:
         ids = pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), texts)
         # What was stored as a dictionary may have its texts in another order, or more of them.
         return in_order(ids) if pa.types.is_dictionary(given.type) else ids
-
-
-def part_files(folder: Path) -> list[Path]:
-    """List the Parquet files of a folder, in order of their paths; of a file, itself.
-
-    Names that begin with ``_`` or ``.`` are left out, as Spark and others do.
-
-    Raises
-    ------
-    RatingsError
-        Another file is among them, or there is none.
-    """
-    if not folder.is_dir():
-        return [folder]
-    found = []
-    for path in sorted(folder.rglob("*")):
-        names = path.relative_to(folder).parts
-        hidden = any(name.startswith(("_", ".")) or name in _STRAYS for name in names)
-        if hidden or path.is_dir():
-            continue
-        if kind_at(path) is not Kind.PARQUET:
-            raise RatingsError(
-                "is not Parquet",
-                where=path,
-                remedy="give a folder of Parquet parts alone, or join the files into one",
-            )
-        found.append(path)
-    if not found:
-        raise RatingsError(
-            "the folder holds no Parquet file",
-            where=folder,
-            remedy="give a file, or a folder of parts",
-        )
-    return found
 
 
 def read_parts(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ncf.data.codes import IdCodes
+from ncf.data.codes import Growing, IdCodes
 from ncf.data.options import Format
 from ncf.errors import RatingsError
 from ncf.identifiers import Texts
@@ -91,13 +91,23 @@ class Collected:
     min_rating: float | None = None
     users: IdCodes = field(default_factory=IdCodes)
     items: IdCodes = field(default_factory=IdCodes)
-    timestamps: list[Times] = field(default_factory=list)
+    timestamps: Growing[np.int64] | None = None
     reaches: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    rows: int = 0
+
+    def expect(self, rows: int) -> None:
+        """Make room for so many rows."""
+        self.users.expect(rows)
+        self.items.expect(rows)
+        self.rows = rows
 
     def add_values(self, timestamps: Times | None, ratings: Numbers | None) -> None:
         """Add times and ratings of a block, whose ids are added to ``users`` and ``items``."""
         if timestamps is not None:
-            self.timestamps.append(timestamps)
+            if self.timestamps is None:
+                self.timestamps = Growing(np.int64)
+                self.timestamps.expect(self.rows)
+            self.timestamps.extend(timestamps)
         if ratings is not None and self.min_rating is not None:
             self.reaches.append(ratings >= self.min_rating)
 
@@ -111,8 +121,8 @@ class Collected:
         RatingsError
             No row is there, or none is left.
         """
-        times = np.concatenate(self.timestamps) if self.timestamps else None
-        self.timestamps = []
+        times = None if self.timestamps is None else self.timestamps.whole()
+        self.timestamps = None
         found = Ratings(self.users.whole(), self.items.whole(), times, 0, reading)
         if not len(found.users) and not may_be_empty:
             problem = (

@@ -12,6 +12,7 @@ from ncf.data.layouts import Layout, detect_layout
 from ncf.data.naming import ReadAs
 from ncf.data.options import Format
 from ncf.data.parquet import read_parts
+from ncf.data.parquet_files import count_rows
 from ncf.data.ratings import GIVE_SOME, RATE_IT, Collected, Numbers, Ratings, Reading
 from ncf.data.timestamps import Clock
 from ncf.data.typed_columns import moments, rating_numbers
@@ -103,6 +104,7 @@ def _add(
 
 def _read_parquet(path: Path, read_as: ReadAs, collected: Collected) -> Reading:
     clock, ignored, has_times = Clock(), dict[str, None](), None
+    collected.expect(count_rows(read_as.at or path))
     with report(f"read {path.name}") as progress:
         for part in read_parts(path, read_as.naming, at=read_as.at):
             _check_min_rating(tuple(part.columns), collected.min_rating, path)

@@ -34,13 +34,13 @@ def test_codes_are_those_of_the_texts(blocks: list[list[int]], as_texts: set[int
 
 def test_ids_that_grow_with_the_rows_stay_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codes, "_ALWAYS", 8)
-    numbers, expected = codes.WholeCodes(), np.arange(1000)
+    numbers, found, expected = codes.WholeCodes(), codes.Growing(np.int32), np.arange(1000)
     for start in range(0, 1000, 50):
-        found = numbers.codes(expected[start : start + 50] * 3 - 1500)
-        assert found is not None
-        assert found.tolist() == list(range(start, start + 50))
+        assert numbers.add_codes(expected[start : start + 50] * 3 - 1500, found)
+    assert found.whole().tolist() == expected.tolist()
     assert numbers.numbers().to_pylist() == (expected * 3 - 1500).tolist()
-    assert numbers.codes(np.array([10**6])) is None
+    assert not numbers.add_codes(np.array([10**6]), found)
+    assert len(found) == 1000
 
 
 @pytest.mark.parametrize("unit", [1, 1000])
