@@ -40,6 +40,8 @@ class Request:
         Compute in bfloat16 where it is safe.
     ranks : Ranks
         Place of this process among those that train together.
+    refit : bool
+        Train a second set of weights on everything, for export, after validation has chosen.
     """
 
     variant: Variant
@@ -50,6 +52,7 @@ class Request:
     parents: ParentFolders = ParentFolders()
     amp: bool = False
     ranks: Ranks = ALONE
+    refit: bool = False
 
 
 def architecture_of(variant: Variant, recipe: Recipe, data: PreparedData) -> Architecture:
