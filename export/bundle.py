@@ -1,10 +1,7 @@
 """Write a bundle: everything that its users need, and nothing that runs code."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from export.model_card import model_card
+from export.provenance import created, versions
 from export.screen.assembly import NOT_WANTED, make_screen, summary
 from ncf.arrays import map_npy, new_npy
 from ncf.artifacts import seal
@@ -20,7 +18,6 @@ from ncf.columns import Columns
 from ncf.data.interactions import Interactions
 from ncf.data.prepared import PreparedData
 from ncf.data.tables import write_id_table
-from ncf.errors import UsageError
 from ncf.evaluation.protocols import sampled
 from ncf.graphs.score import write_score_graph
 from ncf.graphs.topk import FORMS, topk_graph, user_rows
@@ -42,7 +39,6 @@ from ncf.scoring.manifest import (
     Provenance,
     SampledMetrics,
 )
-from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.recommend import Recommender
 from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.training.checkpoint import Checkpoint
@@ -210,8 +206,8 @@ def _manifest(source: Source, interactions: int, screen: Screen | NoScreen) -> B
             data=data.digest,
             data_files=data.manifest.files,
             source=data.manifest.source,
-            versions=_versions(),
-            created=_created(),
+            versions=versions(),
+            created=created(),
         ),
     )
 
@@ -239,19 +235,3 @@ def _golden(bundle: files.Bundle) -> bytes:
         users += [bundle.users.raw[index] for index in bundle.cold[:1].tolist()]
         users.append(_STRANGER)
     return record(Recommender(bundle, ExactRanker.open(bundle)), users, _GOLDEN_K)
-
-
-def _versions() -> dict[str, str]:
-    versions = {name: metadata.version(name) for name in ("ncf", "torch", "onnx", "numpy")}
-    return {**versions, "onnxruntime": ort.__version__}
-
-
-def _created() -> str | None:
-    """Take the time from SOURCE_DATE_EPOCH, or none, so that equal inputs give equal bytes."""
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if given is None:
-        return None
-    try:
-        return datetime.fromtimestamp(int(given), UTC).isoformat()
-    except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f"SOURCE_DATE_EPOCH={given!r} is not Unix seconds") from error

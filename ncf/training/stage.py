@@ -11,11 +11,9 @@ from typing import cast
 
 import torch
 
-from ncf.artifacts import canonical_json
 from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError
 from ncf.evaluation.protocols import sampled
-from ncf.files import sha256_bytes
 from ncf.models.architecture import build
 from ncf.models.networks import GMF, MLP, NeuMF
 from ncf.models.scorer import group_scorer
@@ -27,7 +25,7 @@ from ncf.training.epoch import Learner, Samples, train_epoch
 from ncf.training.manifest import Origin, Outcome
 from ncf.training.optimizers import Optimizers
 from ncf.training.plot import try_to_draw
-from ncf.training.request import Request, architecture_of
+from ncf.training.request import Request, architecture_of, identity_of
 from ncf.training.state import Learning, Progress, load_state, save_state
 from ncf.validation import Epoch, Validation
 
@@ -70,7 +68,7 @@ class Stage:
         self._architecture = architecture_of(request.variant, request.recipe, data)
         self._schedule = request.recipe.schedule
         self._epochs = epochs
-        self._identity = _identity(request, data, parents, epochs)
+        self._identity = identity_of(request, data, parents, epochs)
         self._ranks = request.ranks
         negatives, size = self._schedule.negatives, self._schedule.batch_size
         device = torch.device(request.device)
@@ -232,19 +230,3 @@ class Stage:
     def _out_of_patience(self) -> bool:
         judged = self._epochs is None
         return judged and self.progress.epoch - self.progress.best_epoch >= self._schedule.patience
-
-
-def _identity(
-    request: Request, data: PreparedData, parents: dict[str, str], epochs: int | None
-) -> str:
-    document: dict[str, object] = {
-        "variant": request.variant.value,
-        "recipe": request.recipe.model_dump(),
-        "data": data.digest,
-        "parents": parents,
-        "amp": request.amp,
-        "processes": request.ranks.size,
-    }
-    if epochs is not None:
-        document["refit"] = epochs
-    return sha256_bytes(canonical_json(document))
