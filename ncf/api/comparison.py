@@ -140,6 +140,7 @@ def compare(
     given = as_data(data).prepared
     for each in opened:
         each.require_data(given)
+        each.require_honest()
     panel = Panel.of(given)
     figures, overlap = _full(opened, panel, k, where)
     if wanted is Protocol.SAMPLED:
@@ -148,6 +149,7 @@ def compare(
     return Comparison(
         {
             "protocol": wanted.value,
+            "weights": "honest",
             "k": k,
             "data": given.digest,
             "users": figures[0].cases.size,

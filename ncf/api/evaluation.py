@@ -121,6 +121,7 @@ def evaluate(
     >>> report = ncf.evaluate(model, data, protocol="full", k=5)
     >>> report  # doctest: +ELLIPSIS
     protocol               full
+    weights                honest
     users                  40
     ...
     HR@5 (full)            0...
@@ -129,9 +130,11 @@ def evaluate(
     lengths = sorted({k} if isinstance(k, int) else set(k))
     trained, given = as_model(model).checkpoint, as_data(data).prepared
     trained.require_data(given)
+    trained.require_honest()
     check_length(*lengths)
     found = _sampled if wanted is Protocol.SAMPLED else _full
-    return Evaluation(found(trained, given, lengths, where))
+    document = found(trained, given, lengths, where)
+    return Evaluation({"protocol": document.pop("protocol"), "weights": "honest", **document})
 
 
 def at_k(title: str, k: int, protocol: str) -> str:

@@ -1,6 +1,6 @@
 """Read and write prepared data: a sealed folder of id maps, splits and sampled negatives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +51,16 @@ class PreparedData:
         return self.manifest.digest
 
     def interactions(self) -> Interactions:
-        """All interactions: training, validation and test."""
-        return self.train.join(self.validation.positives, self.test.positives)
+        """All interactions, users ascending: of each user training, validation, then test."""
+        joined = self.train.join(self.validation.positives, self.test.positives)
+        return joined.take(np.argsort(joined.users, kind="stable"))
+
+    def joined(self) -> "PreparedData":
+        """Put every interaction into the training part, for the refit.
+
+        The other parts stay as they are, but their figures would mean nothing.
+        """
+        return replace(self, train=self.interactions())
 
     def trained(self) -> npt.NDArray[np.bool_]:
         """Whether each user has a training pair; a random split leaves some without, cold."""

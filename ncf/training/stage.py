@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -11,22 +11,21 @@ from typing import cast
 
 import torch
 
-from ncf.artifacts import canonical_json
 from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError
 from ncf.evaluation.protocols import sampled
-from ncf.files import sha256_bytes
 from ncf.models.architecture import build
 from ncf.models.networks import GMF, MLP, NeuMF
 from ncf.models.scorer import group_scorer
+from ncf.models.weights import Weights
 from ncf.progress import Reporter, report
 from ncf.training.average import Average
-from ncf.training.checkpoint import Trained, write_checkpoint
+from ncf.training.checkpoint import Product, Trained, weights_of, write_checkpoint
 from ncf.training.epoch import Learner, Samples, train_epoch
-from ncf.training.manifest import Outcome
+from ncf.training.manifest import Origin, Outcome
 from ncf.training.optimizers import Optimizers
 from ncf.training.plot import try_to_draw
-from ncf.training.request import Request, architecture_of
+from ncf.training.request import Request, architecture_of, identity_of
 from ncf.training.state import Learning, Progress, load_state, save_state
 from ncf.validation import Epoch, Validation
 
@@ -41,25 +40,35 @@ class DivergedError(Exception):
 
 
 class Stage:
-    """The training of one network.
+    """The training of one network: the honest one, which validation ends, or the refit.
 
     Parameters
     ----------
     request : Request
         The request: variant, recipe, options.
     data : PreparedData
-        Training pairs and validation cases.
+        Training pairs and validation cases; of a refit, all pairs are training pairs.
     parents : dict
         Digest of each parent, by variant; empty if there is none.
+    epochs : int, optional
+        Makes this a refit of so many epochs, the parents' mix counted as the first: nothing is
+        validated, and the weights after the last epoch are kept.
     """
 
-    def __init__(self, request: Request, data: PreparedData, parents: dict[str, str]) -> None:
+    def __init__(
+        self,
+        request: Request,
+        data: PreparedData,
+        parents: dict[str, str],
+        epochs: int | None = None,
+    ) -> None:
         self._request = request
         self._data = data
         self._parents = parents
         self._architecture = architecture_of(request.variant, request.recipe, data)
         self._schedule = request.recipe.schedule
-        self._identity = _identity(request, data, parents)
+        self._epochs = epochs
+        self._identity = identity_of(request, data, parents, epochs)
         self._ranks = request.ranks
         negatives, size = self._schedule.negatives, self._schedule.batch_size
         device = torch.device(request.device)
@@ -80,7 +89,8 @@ class Stage:
             self._schedule.l2_warmup,
             request.amp,
         )
-        self._mix: float | None = None
+        self.mix: float | None = None
+        """Weight of the GMF parent in the mix that training started from."""
         self.progress = Progress()
 
     def restore(self, state: Path) -> None:
@@ -119,9 +129,10 @@ class Stage:
         """
         if self._parents and self.progress.epoch == 0:
             # The parents' mix counts as the first epoch, so that training cannot make it worse.
-            self._validate(loss=None)
-        total = self._schedule.epochs + bool(self._parents)
-        label = self._request.variant.value
+            self._judge(loss=None)
+        longest = self._schedule.epochs + bool(self._parents)
+        total = longest if self._epochs is None else self._epochs
+        label = self._request.variant.value + ("" if self._epochs is None else " on everything")
         samples = (total - self.progress.epoch) * len(self.samples)
         with self._report(f"train {label}", samples) as bar:
             while self.progress.epoch < total and not self._out_of_patience():
@@ -134,53 +145,70 @@ class Stage:
                 loss = train_epoch(self.learner, self.samples, seed, epoch, bar)
                 if not math.isfinite(loss):
                     raise DivergedError(loss)
-                row = self._validate(loss)
+                figures = self._judge(loss)
                 if state is not None and self._ranks.leads:
                     save_state(state, self.progress, self._learning(), self._identity)
-                figures = f"HR@{_K} {row.hr:.4f}  NDCG@{_K} {row.ndcg:.4f} (sampled)"
-                note = f"loss {loss:.4f}  {figures}"
+                note = f"loss {loss:.4f}{figures}"
                 bar.advance(0, note)
                 seconds = time.monotonic() - started
                 logger.info("%s epoch %d: %s  %.1f s", label, self.progress.epoch, note, seconds)
                 watch()
 
-    def start_from(self, gmf: GMF, mlp: MLP) -> None:
-        """Take two trained parents' weights, in the recipe's mix or the best mix on validation."""
+    def start_from(self, gmf: GMF, mlp: MLP, mix: float | None = None) -> None:
+        """Take two trained parents' weights, in the given mix or the best one on validation."""
         neumf, average = cast("NeuMF", self.model), cast("NeuMF", self._average.network)
-        given = self._request.recipe.parents.mix
-        found: dict[float, float] = {}
-        for mix in _MIXES if given is None else (given,):
-            average.start_from(gmf, mlp, mix)
-            _, found[mix] = self._measure()
-        self._mix = max(found, key=found.__getitem__)
-        average.start_from(gmf, mlp, self._mix)
-        neumf.start_from(gmf, mlp, self._mix)
+        self.mix = self._best_mix(average, gmf, mlp) if mix is None else mix
+        average.start_from(gmf, mlp, self.mix)
+        neumf.start_from(gmf, mlp, self.mix)
 
-    def publish(self, out: Path, *, finished: bool) -> dict[str, object]:
+    def weights(self) -> Weights:
+        """Copy the weights after the newest epoch, averaged as the recipe says."""
+        return weights_of(self._average.network)
+
+    def publish(
+        self,
+        out: Path,
+        *,
+        finished: bool,
+        origins: Mapping[str, Origin] | None = None,
+        product: Product | None = None,
+    ) -> dict[str, object]:
         """Write the best epoch so far as a checkpoint, and return its figures and digest.
 
         Only the leader of several processes writes, and knows the digest.
         """
         best, request = self.progress.best_row, self._request
-        validation = Validation(best.hr, best.ndcg, "sampled", _K, self.progress.best_epoch)
+        validation = Validation(
+            best.hr, best.ndcg, "sampled", _K, self.progress.best_epoch, "honest"
+        )
         if not self._ranks.leads:
             return asdict(validation)
         variant, history = request.variant.value, self.progress.history
-        outcome = Outcome(
-            variant, request.recipe.model_dump(), validation, self._parents, self._mix, finished
-        )
+        facts = (validation, self._parents, self.mix, finished, origins or None)
+        outcome = Outcome(variant, request.recipe.model_dump(), *facts)
         picture = try_to_draw(history, variant, self.progress.best_epoch, _K)
         weights = self.progress.best
-        trained = Trained(self._architecture, weights, history, outcome, picture)
+        trained = Trained(self._architecture, weights, history, outcome, picture, product)
         return {**asdict(validation), "digest": write_checkpoint(out, trained, self._data)}
 
     def _learning(self) -> Learning:
         return Learning(self.model, self._average.network, self._optimizers.each)
 
-    def _validate(self, loss: float | None) -> Epoch:
+    def _judge(self, loss: float | None) -> str:
+        """Validate an epoch, or count it in a refit; return the figures for people."""
+        if self._epochs is not None:
+            self.progress.unjudged += 1
+            return ""
         row = Epoch(self.progress.epoch + 1, loss, *self._measure())
         self.progress.record(row, self._average.network)
-        return row
+        return f"  HR@{_K} {row.hr:.4f}  NDCG@{_K} {row.ndcg:.4f} (sampled)"
+
+    def _best_mix(self, average: NeuMF, gmf: GMF, mlp: MLP) -> float:
+        found: dict[float, float] = {}
+        for mix in _MIXES:
+            average.start_from(gmf, mlp, mix)
+            _, found[mix] = self._measure()
+        return max(found, key=found.__getitem__)
 
     def _measure(self) -> tuple[float, float]:
         """Measure the average's HR and NDCG on validation, on the leader, so that all agree."""
@@ -200,16 +228,5 @@ class Stage:
             yield Reporter(task, total, None)
 
     def _out_of_patience(self) -> bool:
-        return self.progress.epoch - self.progress.best_epoch >= self._schedule.patience
-
-
-def _identity(request: Request, data: PreparedData, parents: dict[str, str]) -> str:
-    document = {
-        "variant": request.variant.value,
-        "recipe": request.recipe.model_dump(),
-        "data": data.digest,
-        "parents": parents,
-        "amp": request.amp,
-        "processes": request.ranks.size,
-    }
-    return sha256_bytes(canonical_json(document))
+        judged = self._epochs is None
+        return judged and self.progress.epoch - self.progress.best_epoch >= self._schedule.patience
