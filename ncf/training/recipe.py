@@ -12,6 +12,61 @@ from ncf.models.kinds import Variant
 from ncf.training.names import Named
 
 
+class Blocks(BaseModel):
+    """Training of GMF on all pairs, a block of users at a time; see :mod:`ncf.training.blocks`.
+
+    Parameters
+    ----------
+    users : int
+        Largest number of users in a block, over all processes.
+    steps : int
+        Least number of blocks in an epoch, where there are as many users.
+    items : int
+        Number of random items that a block learns from, beside those of its training pairs; a
+        catalogue of at most twice as many is taken whole.
+    unseen : float
+        Weight of an unseen pair in the loss, above 0; a training pair weighs 1.
+    popularity : float
+        The weight is multiplied by the item's count of pairs to this power, at a mean of 1.
+    user_rate : float
+        Step size of users' rows, above 0, which step once in an epoch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    users: int = Field(default=256, ge=1, le=2**20)
+    steps: int = Field(default=48, ge=1, le=2**20)
+    items: int = Field(default=10_000, ge=1, le=2**24)
+    unseen: float = Field(default=0.2, gt=0, allow_inf_nan=False)
+    popularity: float = Field(default=0.125, ge=-2, le=2)
+    user_rate: float = Field(default=0.4, gt=0, allow_inf_nan=False)
+
+
+class Start(BaseModel):
+    """A GMF, trained by blocks, whose embeddings a network starts from.
+
+    Parameters
+    ----------
+    epochs : int
+        Number of its epochs.
+    learning_rate, l2, averaging : float
+        As in :class:`Schedule`, for training by blocks.
+    scale : float
+        Root mean square, above 0, of the embeddings that a tower starts with.
+    blocks : Blocks
+        Its blocks.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(default=16, ge=1, le=10**6)
+    learning_rate: float = Field(default=0.004, gt=0, allow_inf_nan=False)
+    l2: float = Field(default=0.3, ge=0, allow_inf_nan=False)
+    averaging: float = Field(default=0.25, ge=0, le=1)
+    scale: float = Field(default=0.2, gt=0, allow_inf_nan=False)
+    blocks: Blocks = Blocks()
+
+
 class Schedule(BaseModel):
     """The schedule of one network's training.
 
@@ -39,9 +94,17 @@ class Schedule(BaseModel):
         Share of the training so far, in [0, 1], over whose newest part weights are averaged for
         validation and the checkpoint; 0 takes the current weights. See :class:`Average`.
     epochs : int
-        Largest number of epochs.
+        Largest number of epochs. Only a schedule that begins from parents or a ``start`` may have
+        0, which keeps what it begins from.
     patience : int
         Number of epochs without a better validation NDCG@10 after which training stops.
+    blocks : Blocks or None
+        Learn from all pairs by blocks of users, GMF only. Then ``learning_rate`` is that of items,
+        ``l2`` weights a row's squares times the square root of its count of pairs, and
+        ``optimizer``, ``batch_size``, ``negatives`` and ``l2_warmup`` have no effect.
+    start : Start or None
+        Start the embeddings of an MLP or a NeuMF from a GMF that is trained first; that counts as
+        the first epoch.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,8 +117,10 @@ class Schedule(BaseModel):
     l2: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     l2_warmup: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     averaging: float = Field(default=0.0, ge=0, le=1)
-    epochs: int = Field(default=20, ge=1, le=10**6)
+    epochs: int = Field(default=20, ge=0, le=10**6)
     patience: int = Field(default=5, ge=1, le=10**6)
+    blocks: Blocks | None = None
+    start: Start | None = None
 
 
 class Parents(BaseModel):

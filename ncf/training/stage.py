@@ -15,17 +15,17 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError
 from ncf.evaluation.protocols import sampled
 from ncf.models.architecture import build
-from ncf.models.networks import GMF, MLP, NeuMF
+from ncf.models.networks import GMF, MLP, Network, NeuMF
 from ncf.models.scorer import group_scorer
 from ncf.models.weights import Weights
 from ncf.progress import Reporter, report
-from ncf.training.average import Average
+from ncf.training.block_epochs import BlockEpochs
 from ncf.training.checkpoint import Product, Trained, weights_of, write_checkpoint
-from ncf.training.epoch import Learner, Samples, train_epoch
 from ncf.training.manifest import Origin, Outcome
-from ncf.training.optimizers import Optimizers
 from ncf.training.plot import try_to_draw
 from ncf.training.request import Request, architecture_of, identity_of
+from ncf.training.sampled_epochs import SampledEpochs
+from ncf.training.start import gmf_to_start, start_from
 from ncf.training.state import Learning, Progress, load_state, save_state
 from ncf.validation import Epoch, Validation
 
@@ -70,25 +70,12 @@ class Stage:
         self._epochs = epochs
         self._identity = identity_of(request, data, parents, epochs)
         self._ranks = request.ranks
-        negatives, size = self._schedule.negatives, self._schedule.batch_size
-        device = torch.device(request.device)
-        self.samples = Samples(data.train, negatives, size, device, self._ranks)
         torch.manual_seed(request.recipe.seed)
-        self.model = build(self._architecture).to(device)
-        users = self.samples.groups * self._ranks.size
-        touched = users, users * (1 + negatives)
-        alone = self._ranks.size == 1
-        self._optimizers = Optimizers(self.model, self._schedule, *touched, by_row=alone)
-        self._average = Average(self.model, self._schedule.averaging)
-        self.learner = Learner(
-            self.model,
-            self._ranks.wrap(self.model),
-            self._optimizers,
-            self._average,
-            self._schedule.l2,
-            self._schedule.l2_warmup,
-            request.amp,
-        )
+        self.model = build(self._architecture).to(torch.device(request.device))
+        self.epochs = _epochs_of(self.model, request, data)
+        self._begun = bool(parents) or self._schedule.start is not None
+        if not (self._schedule.epochs or self._begun):
+            raise ConfigError("epochs = 0 trains nothing", remedy="give at least 1")
         self.mix: float | None = None
         """Weight of the GMF parent in the mix that training started from."""
         self.progress = Progress()
@@ -127,22 +114,19 @@ class Stage:
         DivergedError
             The loss became NaN or infinite.
         """
-        if self._parents and self.progress.epoch == 0:
-            # The parents' mix counts as the first epoch, so that training cannot make it worse.
+        if self._begun and self.progress.epoch == 0:
+            # What training starts from counts as the first epoch, so that it cannot get worse.
+            self._begin()
             self._judge(loss=None)
-        longest = self._schedule.epochs + bool(self._parents)
+        longest = self._schedule.epochs + self._begun
         total = longest if self._epochs is None else self._epochs
         label = self._request.variant.value + ("" if self._epochs is None else " on everything")
-        samples = (total - self.progress.epoch) * len(self.samples)
+        samples = (total - self.progress.epoch) * len(self.epochs)
         with self._report(f"train {label}", samples) as bar:
             while self.progress.epoch < total and not self._out_of_patience():
                 started = time.monotonic()
-                epoch = self.progress.epoch - bool(self._parents)
-                self._optimizers.set_rate(
-                    self._schedule.learning_rate * self._schedule.decay**epoch
-                )
-                seed = self._request.recipe.seed
-                loss = train_epoch(self.learner, self.samples, seed, epoch, bar)
+                epoch = self.progress.epoch - self._begun
+                loss = self.epochs.train(self._request.recipe.seed, epoch, bar)
                 if not math.isfinite(loss):
                     raise DivergedError(loss)
                 figures = self._judge(loss)
@@ -156,14 +140,14 @@ class Stage:
 
     def start_from(self, gmf: GMF, mlp: MLP, mix: float | None = None) -> None:
         """Take two trained parents' weights, in the given mix or the best one on validation."""
-        neumf, average = cast("NeuMF", self.model), cast("NeuMF", self._average.network)
+        neumf, average = cast("NeuMF", self.model), cast("NeuMF", self.epochs.average.network)
         self.mix = self._best_mix(average, gmf, mlp) if mix is None else mix
         average.start_from(gmf, mlp, self.mix)
         neumf.start_from(gmf, mlp, self.mix)
 
     def weights(self) -> Weights:
         """Copy the weights after the newest epoch, averaged as the recipe says."""
-        return weights_of(self._average.network)
+        return weights_of(self.epochs.average.network)
 
     def publish(
         self,
@@ -191,8 +175,24 @@ class Stage:
         trained = Trained(self._architecture, weights, history, outcome, picture, product)
         return {**asdict(validation), "digest": write_checkpoint(out, trained, self._data)}
 
+    def _begin(self) -> None:
+        """Start from a GMF if the schedule says so."""
+        start, train = self._schedule.start, self._data.train
+        if start is None:
+            return
+        seed, loss = self._request.recipe.seed, 0.0
+        gmf = gmf_to_start(self.model, start, train, seed, self._ranks)
+        with self._report("train a gmf to start from", start.epochs * len(gmf)) as bar:
+            for epoch in range(start.epochs):
+                loss = gmf.train(seed, epoch, bar)
+        if not math.isfinite(loss):
+            raise DivergedError(loss)
+        found = cast("GMF", gmf.average.network)
+        start_from(cast("MLP | NeuMF", self.model), found, start.scale)
+        self.epochs.average.network.load_state_dict(self.model.state_dict())
+
     def _learning(self) -> Learning:
-        return Learning(self.model, self._average.network, self._optimizers.each)
+        return Learning(self.model, self.epochs.average.network, self.epochs.optimizers)
 
     def _judge(self, loss: float | None) -> str:
         """Validate an epoch, or count it in a refit; return the figures for people."""
@@ -200,7 +200,7 @@ class Stage:
             self.progress.unjudged += 1
             return ""
         row = Epoch(self.progress.epoch + 1, loss, *self._measure())
-        self.progress.record(row, self._average.network)
+        self.progress.record(row, self.epochs.average.network)
         return f"  HR@{_K} {row.hr:.4f}  NDCG@{_K} {row.ndcg:.4f} (sampled)"
 
     def _best_mix(self, average: NeuMF, gmf: GMF, mlp: MLP) -> float:
@@ -212,9 +212,9 @@ class Stage:
 
     def _measure(self) -> tuple[float, float]:
         """Measure the average's HR and NDCG on validation, on the leader, so that all agree."""
-        found = torch.zeros(2, dtype=torch.float64, device=self.samples.device)
+        found = torch.zeros(2, dtype=torch.float64, device=self.epochs.device)
         if self._ranks.leads:
-            metrics = sampled(group_scorer(self._average.network), self._data.validation, _K)
+            metrics = sampled(group_scorer(self.epochs.average.network), self._data.validation, _K)
             found[0], found[1] = metrics.hr, metrics.ndcg
         hr, ndcg = self._ranks.share(found).tolist()
         return hr, ndcg
@@ -230,3 +230,17 @@ class Stage:
     def _out_of_patience(self) -> bool:
         judged = self._epochs is None
         return judged and self.progress.epoch - self.progress.best_epoch >= self._schedule.patience
+
+
+def _epochs_of(model: Network, request: Request, data: PreparedData) -> BlockEpochs | SampledEpochs:
+    schedule = request.recipe.schedule
+    if schedule.start is not None and isinstance(model, GMF):
+        raise ConfigError("a gmf starts from nothing", remedy="remove 'start' from its schedule")
+    if schedule.blocks is None:
+        return SampledEpochs(model, schedule, data.train, request.ranks, amp=request.amp)
+    if not isinstance(model, GMF):
+        raise ConfigError(
+            f"blocks train GMF alone, not {request.variant.value}",
+            remedy="remove 'blocks' from its schedule",
+        )
+    return BlockEpochs(model, schedule, schedule.blocks, data.train, request.ranks)

@@ -65,11 +65,9 @@ def _trained_on_all(data: PreparedData, request: Request, epochs: int) -> Stage:
 
 
 def _advance(stage: Stage, recipe: Recipe, epochs: int) -> Stage:
-    schedule = recipe.schedule
     with report("oracle") as bar:
         for epoch in range(epochs):
-            stage._optimizers.set_rate(schedule.learning_rate * schedule.decay**epoch)
-            train_epoch(stage.learner, stage.samples, recipe.seed, epoch, bar)
+            stage.epochs.train(recipe.seed, epoch, bar)
     return stage
 
 
