@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncf.data.options import Format
+from ncf.data.parts import Parts
 from ncf.errors import RatingsError
 from ncf.identifiers import Texts
 from ncf.pairs import pair_keys
@@ -58,6 +59,8 @@ class Ratings:
         Rows left out because the latest rating of their pair, or their own, is under the minimum.
     reading : Reading
         How they were read.
+    parts : int8 array of shape (rows,), or None
+        Part of a given split that each row is of; None where the split is not given.
     """
 
     users: pa.DictionaryArray
@@ -65,6 +68,7 @@ class Ratings:
     timestamps: Times | None
     dropped: int
     reading: Reading = field(default_factory=Reading)
+    parts: Parts | None = None
 
     def sha256(self) -> str:
         """Digest of the rows, 64 hex digits, for ratings that come from no file."""
@@ -73,7 +77,8 @@ class Ratings:
             texts = Texts.pack(ids.dictionary.to_pylist())
             for array in (texts.content, texts.ends, ids.indices.to_numpy()):
                 digest.update(array.tobytes())
-        digest.update(b"" if self.timestamps is None else self.timestamps.tobytes())
+        for numbers in (self.timestamps, self.parts):
+            digest.update(b"" if numbers is None else numbers.tobytes())
         return digest.hexdigest()
 
 
@@ -91,6 +96,7 @@ class Collected:
     users: list[pa.DictionaryArray] = field(default_factory=list)
     items: list[pa.DictionaryArray] = field(default_factory=list)
     timestamps: list[Times] = field(default_factory=list)
+    parts: list[Parts] = field(default_factory=list)
     reaches: list[npt.NDArray[np.bool_]] = field(default_factory=list)
 
     def add(
@@ -99,12 +105,15 @@ class Collected:
         items: pa.DictionaryArray,
         timestamps: Times | None,
         ratings: Numbers | None,
+        parts: Parts | None = None,
     ) -> None:
         """Add the rows of a block."""
         self.users.append(users)
         self.items.append(items)
         if timestamps is not None:
             self.timestamps.append(timestamps)
+        if parts is not None:
+            self.parts.append(parts)
         if ratings is not None and self.min_rating is not None:
             self.reaches.append(ratings >= self.min_rating)
 
@@ -119,7 +128,8 @@ class Collected:
             No row is there, or none is left.
         """
         times = np.concatenate(self.timestamps) if self.timestamps else None
-        found = Ratings(_unify(self.users), _unify(self.items), times, 0, reading)
+        parts = np.concatenate(self.parts) if self.parts else None
+        found = Ratings(_unify(self.users), _unify(self.items), times, 0, reading, parts)
         self.users, self.items, self.timestamps = [], [], []
         if not len(found.users) and not may_be_empty:
             problem = (
@@ -167,6 +177,7 @@ def of_minimum(ratings: Ratings, reaches: npt.NDArray[np.bool_]) -> Ratings:
         users=in_order(ratings.users, keep),
         items=in_order(ratings.items, keep),
         timestamps=kept,
+        parts=None if ratings.parts is None else ratings.parts[keep],
         dropped=int(np.count_nonzero(~keep)),
     )
 

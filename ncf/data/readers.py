@@ -10,6 +10,7 @@ from ncf.data.layouts import Layout, detect_layout
 from ncf.data.naming import ReadAs
 from ncf.data.options import Format
 from ncf.data.parquet import read_parts
+from ncf.data.parts import parts_of
 from ncf.data.ratings import GIVE_SOME, RATE_IT, Collected, Numbers, Ratings, Reading
 from ncf.data.timestamps import Clock
 from ncf.data.typed_columns import moments, rating_numbers
@@ -67,6 +68,8 @@ def _read_text(path: Path, file_format: Format, read_as: ReadAs, collected: Coll
             if layout is None:
                 layout = detect_layout(block, file_format, read_as.naming)
                 _check_min_rating(layout.columns, collected.min_rating, path)
+                if read_as.naming.parts and Columns.PART not in layout.columns:
+                    raise block.error(0, f"no column {Columns.PART!r}", "give the parts as files")
                 rows = block.without_first_row() if layout.header else block
             if rows.data.strip(b"\n"):
                 trimmed += _add(rows, layout, clock, collected, keep_spaces=read_as.keep_spaces)
@@ -92,7 +95,10 @@ def _add(
         ratings = numbers_or_blank(
             table[Columns.RATING], block, Columns.RATING, RATE_IT, may_be_blank=may_be_blank
         )
-    collected.add(users, items, times, ratings)
+    parts = None
+    if Columns.PART in layout.columns:
+        parts = parts_of(table[Columns.PART], block)
+    collected.add(users, items, times, ratings, parts)
     return trimmed + more
 
 
@@ -114,7 +120,9 @@ def _read_parquet(path: Path, read_as: ReadAs, collected: Collected) -> Reading:
                 may_be_blank = collected.min_rating is None
                 column = part.columns[Columns.RATING]
                 ratings = rating_numbers(column, part, may_be_blank=may_be_blank)
-            collected.add(part.ids(Columns.USER_ID), part.ids(Columns.ITEM_ID), times, ratings)
+            ids = part.ids(Columns.USER_ID), part.ids(Columns.ITEM_ID)
+            parts = part.columns.get(Columns.PART)
+            collected.add(*ids, times, ratings, None if parts is None else parts_of(parts, part))
             ignored |= dict.fromkeys(part.ignored)
             progress.advance(len(collected.users[-1]))
     return Reading(Format.PARQUET, tuple(ignored))
