@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ncf.data.codes import Growing, IdCodes
 from ncf.data.options import Format
 from ncf.data.parts import Parts
 from ncf.errors import RatingsError
@@ -93,27 +94,30 @@ class Collected:
     """
 
     min_rating: float | None = None
-    users: list[pa.DictionaryArray] = field(default_factory=list)
-    items: list[pa.DictionaryArray] = field(default_factory=list)
-    timestamps: list[Times] = field(default_factory=list)
+    users: IdCodes = field(default_factory=IdCodes)
+    items: IdCodes = field(default_factory=IdCodes)
+    timestamps: Growing[np.int64] | None = None
     parts: list[Parts] = field(default_factory=list)
     reaches: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    rows: int = 0
 
-    def add(
-        self,
-        users: pa.DictionaryArray,
-        items: pa.DictionaryArray,
-        timestamps: Times | None,
-        ratings: Numbers | None,
-        parts: Parts | None = None,
+    def expect(self, rows: int) -> None:
+        """Make room for so many rows."""
+        self.users.expect(rows)
+        self.items.expect(rows)
+        self.rows = rows
+
+    def add_values(
+        self, timestamps: Times | None, ratings: Numbers | None, parts: Parts | None = None
     ) -> None:
-        """Add the rows of a block."""
-        self.users.append(users)
-        self.items.append(items)
-        if timestamps is not None:
-            self.timestamps.append(timestamps)
+        """Add times, ratings and parts of a block; its ids are added to ``users`` and ``items``."""
         if parts is not None:
             self.parts.append(parts)
+        if timestamps is not None:
+            if self.timestamps is None:
+                self.timestamps = Growing(np.int64)
+                self.timestamps.expect(self.rows)
+            self.timestamps.extend(timestamps)
         if ratings is not None and self.min_rating is not None:
             self.reaches.append(ratings >= self.min_rating)
 
@@ -127,10 +131,10 @@ class Collected:
         RatingsError
             No row is there, or none is left.
         """
-        times = np.concatenate(self.timestamps) if self.timestamps else None
+        times = None if self.timestamps is None else self.timestamps.whole()
+        self.timestamps = None
         parts = np.concatenate(self.parts) if self.parts else None
-        found = Ratings(_unify(self.users), _unify(self.items), times, 0, reading, parts)
-        self.users, self.items, self.timestamps = [], [], []
+        found = Ratings(self.users.whole(), self.items.whole(), times, 0, reading, parts)
         if not len(found.users) and not may_be_empty:
             problem = (
                 "the frame has no row" if where is None else "the file has a header and no rows"
@@ -205,9 +209,3 @@ def in_order(
     renamed[used] = np.arange(used.size, dtype=np.int32)
     texts = ids.dictionary.take(pa.array(used))
     return pa.DictionaryArray.from_arrays(pa.array(renamed[codes]), texts)
-
-
-def _unify(parts: list[pa.DictionaryArray]) -> pa.DictionaryArray:
-    if not parts:
-        return pa.array([], pa.string()).dictionary_encode()
-    return pa.chunked_array(parts).unify_dictionaries().combine_chunks()
