@@ -75,7 +75,7 @@ def prepare(
     """
     given = [each for each in (dataset, ratings, train or test or validation) if each is not None]
     if len(given) != 1:
-        raise UsageError("give one of `dataset`, `ratings`, or `train` with `test`")
+        raise UsageError("give either `dataset` or `ratings`, or `train` with `test`")
     found = ncf.prepare(
         ratings if dataset is None else ncf.fetch(dataset, cache=cache),
         out=out,

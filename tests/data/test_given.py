@@ -111,8 +111,8 @@ def test_what_does_not_fit_a_given_split_is_one_line(named: Path, tmp_path: Path
         (["--ratings", str(plain), "--split", "given"], "no column 'part'"),
         (["--train", str(plain)], "give --train and --test"),
         (["--train", str(plain), "--test", str(plain), "--split", "random"], "--split does not"),
-        (["--train", str(plain), "--ratings", str(named)], "give one of"),
-        ([], "give one of"),
+        (["--train", str(plain), "--ratings", str(named)], "give either"),
+        ([], "give either"),
     ):
         ended = command("data", "prepare", *words, "--out", out, cwd=tmp_path)
         assert (ended.code, message in ended.err) == (2, True), ended.err
