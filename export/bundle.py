@@ -218,6 +218,8 @@ def _test_metrics(source: Source) -> SampledMetrics | None:
     Users whom the honest weights do not know are left out: no model ranks for them.
     """
     test = source.data.test
+    if not source.data.has_negatives:
+        return None
     rows = np.random.default_rng(0).permutation(len(test.positives))
     rows = rows[source.data.trained()[test.positives.users[rows]]][:_TEST_CASES]
     if not rows.size:

@@ -16,7 +16,7 @@ from ncf.training.average import Average
 from ncf.training.block_parts import Columns, TrainingPairs, columns_of, unseen_weights
 from ncf.training.blocks import Gradients, Pairs, Rows, Weights, gradients
 from ncf.training.ranks import Ranks
-from ncf.training.recipe import Blocks, Schedule
+from ncf.training.schedule import Blocks, Schedule
 from ncf.training.user_adam import UserAdam
 
 _SPANS = 8  # in an epoch; the average is updated after each

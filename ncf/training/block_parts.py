@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ncf.data.interactions import Interactions
 from ncf.training.blocks import Pairs, Weights
-from ncf.training.recipe import Blocks
+from ncf.training.schedule import Blocks
 
 
 @dataclass(frozen=True)

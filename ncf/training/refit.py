@@ -111,9 +111,9 @@ def refit(request: Request, data: PreparedData, kept: Kept, work: Path) -> Produ
     _run(stage, request, states / request.variant.value)
     seconds = time.monotonic() - started
     pairs = len(joined.train)
-    logger.info(
-        "refit: %d epochs on all %s interactions, %.1f s", kept.epochs, f"{pairs:,}", seconds
-    )
+    what = f"{kept.epochs} epochs on all {pairs:,} interactions"
+    with_parents = ", the parents' trainings included" if parents else ""
+    logger.info("refit: %s, %.1f s%s", what, seconds, with_parents)
     return Product(stage.weights(), Refitted(kept.epochs, pairs))
 
 

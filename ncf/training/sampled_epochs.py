@@ -9,7 +9,7 @@ from ncf.training.average import Average
 from ncf.training.epoch import Learner, Samples, train_epoch
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import Ranks
-from ncf.training.recipe import Schedule
+from ncf.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

@@ -32,6 +32,7 @@ from ncf.validation import Epoch, Validation
 logger = logging.getLogger(__name__)
 
 _K = 10
+_CASES = 10_000  # of a given validation part; others are no larger
 _MIXES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -64,6 +65,7 @@ class Stage:
     ) -> None:
         self._request = request
         self._data = data
+        self._cases = data.validation.at_most(_CASES)
         self._parents = parents
         self._architecture = architecture_of(request.variant, request.recipe, data)
         self._schedule = request.recipe.schedule
@@ -214,7 +216,7 @@ class Stage:
         """Measure the average's HR and NDCG on validation, on the leader, so that all agree."""
         found = torch.zeros(2, dtype=torch.float64, device=self.epochs.device)
         if self._ranks.leads:
-            metrics = sampled(group_scorer(self.epochs.average.network), self._data.validation, _K)
+            metrics = sampled(group_scorer(self.epochs.average.network), self._cases, _K)
             found[0], found[1] = metrics.hr, metrics.ndcg
         hr, ndcg = self._ranks.share(found).tolist()
         return hr, ndcg

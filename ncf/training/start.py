@@ -11,7 +11,7 @@ from ncf.data.interactions import Interactions
 from ncf.models.networks import GMF, MLP, Network, NeuMF
 from ncf.training.block_epochs import BlockEpochs
 from ncf.training.ranks import Ranks
-from ncf.training.recipe import Schedule, Start
+from ncf.training.schedule import Schedule, Start
 
 
 def gmf_to_start(

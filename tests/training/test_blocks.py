@@ -24,8 +24,9 @@ from ncf.training.blocks import Pairs, Rows, Weights, gradients
 from ncf.training.checkpoint import open_checkpoint
 from ncf.training.epoch import Samples
 from ncf.training.ranks import ALONE
-from ncf.training.recipe import Blocks, Recipe, Schedule, Start
+from ncf.training.recipe import Recipe
 from ncf.training.request import Request
+from ncf.training.schedule import Blocks, Schedule, Start
 from ncf.training.stage import Stage
 from ncf.training.train import train
 from ncf.training.user_adam import UserAdam

@@ -11,13 +11,14 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError, InterruptedWorkError, UsageError
 from ncf.models.kinds import Variant
 from ncf.progress import report
-from ncf.training import stage as training
+from ncf.training import sampled_epochs as training
 from ncf.training.addition import refit_only
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
 from ncf.training.epoch import Samples, train_epoch
 from ncf.training.ranks import ALONE
-from ncf.training.recipe import Parents, Recipe, Schedule
+from ncf.training.recipe import Parents, Recipe
 from ncf.training.request import ParentFolders, Request
+from ncf.training.schedule import Schedule
 from ncf.training.stage import Stage
 from ncf.training.train import train
 
