@@ -62,6 +62,7 @@ class Exposition:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._shown: set[tuple[str, str]] = set()
         self._registry = registry
         if folder := os.environ.get(_FOLDER):
             self._registry = CollectorRegistry()
@@ -93,9 +94,12 @@ class Exposition:
 
     def serving(self, models: Iterable[tuple[str, str]]) -> None:
         """Show which bundles answer: pairs of a name and a short digest."""
-        self._serving.clear()
-        for model, digest in models:
-            self._serving.labels(model, digest).set(1)
+        now = set(models)
+        for each in self._shown - now:
+            self._serving.labels(*each).set(0)
+        for each in now:
+            self._serving.labels(*each).set(1)
+        self._shown |= now
 
     def show(self) -> bytes:
         """Write all metrics as Prometheus' text."""
