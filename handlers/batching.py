@@ -194,7 +194,6 @@ def _called(function: Callable[[], object]) -> None:
 
 
 async def _watch(receive: Receive, future: "asyncio.Future[Any]") -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if not future.done():
+    # Once the body is read, nothing else comes.
+    if (await receive())["type"] == "http.disconnect" and not future.done():
         future.set_exception(GoneError())

@@ -11,8 +11,8 @@ from uvicorn.server import ServerState
 logger = logging.getLogger(__name__)
 
 HEAD_BYTES = 64 << 10
-HEAD_SECONDS = 10.0
 _FLUSH_SECONDS = 10.0  # for a client to read the rest of the answer when its connection ends
+_GOODBYE_SECONDS = 1.0  # for the end of TLS, once all is read
 _BODY = b'{"error":{"code":"too_large","message":"the head has more than 64 KiB"}}'
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
@@ -56,13 +56,15 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
 
-async def sweep(state: ServerState, every: float = 1.0) -> None:
+async def sweep(state: ServerState, within: float, every: float = 0.5) -> None:
     """End connections whose head does not come, or whose client does not read, for ever.
 
     Parameters
     ----------
     state : ServerState
         The connections of a uvicorn server.
+    within : float
+        Most seconds for a head.
     every : float
         Seconds between looks.
     """
@@ -72,13 +74,15 @@ async def sweep(state: ServerState, every: float = 1.0) -> None:
         connections: set[Any] = set(state.connections)
         for each in connections:
             if isinstance(each, GuardedProtocol):
-                _end_if_late(each, now)
+                _end_if_late(each, now, within)
 
 
-def _end_if_late(connection: GuardedProtocol, now: float) -> None:
+def _end_if_late(connection: GuardedProtocol, now: float, within: float) -> None:
     if connection.transport.is_closing():
         connection.closing_since = connection.closing_since or now
-        if now - connection.closing_since > _FLUSH_SECONDS:
+        unread = connection.transport.get_write_buffer_size()
+        patience = _FLUSH_SECONDS if unread else _GOODBYE_SECONDS
+        if now - connection.closing_since > patience:
             connection.transport.abort()
-    elif connection.head_since is not None and now - connection.head_since > HEAD_SECONDS:
+    elif connection.head_since is not None and now - connection.head_since > within:
         connection.transport.close()

@@ -71,7 +71,10 @@ class Worker:
         self._control = control
         self._linger = float(settings["linger"])
         self._asked: dict[int, asyncio.Future[list[Any]]] = {}
-        limits = Limits(deadline=settings["deadline"], queue=settings["queue"])
+        limits = Limits(
+            sending=settings["sending"], deadline=settings["deadline"], queue=settings["queue"]
+        )
+        self._sending = limits.sending
         folders = {name: Path(folder) for name, folder in settings["bundles"].items()}
         models = Models(folders, settings["canaries"], settings["lanes"])
         self._app = Application(
@@ -103,7 +106,7 @@ class Worker:
         """Serve until drained."""
         from handlers.connections import sweep  # noqa: PLC0415 - as above
 
-        sweeping = asyncio.ensure_future(sweep(self._server.server_state))
+        sweeping = asyncio.ensure_future(sweep(self._server.server_state, self._sending))
         listening = asyncio.ensure_future(self._obey())
         await self._server.serve(sockets=[self._socket])
         for task in (sweeping, listening):

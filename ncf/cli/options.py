@@ -54,6 +54,9 @@ OfProtocol = Annotated[
 NoToken = Annotated[bool, typer.Option("--no-token", help="Answer everybody, without a token.")]
 Port = Annotated[int, typer.Option(help="Port of predictions.")]
 Queue = Annotated[int, typer.Option(min=1, help="Most requests that wait in a worker.")]
+Sending = Annotated[
+    float, typer.Option(min=0.1, help="Most seconds for a client to send a request.")
+]
 ServerTokenFile = Annotated[
     Path | None, typer.Option(help="File of the token that requests need; else NCF_TOKEN.")
 ]

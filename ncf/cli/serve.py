@@ -22,6 +22,7 @@ from ncf.cli.options import (
     NoToken,
     Port,
     Queue,
+    Sending,
     ServerTokenFile,
     State,
 )
@@ -58,6 +59,7 @@ def serve(
     canary: Canary = [],  # noqa: B006 - typer copies it
     access_log: AccessLog = False,
     follow: Follow = 2.0,
+    sending: Sending = 10.0,
     deadline: Deadline = 10.0,
     queue: Queue = 1000,
     wait: Annotated[float, typer.Option(help="Most seconds to wait for the first answer.")] = 120.0,
@@ -112,6 +114,7 @@ def serve(
         key=key,
         access_log=access_log,
         follow=follow,
+        sending=sending,
         deadline=deadline,
         queue=queue,
     )

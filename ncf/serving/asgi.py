@@ -46,6 +46,8 @@ class ServerSettings:
         Whether to print a JSON object for each request.
     follow : float
         Seconds between looks for a new bundle; 0 never looks.
+    sending : float
+        Most seconds for a client to send a head, and a body.
     deadline : float
         Most seconds until an answer.
     queue : int
@@ -65,6 +67,7 @@ class ServerSettings:
     key: Path | None = None
     access_log: bool = False
     follow: float = 2.0
+    sending: float = 10.0
     deadline: float = 10.0
     queue: int = 1000
     linger: float = 0.5
@@ -159,6 +162,7 @@ class ServerSettings:
             "key": None if self.key is None else str(self.key),
             "access_log": self.access_log,
             "follow": self.follow,
+            "sending": self.sending,
             "deadline": self.deadline,
             "queue": self.queue,
             "linger": self.linger,

@@ -226,7 +226,7 @@ class Supervisor:
             self._listening.close()
         for worker in self._workers:
             worker.say(drain=True)
-        patience = self._settings.deadline + self._settings.linger + _SLACK
+        patience = self._settings.deadline + self._settings.sending + _SLACK
         if self._failure is None:
             await asyncio.wait(keeping, timeout=patience)
         for worker in self._workers:
