@@ -47,6 +47,8 @@ def error_reply(status: int, code: str, message: str, *, tensors: bool = False) 
     headers: Pairs = ()
     if status == 503:
         headers = ((b"retry-after", b"1"),)
+    elif status == 408:
+        headers = ((b"connection", b"close"),)
     elif status == 401:
         headers = ((b"www-authenticate", b"Bearer"),)
-    return Reply(status, body, headers=headers, unread=status in {408, 413, 503})
+    return Reply(status, body, headers=headers, unread=status in {413, 503})

@@ -228,9 +228,7 @@ def test_wrong_starts_are_one_line_with_a_remedy(our_store: Path, tmp_path: Path
     assert "score.onnx: bytes differ" in ended.stderr
 
 
-def test_wrong_settings_are_refused_before_a_process_starts(
-    our_store: Path, tmp_path: Path
-) -> None:
+def test_wrong_settings_are_refused_at_once(our_store: Path, tmp_path: Path) -> None:
     short = tmp_path / "short"
     short.write_text("x\n")
     sources = TokenSources(tmp_path / "state")
@@ -308,8 +306,9 @@ def test_it_is_embedded_in_another_application_without_its_lifespan(bundle: Bund
     async def main() -> None:
         for user in ("u3", "u4"):
             body = json.dumps({"user": user}).encode()
-            assert json.loads((await asked(app, "/films/predictions/ncf", body))[1])["user"] == user
-        assert (await asked(app, "/films/predictions/ncf", b"{}", token="wrong"))[0] == 401
+            _, answer = await asked(app, "/films/predictions/ncf", body)
+            assert json.loads(answer)["user"] == user
+        assert (await asked(app, "/films/predictions/ncf", b"{}", token=ADMIN))[0] == 401
         assert json.loads((await asked(app, "/films/readyz"))[1]) == {"ready": True}
 
     asyncio.run(main())
@@ -331,7 +330,11 @@ async def asked(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET" if body is None else "POST", "path": path}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET" if body is None else "POST",
+        "path": path,
+    }
     scope |= {"headers": [(b"authorization", f"Bearer {token}".encode())], "root_path": ""}
     scope |= {"query_string": b"", "http_version": "1.1", "scheme": "http", "client": None}
     await app(scope, receive, send)
