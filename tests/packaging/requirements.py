@@ -3,7 +3,8 @@
     python -m tests.packaging.requirements
 
 ``constraints.lock`` holds the versions that the tests ran with, direct and transitive.
-``requirements-serve.txt`` holds the extra ``serve`` for it. ``requirements-cpu.txt`` is the base with ONNX Runtime's CPU wheel: pip cannot leave a requirement
+``requirements-serve.txt`` holds the extra ``serve``, for the Dockerfile.
+``requirements-cpu.txt`` is the base with ONNX Runtime's CPU wheel: pip cannot leave a requirement
 of a wheel out, so that this list and ``--no-deps`` stand in for it.
 """
 
