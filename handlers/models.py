@@ -230,13 +230,7 @@ class Models:
 
 
 def place_of(user: str, canary: str) -> float:
-    """Give a user a place from 0 to 1, the same at all times; each canary has its own order.
-
-    Examples
-    --------
-    >>> round(place_of("196", "next"), 3) == round(place_of("196", "next"), 3)
-    True
-    """
+    """Give a user a place from 0 to 1, the same at all times; each canary has its own order."""
     digest = blake2b(f"{canary}\0{user}".encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
 

@@ -63,7 +63,7 @@ class Worker:
     def __init__(self, control: socket.socket, settings: Mapping[str, Any]) -> None:
         # Imported here: the metrics look at the environment that the settings set.
         from handlers.access import Access, AccessLog  # noqa: PLC0415 - as above
-        from handlers.asgi import Application  # noqa: PLC0415
+        from handlers.application import Application  # noqa: PLC0415
         from handlers.connections import GuardedProtocol  # noqa: PLC0415
         from handlers.models import Models  # noqa: PLC0415
         from handlers.reading import Limits  # noqa: PLC0415

@@ -52,10 +52,15 @@ OfProtocol = Annotated[
     Protocol, typer.Option(help="Rank against sampled items, or the whole catalogue.")
 ]
 NoToken = Annotated[bool, typer.Option("--no-token", help="Answer everybody, without a token.")]
+OldFlag = Annotated[bool, typer.Option("--model-api", help="TorchServe only.")]
+OldNumber = Annotated[int | None, typer.Option(help="TorchServe only.", show_default=False)]
 Port = Annotated[int, typer.Option(help="Port of predictions.")]
 Queue = Annotated[int, typer.Option(min=1, help="Most requests that wait in a worker.")]
 Sending = Annotated[
     float, typer.Option(min=0.1, help="Most seconds for a client to send a request.")
+]
+ServerKind = Annotated[
+    Literal["asgi", "torchserve"], typer.Option(help="Our server, or TorchServe.")
 ]
 ServerTokenFile = Annotated[
     Path | None, typer.Option(help="File of the token that requests need; else NCF_TOKEN.")
@@ -63,4 +68,6 @@ ServerTokenFile = Annotated[
 Runs = Annotated[str, typer.Option(help="Folder of all runs, or a URI such as s3://bucket/topk.")]
 State = Annotated[Path, typer.Option(help="Folder of tokens, logs and temporary files.")]
 TokenMinutes = Annotated[int, typer.Option(min=1, help="Minutes until tokens expire.")]
+WaitFor = Annotated[float, typer.Option(help="Most seconds to wait for the first answer.")]
+Workers = Annotated[int, typer.Option(min=1, help="Number of processes that score.")]
 Where = Annotated[Device, typer.Option(help="Device that computes.")]

@@ -3,10 +3,9 @@
 import json
 import logging
 import shlex
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING
 
 from ncf.cli.options import (
     AccessLog,
@@ -20,11 +19,16 @@ from ncf.cli.options import (
     ModelName,
     ModelStore,
     NoToken,
+    OldFlag,
+    OldNumber,
     Port,
     Queue,
     Sending,
+    ServerKind,
     ServerTokenFile,
     State,
+    WaitFor,
+    Workers,
 )
 from ncf.cli.output import say
 from ncf.errors import ServerError
@@ -37,17 +41,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_OLD = "TorchServe only."
-_OldPort = Annotated[int | None, typer.Option(help=_OLD, show_default=False)]
+_TOKEN_MINUTES = Settings.token_minutes
+_OLD_PORTS = ("management_port", "metrics_port", "grpc_port", "grpc_management_port")
+_OLD = (*_OLD_PORTS, "token_minutes", "model_api")
 
 
 def serve(
     model_store: ModelStore = Path("model_store"),
     name: ModelName = "ncf",
-    server: Annotated[
-        Literal["asgi", "torchserve"], typer.Option(help="Our server, or TorchServe.")
-    ] = "asgi",
-    workers: Annotated[int, typer.Option(min=1, help="Number of processes that score.")] = 1,
+    server: ServerKind = "asgi",
+    workers: Workers = 1,
     host: Host = "127.0.0.1",
     port: Port = Ports.port,
     state: State = Path(".serve"),
@@ -62,13 +65,13 @@ def serve(
     sending: Sending = 10.0,
     deadline: Deadline = 10.0,
     queue: Queue = 1000,
-    wait: Annotated[float, typer.Option(help="Most seconds to wait for the first answer.")] = 120.0,
-    management_port: _OldPort = None,
-    metrics_port: _OldPort = None,
-    grpc_port: _OldPort = None,
-    grpc_management_port: _OldPort = None,
-    model_api: Annotated[bool, typer.Option("--model-api", help=_OLD)] = False,
-    token_minutes: _OldPort = None,
+    wait: WaitFor = 120.0,
+    management_port: OldNumber = None,
+    metrics_port: OldNumber = None,
+    grpc_port: OldNumber = None,
+    grpc_management_port: OldNumber = None,
+    token_minutes: OldNumber = None,
+    model_api: OldFlag = False,
 ) -> None:
     """Serve a model over HTTP on loopback, with a token, until Ctrl-C.
 
@@ -76,49 +79,36 @@ def serve(
 
     Example: ncf serve --model-store model_store --workers 2
     """
-    ports = {
-        "management_port": management_port,
-        "metrics_port": metrics_port,
-        "grpc_port": grpc_port,
-        "grpc_management_port": grpc_management_port,
-    }
+    folders = (model_store.absolute(), name, state.absolute())
+    ports = (management_port, metrics_port, grpc_port, grpc_management_port)
     if server == "torchserve":
-        given = {field: number for field, number in ports.items() if number is not None}
-        settings = Settings(
-            model_store.absolute(),
-            name,
-            state.absolute(),
-            Ports(port, **given),
-            model_api,
-            Settings.token_minutes if token_minutes is None else token_minutes,
-        )
-        _serve_torchserve(settings, workers, wait)
+        old = Settings(*folders, _ports(port, ports), model_api, token_minutes or _TOKEN_MINUTES)
+        _serve_torchserve(old, workers, wait)
         return
     from ncf.serving.asgi import ServerSettings, read_canaries
     from ncf.serving.supervisor import serve as serve_asgi
     from ncf.serving.tokens import TokenSources
 
-    old = {**ports, "token_minutes": token_minutes, "model_api": model_api or None}
-    if unused := [option for option, value in old.items() if value is not None]:
+    _warn_of_old((*ports, token_minutes, model_api or None))
+    tokens = TokenSources(folders[2], token_file, admin_token_file, not no_token)
+    chosen = ServerSettings(folders[0], tokens, name, read_canaries(canary), host, port, workers)
+    chosen = replace(chosen, certificate=certificate, key=key, access_log=access_log, follow=follow)
+    chosen = replace(chosen, sending=sending, deadline=deadline, queue=queue)
+    serve_asgi(chosen, lambda bound, found: _introduce(chosen, bound, found), wait)
+
+
+def _ports(port: int, others: tuple[int | None, ...]) -> Ports:
+    given = {
+        name: number for name, number in zip(_OLD_PORTS, others, strict=True) if number is not None
+    }
+    return Ports(port, **given)
+
+
+def _warn_of_old(values: tuple[object, ...]) -> None:
+    unused = [name for name, value in zip(_OLD, values, strict=True) if value is not None]
+    if unused:
         named = ", ".join(f"`{option}`" for option in unused)
         logger.warning('%s: no effect without `server="torchserve"`', named)
-    chosen = ServerSettings(
-        store=model_store.absolute(),
-        tokens=TokenSources(state.absolute(), token_file, admin_token_file, not no_token),
-        name=name,
-        canaries=read_canaries(canary),
-        host=host,
-        port=port,
-        workers=workers,
-        certificate=certificate,
-        key=key,
-        access_log=access_log,
-        follow=follow,
-        sending=sending,
-        deadline=deadline,
-        queue=queue,
-    )
-    serve_asgi(chosen, lambda bound, tokens: _introduce(chosen, bound, tokens), wait)
 
 
 def _introduce(settings: "ServerSettings", port: int, tokens: "Tokens") -> None:

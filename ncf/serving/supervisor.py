@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from ncf.extras import require
 from ncf.files import storage_errors
 from ncf.locks import writer_lock
 from ncf.serving.asgi import ServerSettings
+from ncf.serving.reloads import Reloads, Worker
 from ncf.serving.settings import TOKEN_FILE
 from ncf.serving.tokens import Tokens
 
@@ -28,25 +28,9 @@ logger = logging.getLogger(__name__)
 
 Introduce = Callable[[int, Tokens], None]
 _MODULE = "handlers.worker"
-_RELOADS_WITHIN = 120.0  # seconds
 _SLACK = 15.0  # seconds to end, after the deadline of the last request
 _SOON = 10.0  # a worker that ends earlier waits before it is started again
 _MOST_PAUSE = 10.0
-
-
-@dataclass(eq=False)
-class _Worker:
-    """A process, its side of the talk, and what it has said."""
-
-    process: asyncio.subprocess.Process
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    started: float = field(default_factory=time.monotonic)
-    ready: bool = False
-
-    def say(self, **message: object) -> None:
-        with contextlib.suppress(OSError, RuntimeError):
-            self.writer.write(json.dumps(message).encode() + b"\n")
 
 
 class Supervisor:
@@ -60,13 +44,13 @@ class Supervisor:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._workers: set[_Worker] = set()
+        self._workers: set[Worker] = set()
         self._listening: socket.socket | None = None
         self._scratch: Path | None = None
         self._ending = asyncio.Event()
         self._up = asyncio.Event()
         self._failure: NcfError | None = None
-        self._reloads: dict[int, tuple[set[_Worker], list[Any], _Worker]] = {}
+        self._reloads = Reloads(self._workers)
         self._tokens = Tokens()
 
     async def run(self, introduce: Introduce, within: float) -> None:
@@ -91,7 +75,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload, None, 0)
+        loop.add_signal_handler(signal.SIGHUP, self._reloads.begin)
         try:
             self._tokens = self._settings.tokens.find()
             self._make_scratch()
@@ -131,8 +115,7 @@ class Supervisor:
             await self._listen_to(worker)
             status = await worker.process.wait()
             self._forget(worker)
-            for number in list(self._reloads):
-                self._done(number, worker, [])
+            self._reloads.forget(worker)
             if self._ending.is_set() or self._failure is not None:
                 return
             if not self._up.is_set():
@@ -144,13 +127,13 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), pause)
 
-    def _forget(self, worker: _Worker) -> None:
+    def _forget(self, worker: Worker) -> None:
         self._workers.discard(worker)
         if self._scratch is not None:  # what it served now; what it has counted stays
             for file in self._scratch.glob(f"gauge_live*_{worker.process.pid}.db"):
                 file.unlink(missing_ok=True)
 
-    async def _start(self) -> _Worker:
+    async def _start(self) -> Worker:
         ours, theirs = socket.socketpair()
         assert self._listening is not None  # noqa: S101 - run() made it
         files = (theirs.fileno(), self._listening.fileno())
@@ -166,12 +149,12 @@ class Supervisor:
                 start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we drain it
             )
         reader, writer = await asyncio.open_connection(sock=ours)
-        worker = _Worker(process, reader, writer)
+        worker = Worker(process, reader, writer)
         self._workers.add(worker)
         worker.say(**self._settings.for_worker(files[1], self._tokens))
         return worker
 
-    async def _listen_to(self, worker: _Worker) -> None:
+    async def _listen_to(self, worker: Worker) -> None:
         """Take what a worker says until it ends."""
         with contextlib.suppress(OSError):
             while line := await worker.reader.readline():
@@ -185,40 +168,15 @@ class Supervisor:
                 elif "failed" in said:
                     logger.warning("a worker does not start: %s", said["failed"])
                 elif "ask" in said:
-                    self._reload(worker, said["ask"])
+                    self._reloads.begin(worker, said["ask"])
                 elif "done" in said:
-                    self._done(said["done"], worker, said["changes"])
+                    self._reloads.done(said["done"], worker, said["changes"])
         worker.writer.close()
 
     def _fail(self, problem: str, code: int) -> None:
         kind = ServerError if code == TEMPORARY else ArtifactError
         remedy = "read the lines above" if code == TEMPORARY else ""
         self._failure = self._failure or kind(problem, remedy=remedy)
-
-    def _reload(self, asker: _Worker | None, number: int) -> None:
-        """Have every worker look for a new bundle, and tell the asker when all have."""
-        asked = {worker for worker in self._workers if worker.ready}
-        number = number or time.monotonic_ns()
-        self._reloads[number] = (asked, [], asker or next(iter(asked)))
-        for worker in asked:
-            worker.say(reload=number)
-        asyncio.get_running_loop().call_later(_RELOADS_WITHIN, self._finish, number)
-
-    def _done(self, number: int, worker: _Worker, changes: list[Any]) -> None:
-        waiting, found, _ = self._reloads.get(number, (set(), [], worker))
-        waiting.discard(worker)
-        found += changes
-        if not waiting:
-            self._finish(number)
-
-    def _finish(self, number: int) -> None:
-        if number not in self._reloads:
-            return
-        waiting, found, asker = self._reloads.pop(number)
-        late = [{"model": "", "digest": "", "refused": "a worker does not answer"}] * len(waiting)
-        # Workers agree but where the folder has changed meanwhile: then each is told.
-        changes = {json.dumps(each, sort_keys=True): each for each in [*found, *late]}
-        asker.say(reloaded=number, changes=list(changes.values()))
 
     async def _drain(self, keeping: list["asyncio.Task[None]"]) -> None:
         self._ending.set()
