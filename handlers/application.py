@@ -197,7 +197,7 @@ class Application:
         if route.action == "metrics":
             self._show_serving()
             loop = asyncio.get_running_loop()
-            text = await loop.run_in_executor(self._loader, self.metrics.show)
+            text = await loop.run_in_executor(None, self.metrics.show)
             return Reply(200, text, CONTENT_TYPE)
         if route.action == "reload":
             changes = await self.reload()

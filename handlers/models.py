@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from handlers import kserve, many
 from handlers.requests import body_of
 from handlers.service import Answer, Row, Service
-from ncf.errors import NcfError, RequestError
+from ncf.errors import RequestError
 from ncf.scoring.manifest import BUNDLE
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Model:
             return (missing if stamp is None and again else same), None
         try:
             service = Service(self._folder, self._lanes, self.name)
-        except (NcfError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the old bundle answers on
             if self._look() != stamp:
                 return same, None  # it was replaced meanwhile: the next look will tell
             self._tried = stamp

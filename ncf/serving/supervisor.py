@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ncf.connections import is_loopback
 from ncf.errors import TEMPORARY, ArtifactError, CapabilityError, NcfError, ServerError
 from ncf.extras import require
 from ncf.files import storage_errors
@@ -212,6 +213,8 @@ def serve(settings: ServerSettings, introduce: Introduce, within: float) -> None
         )
     require("uvicorn", "uvloop", "httptools", "orjson", user="'ncf serve'")
     settings.check()
+    if settings.certificate is None and not is_loopback(f"http://{settings.host}"):
+        logger.warning("%s is beyond this machine: tokens go there unencrypted", settings.host)
 
     async def run() -> None:
         await Supervisor(settings).run(introduce, within)
