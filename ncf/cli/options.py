@@ -49,7 +49,11 @@ ModelApi = Annotated[
 ModelName = Annotated[str, typer.Option(help="Name of the model; its archive is NAME.mar.")]
 ModelStore = Annotated[Path, typer.Option(help="Folder of exported models.")]
 OfProtocol = Annotated[
-    Protocol, typer.Option(help="Rank against sampled items, or the whole catalogue.")
+    Protocol | None,
+    typer.Option(
+        help="Rank against sampled items, or the whole catalogue. [default: sampled; full for a "
+        "given split]"
+    ),
 ]
 NoToken = Annotated[bool, typer.Option("--no-token", help="Answer everybody, without a token.")]
 OldFlag = Annotated[bool, typer.Option("--model-api", help="TorchServe only.")]
