@@ -7,7 +7,7 @@ is taken for a request of this protocol.
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.requests import compact
+from handlers.encoding import compact
 from ncf.errors import RequestError
 from ncf.scoring.queries import Recommendation
 

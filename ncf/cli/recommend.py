@@ -1,6 +1,5 @@
 """``ncf recommend`` prints a user's history and top-K list."""
 
-from dataclasses import asdict, astuple
 from typing import Annotated
 
 import typer
@@ -28,12 +27,12 @@ def recommend(
     found = opened.recommendation(user, k=k)
     if as_json:
         items = [
-            {name: value for name, value in asdict(item).items() if value is not None}
+            {name: value for name, value in item._asdict().items() if value is not None}
             for item in found.items
         ]
         print_json({"user": user, "policy": found.policy.value, "items": items})
         return
-    rows = [(rank, *astuple(item)) for rank, item in enumerate(found.items, 1)]
+    rows = [(rank, *item) for rank, item in enumerate(found.items, 1)]
     if as_csv:
         names = (Columns.USER_ID, Columns.RANK, Columns.ITEM_ID, Columns.TITLE, Columns.SCORE)
         print_csv((*names, Columns.POLICY), ((user, *row, found.policy.value) for row in rows))

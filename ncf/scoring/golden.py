@@ -68,20 +68,37 @@ def replay(bundle: Bundle, recommender: Recommender) -> int:
     ArtifactError
         An answer differs by more than ties and rounding.
     """
-    golden = _read(bundle.path / GOLDEN_FILE)
+    golden = read_golden(bundle)
     for expected in golden.answers:
-        found = _described(recommender.recommend(expected.user, Wishes(golden.k)))
-        if not _agree(expected, found):
-            raise ArtifactError(
-                f"does not answer user {expected.user!r} as it did when it was exported",
-                where=bundle.path,
-                remedy="compare versions of ONNX Runtime with 'ncf doctor', or export again",
-            )
+        check_answer(bundle.path, expected, recommender.recommend(expected.user, Wishes(golden.k)))
     return len(golden.answers)
 
 
-def _read(path: Path) -> Golden:
-    """Length of the lists and the answers expected, each field of the type that it must have."""
+def check_answer(where: Path, expected: Answer, found: Recommendation) -> None:
+    """Compare the answer to a golden request with that at the export.
+
+    Raises
+    ------
+    ArtifactError
+        It differs by more than ties and rounding.
+    """
+    if not _agree(expected, _described(found)):
+        raise ArtifactError(
+            f"does not answer user {expected.user!r} as it did when it was exported",
+            where=where,
+            remedy="compare versions of ONNX Runtime with 'ncf doctor', or export again",
+        )
+
+
+def read_golden(bundle: Bundle) -> Golden:
+    """Read the golden requests; each field has the type that it must have.
+
+    Raises
+    ------
+    ArtifactError
+        The file is damaged, or holds no request.
+    """
+    path = bundle.path / GOLDEN_FILE
     try:
         golden = read_record(Golden, json.loads(path.read_bytes()))
     except (ValueError, RecursionError) as error:
