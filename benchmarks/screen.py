@@ -36,8 +36,9 @@ from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.ranker import Ranker, TopK
+from ncf.scoring.rescorer import Rescorer
 from ncf.scoring.screen_manifest import NoScreen
-from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
+from ncf.scoring.screened import Calibration, ScreenedRanker
 from ncf.scoring.seen import Seen
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import open_checkpoint
