@@ -2,16 +2,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from ncf.errors import ArtifactError, UsageError
 from ncf.models.scorer import scorer
 from ncf.proof.recall import recalls
-from ncf.scoring.bundle import Bundle
+from ncf.scoring.bundle import SCREEN_GRAPH, Bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.ranker import TopK
 from ncf.scoring.rescorer import Rescorer
 from ncf.scoring.screened import Calibration, ScreenedRanker, merged
+from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import Checkpoint
 
 EVERYBODY = np.arange(240)
@@ -68,6 +71,32 @@ def test_merged_lists_count_an_item_once_and_order_ties_by_index() -> None:
     nothing = TopK(np.array([[4, 0]]), np.array([[3, -np.inf]], np.float32))
     assert merged(nothing, later).items.tolist() == [[4, 1]]
     assert merged(nothing, nothing).valid().tolist() == [[True, False]]
+
+
+def _of_before(graph: bytes) -> bytes:
+    """Make the graph as bundles of earlier versions have it: it cannot skip, nor say its margin."""
+    model = onnx.load_model_from_string(graph)
+    inputs, outputs = list(model.graph.input), list(model.graph.output)
+    del model.graph.input[:], model.graph.output[:]
+    model.graph.input.extend(each for each in inputs if each.name != "skip")
+    model.graph.output.extend(each for each in outputs if each.name != "margin")
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), "skip"))
+    return model.SerializeToString()
+
+
+def test_a_graph_of_an_earlier_version_ranks_and_widens(screened_bundle: Bundle) -> None:
+    content = (screened_bundle.path / SCREEN_GRAPH).read_bytes()
+    rows, eligibility = screened_bundle.user_rows, screened_bundle.eligibility
+    lists = tuple(replace(e, least_margin=None) for e in Calibration.of(screened_bundle).lists)
+    now, before = (
+        ScreenedRanker(open_cpu(graph, 1), rows, eligibility, Calibration(lists))
+        for graph in (content, _of_before(content))
+    )
+    before = before.backed_by(ExactRanker.open(screened_bundle, threads=1))
+    found = before.rank(EVERYBODY, 10)
+    np.testing.assert_array_equal(found.items, now.rank(EVERYBODY, 10).items)
+    wider = merged(found, before.widened(2).beyond(1).rank(EVERYBODY, 10))
+    np.testing.assert_array_equal(wider.items, now.widened(2).rank(EVERYBODY, 10).items)
 
 
 def test_users_of_a_low_margin_are_ranked_exactly(screened_bundle: Bundle) -> None:
