@@ -10,6 +10,7 @@ looks its pairs up instead of scoring them again; the draws, counts and rounds a
 """
 
 import argparse
+import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -137,6 +138,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, nargs="*", default=[])
     parser.add_argument("-k", type=int, default=10)
     arguments = parser.parse_args()
+    logging.disable(logging.WARNING)  # each further round is one
     for path in arguments.bundle:
         bundle = open_bundle(path)
         logits, exact = exactly(bundle, arguments.k)
