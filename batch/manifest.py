@@ -157,12 +157,15 @@ class Decision:
         Why.
     exact_seconds, screened_seconds : float or None
         Estimates for this machine, where they decided.
+    took_seconds : float or None
+        Seconds that lists and proof took after that, where there were estimates.
     """
 
     mode: Mode
     reason: str
     exact_seconds: float | None = optional()
     screened_seconds: float | None = optional()
+    took_seconds: float | None = optional()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,12 +120,14 @@ def _finish(
     RunManifest or str
         Manifest of the parts, or the name under which a batch that died had published them.
     """
+    started = time.monotonic()
     if decision.mode is Mode.SCREENED:
         done = _screened(job, inputs, rankers, publication)
         if done is not None:
             unfinished, found = done
-            decided = replace(found, decision=decision) if isinstance(found, RunManifest) else found
-            return unfinished, decided
+            if isinstance(found, RunManifest):
+                found = replace(found, decision=_kept(decision, started))
+            return unfinished, found
         logger.warning("ranking exactly instead")
     identity = _identity(job, inputs, rankers, Mode.EXACT)
     unfinished = publication.take_up(identity)
@@ -134,7 +136,16 @@ def _finish(
     task = Task(inputs.audience, rankers.exact, job.k, job.style)
     totals = finish_parts(job, task, unfinished)
     described = _described(identity, task.audience, totals, None)
-    return unfinished, replace(described, decision=decision)
+    return unfinished, replace(described, decision=_kept(decision, started))
+
+
+def _kept(decision: Decision, started: float) -> Decision:
+    """Say what came of an estimate."""
+    if decision.exact_seconds is None:
+        return decision
+    took = round(time.monotonic() - started, 3)
+    logger.info("it took %.2g s", took)
+    return replace(decision, took_seconds=took)
 
 
 def _screened(

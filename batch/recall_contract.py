@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 POWER = 0.99  # share of runs whose first audit proves the contract, at the calibrated recall
 _POWER_LATER = 0.95
+_DOUBTFUL = 0.6  # of the misses that the contract allows: for more, no audit is large enough
 _LARGEST_SHARE = 0.4  # of all pairs in all audits; above this, exact ranking costs no more
 _WIDEST = 8.0
 _MOST_CANDIDATES = 0.25  # of the catalogue
@@ -61,7 +62,7 @@ class Contract:
     @cached_property
     def first(self) -> Round | None:
         """The first round; None if its audit would cost as much as exact ranking."""
-        misses = misses_to_allow(self._expected(), POWER)
+        misses = misses_to_allow(min(_DOUBTFUL, self._expected()), POWER)
         pairs = None if misses is None else self._pairs(misses_proven(misses))
         return None if pairs is None or self._costs_too_much(pairs) else self._round(1, 1.0, pairs)
 
