@@ -58,8 +58,8 @@ def worlds(folder: Path, checkpoint: Path, prepared: Path) -> Iterator[tuple[str
         sized = replace(shape, n_users=users)
         yield f"{users:,} users", exported(folder / f"few{users}", few, sized), 10
     more = more_users(folder / "more", checkpoint, 4)
-    publish(Source(open_checkpoint(more), open_data(folder / "more" / "data")), folder, "more")
-    yield "4 times the users", open_bundle(folder / "more"), 10
+    publish(Source(open_checkpoint(more), open_data(folder / "more" / "data")), folder, "many")
+    yield "4 times the users", open_bundle(folder / "many"), 10
     copies = blown_up(first_users(trained.weights, 1000), 20_000)
     big = replace(shape, n_users=1000, n_items=20_000)
     yield "near copies, 20,000 items", exported(folder / "copies", copies, big), 10
