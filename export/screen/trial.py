@@ -64,8 +64,9 @@ class Trial:
             "mask": np.zeros(n_items, np.float32),
             "seen": np.stack(self._seen[users].nonzero(), axis=1).astype(np.int64),
             "k": np.array([length], np.int64),
-            "candidates": np.array([min(max(length, candidates), n_items)], np.int64),
+            "candidates": (count := np.array([min(max(length, candidates), n_items)], np.int64)),
             "skip": np.array([0], np.int64),
+            "scored": count,
         }
         items, margins = self._session.run(["item", "margin"], feeds)
         return items, margins

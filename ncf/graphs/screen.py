@@ -1,9 +1,10 @@
 """Build the screened top-K graph: a cheap guess picks candidates, which alone are scored exactly.
 
-Inputs are those of ``topk.onnx`` and ``candidates[1]`` int64, the number of items scored exactly
-for each user, and ``skip[1]`` int64, the number of best guesses that were scored before and are
-left out (0 as a rule). It must hold that ``k <= candidates - skip`` and ``candidates <= items``:
-the graph does not clip them, and has no ``Shape`` node, so that all of it can run on a GPU (see
+Inputs are those of ``topk.onnx`` and three int64 of shape ``(1,)``: ``candidates``, the number of
+best guesses of each user, ``skip``, the number of those that were scored before and are left out (0
+as a rule), and ``scored``, which must be their difference; computing it here would be work for
+the CPU. It must hold that ``k <= scored`` and ``candidates <= items``: the graph does not clip
+them, and has no ``Shape`` node, so that all of it can run on a GPU (see
 :mod:`ncf.graphs.topk`). Outputs are those of ``topk.onnx``, and ``margin[n]`` float32: how
 surely nothing was missed (see :func:`_margin`). Logits are exact; the arithmetic is the same
 except for the order of sums in wide layers. The only possible error is that an item is not among
@@ -104,9 +105,8 @@ def screen_graph(weights: Weights, guess: Guess) -> bytes:
     graph.outputs("TopK", guessed, "candidates", names=["guess", "best"], axis=-1)
     later = ("skip", graph.integers(_END), graph.integers(1), graph.integers(1))
     taken = graph.node("Slice", "best", *later)
-    count = graph.node("Sub", "candidates", "skip")
     # Sorted by index, so that ties come out as in the exact graph.
-    graph.outputs("TopK", taken, count, names=["candidate", "place"], axis=-1, largest=0)
+    graph.outputs("TopK", taken, "scored", names=["candidate", "place"], axis=-1, largest=0)
     kept = graph.node("GatherElements", graph.node("Slice", "guess", *later), "place", axis=1)
     bias = graph.node("Gather", graph.node("Add", mask, "output_bias"), "candidate")
     logits = graph.node("Add", exact.pairs("candidate"), bias)
@@ -124,6 +124,7 @@ def screen_graph(weights: Weights, guess: Guess) -> bytes:
             "k": (TensorProto.INT64, [1]),
             "candidates": (TensorProto.INT64, [1]),
             "skip": (TensorProto.INT64, [1]),
+            "scored": (TensorProto.INT64, [1]),
         },
         {
             "item": (TensorProto.INT64, ["n", "K"]),

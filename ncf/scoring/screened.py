@@ -174,8 +174,11 @@ class ScreenedRanker(BlockRanker):
 
     def _feeds(self, users: Users, excluded: Pairs, k: int) -> Feeds:
         feeds = super()._feeds(users, excluded, k)
-        feeds = {**feeds, "candidates": np.array([self.candidates(k)], np.int64)}
-        return {**feeds, "skip": np.array([self._skip(k)], np.int64)} if self._skips else feeds
+        numbers = {"candidates": self.candidates(k)}
+        if self._skips:
+            skip = self._skip(k)
+            numbers |= {"skip": skip, "scored": numbers["candidates"] - skip}
+        return {**feeds, **{n: np.array([value], np.int64) for n, value in numbers.items()}}
 
     def _skip(self, k: int) -> int:
         """Count the candidates that were scored before, but leave at least K."""

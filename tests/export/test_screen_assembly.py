@@ -61,7 +61,8 @@ def _recall_of_everybody(
         "k": np.array([k], np.int64),
     }
     exact = TopK(*open_cpu(topk_graph(weights, Form.LOOP)).run(["item", "logit"], feeds))
-    numbers = {"candidates": calibrated.candidates, "skip": 0}
+    count = calibrated.candidates
+    numbers = {"candidates": count, "skip": 0, "scored": count}
     given = {**feeds, **{name: np.array([value], np.int64) for name, value in numbers.items()}}
     outputs = ["item", "logit", "margin"]
     items, scores, margins = open_cpu(screen.graphs[SCREEN_GRAPH]).run(outputs, given)

@@ -54,6 +54,7 @@ def screened(
     k = np.minimum(given["k"], n_items)
     between = np.clip(candidates, k, n_items).astype(np.int64)
     given = {**given, "k": k, "candidates": between, "skip": np.array([0], np.int64)}
+    given["scored"] = between
     items, logits = open_cpu(graph, threads=1).run(["item", "logit"], given)
     return items, logits
 
@@ -122,7 +123,7 @@ def test_candidates_that_were_scored_before_are_left_out_and_all_others_scored(
     session = open_cpu(graph, threads=1)
 
     def best(length: int, before: int, after: int) -> list[set[int]]:
-        numbers = {"k": length, "candidates": after, "skip": before}
+        numbers = {"k": length, "candidates": after, "skip": before, "scored": after - before}
         given_ = feeds(weights, seen, k) | {n: np.array([v], np.int64) for n, v in numbers.items()}
         items, logits = session.run(["item", "logit"], given_)
         return [set(i[np.isfinite(s)]) for i, s in zip(items, logits, strict=True)]
@@ -139,7 +140,7 @@ def test_the_margin_is_the_room_above_the_other_guesses_in_errors_of_the_guess(k
     weights = random_weights(kind, 3, 30, 50, seed=4)
     guess = blind(weights, 50, 4)
     given_ = feeds(weights, np.zeros((30, 50), np.bool_), 5)
-    numbers = {"candidates": np.array([20]), "skip": np.array([0])}
+    numbers = {name: np.array([n]) for name, n in (("candidates", 20), ("skip", 0), ("scored", 20))}
     graph = open_cpu(screen_graph(weights, guess), 1)
     (margins,) = graph.run(["margin"], given_ | numbers)
     guesses = guess.logits(np.concatenate(list(user_rows(weights)))).astype(np.float64)
@@ -151,7 +152,7 @@ def test_the_margin_is_the_room_above_the_other_guesses_in_errors_of_the_guess(k
         room = last - guesses[user, chosen].min() - errors.mean()
         assert margins[user] == pytest.approx(room / errors.std(), rel=1e-3, abs=1e-3)
     # Where nothing else is left, nothing can be missed.
-    everything = {**given_, "candidates": np.array([50]), "skip": np.array([0])}
+    everything = {**given_, **numbers, "candidates": np.array([50]), "scored": np.array([50])}
     everything["seen"] = np.argwhere(np.ones((30, 50)) * (np.arange(50) < 10)).astype(np.int64)
     assert (graph.run(["margin"], everything)[0] > 1e30).all()
 

@@ -78,9 +78,11 @@ def _of_before(graph: bytes) -> bytes:
     model = onnx.load_model_from_string(graph)
     inputs, outputs = list(model.graph.input), list(model.graph.output)
     del model.graph.input[:], model.graph.output[:]
-    model.graph.input.extend(each for each in inputs if each.name != "skip")
+    model.graph.input.extend(each for each in inputs if each.name not in {"skip", "scored"})
     model.graph.output.extend(each for each in outputs if each.name != "margin")
     model.graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), "skip"))
+    for node in model.graph.node:
+        node.input[:] = ["candidates" if name == "scored" else name for name in node.input]
     return model.SerializeToString()
 
 
