@@ -1,10 +1,7 @@
 """Write a bundle: everything that its users need, and nothing that runs code."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from export.model_card import model_card
+from export.provenance import created, versions
 from export.screen.assembly import NOT_WANTED, make_screen, summary
 from ncf.arrays import map_npy, new_npy
 from ncf.artifacts import seal
@@ -20,7 +18,6 @@ from ncf.columns import Columns
 from ncf.data.interactions import Interactions
 from ncf.data.prepared import PreparedData
 from ncf.data.tables import write_id_table
-from ncf.errors import UsageError
 from ncf.evaluation.protocols import sampled
 from ncf.graphs.score import write_score_graph
 from ncf.graphs.topk import FORMS, topk_graph, user_rows
@@ -42,7 +39,6 @@ from ncf.scoring.manifest import (
     Provenance,
     SampledMetrics,
 )
-from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.recommend import Recommender
 from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.training.checkpoint import Checkpoint
@@ -60,7 +56,7 @@ class Source:
     Parameters
     ----------
     checkpoint : Checkpoint
-        The trained model.
+        The trained model, with honest weights and maybe product weights.
     data : PreparedData
         Data of the training, which gives seen items and their popularity.
     cold_user : ColdUser
@@ -82,6 +78,15 @@ class Source:
     def __post_init__(self) -> None:
         """Check that the model was trained on the data."""
         self.checkpoint.require_data(self.data)
+
+    @property
+    def exported(self) -> Checkpoint:
+        """The checkpoint with the weights to export: the product's where there are any."""
+        return self.checkpoint.exported()
+
+    def trained_users(self) -> npt.NDArray[np.bool_]:
+        """Whether the exported weights have a training pair of each user, bool ``(users,)``."""
+        return (self.data.joined() if self.exported.saw_all else self.data).trained()
 
 
 def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     ParityError
         A graph and PyTorch disagree.
     """
-    checkpoint, data = source.checkpoint, source.data
+    checkpoint, data = source.exported, source.data
     pair_graph = folder / files.SCORE_GRAPH
     write_score_graph(checkpoint.weights, pair_graph)
     sizes = (checkpoint.architecture.n_users, checkpoint.architecture.n_items)
@@ -123,7 +128,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     # Not compressed: the bytes of zlib differ between its versions.
     sparse.save_npz(folder / files.SEEN_FILE, interactions.csr(), compressed=False)
     np.save(folder / files.POPULAR_FILE, by_popularity(interactions))
-    _write_cold(data, folder / files.COLD_FILE)
+    _write_cold(source.trained_users(), folder / files.COLD_FILE)
     manifest = _manifest(source, len(interactions), _write_screen(source, interactions, folder))
     unsealed = files.Bundle(folder, manifest)
     parity |= require_topk_parity(unsealed, score)
@@ -147,9 +152,9 @@ def by_popularity(interactions: Interactions) -> npt.NDArray[np.int32]:
     return np.argsort(-counts, kind="stable").astype(np.int32)
 
 
-def _write_cold(data: PreparedData, path: Path) -> None:
+def _write_cold(trained: npt.NDArray[np.bool_], path: Path) -> None:
     """Write who has no training pair; no file if everyone has one."""
-    cold = np.flatnonzero(~data.trained()).astype(np.int64)
+    cold = np.flatnonzero(~trained).astype(np.int64)
     if cold.size:
         np.save(path, cold)
 
@@ -168,7 +173,7 @@ def _write_screen(source: Source, interactions: Interactions, folder: Path) -> S
     if not source.screen:
         return NOT_WANTED
     rows = map_npy(folder / files.USER_ROWS_FILE)
-    screen = make_screen(source.checkpoint.weights, rows, interactions.csr())
+    screen = make_screen(source.exported.weights, rows, interactions.csr())
     for name, content in screen.graphs.items():
         (folder / name).write_bytes(content)
     return screen.facts
@@ -176,7 +181,7 @@ def _write_screen(source: Source, interactions: Interactions, folder: Path) -> S
 
 def _manifest(source: Source, interactions: int, screen: Screen | NoScreen) -> BundleManifest:
     """Describe a bundle whose parity is not measured yet."""
-    checkpoint, data = source.checkpoint, source.data
+    checkpoint, data = source.exported, source.data
     architecture = checkpoint.architecture
     return BundleManifest(
         model=Model(
@@ -188,11 +193,12 @@ def _manifest(source: Source, interactions: int, screen: Screen | NoScreen) -> B
             layers=architecture.layers,
             row_width=row_width(checkpoint.weights),
             interactions=interactions,
+            weights="product" if checkpoint.saw_all else "honest",
         ),
         cold_user=source.cold_user,
         parity={},
         screen=screen,
-        metrics=BundleMetrics(checkpoint.manifest.validation, _test_metrics(source)),
+        metrics=BundleMetrics(checkpoint.manifest.validation, _test_metrics(source), "honest"),
         provenance=Provenance(
             checkpoint=checkpoint.digest,
             checkpoint_files=checkpoint.manifest.files,
@@ -200,18 +206,20 @@ def _manifest(source: Source, interactions: int, screen: Screen | NoScreen) -> B
             data=data.digest,
             data_files=data.manifest.files,
             source=data.manifest.source,
-            versions=_versions(),
-            created=_created(),
+            versions=versions(),
+            created=created(),
         ),
     )
 
 
 def _test_metrics(source: Source) -> SampledMetrics | None:
-    """Figures of up to 10,000 test cases, by the sampled protocol; None where there is none.
+    """Honest figures of up to 10,000 test cases, by the sampled protocol; None where there is none.
 
-    Cold users are left out: the model does not rank for them.
+    Users whom the honest weights do not know are left out: no model ranks for them.
     """
     test = source.data.test
+    if not source.data.has_negatives:
+        return None
     rows = np.random.default_rng(0).permutation(len(test.positives))
     rows = rows[source.data.trained()[test.positives.users[rows]]][:_TEST_CASES]
     if not rows.size:
@@ -229,19 +237,3 @@ def _golden(bundle: files.Bundle) -> bytes:
         users += [bundle.users.raw[index] for index in bundle.cold[:1].tolist()]
         users.append(_STRANGER)
     return record(Recommender(bundle, ExactRanker.open(bundle)), users, _GOLDEN_K)
-
-
-def _versions() -> dict[str, str]:
-    versions = {name: metadata.version(name) for name in ("ncf", "torch", "onnx", "numpy")}
-    return {**versions, "onnxruntime": ort.__version__}
-
-
-def _created() -> str | None:
-    """Take the time from SOURCE_DATE_EPOCH, or none, so that equal inputs give equal bytes."""
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if given is None:
-        return None
-    try:
-        return datetime.fromtimestamp(int(given), UTC).isoformat()
-    except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f"SOURCE_DATE_EPOCH={given!r} is not Unix seconds") from error

@@ -15,12 +15,15 @@ collaborative filtering", WWW 2017, exported as ONNX.
 | users | {n_users:,} |
 | items | {n_items:,} |
 | known interactions | {interactions:,} |
+| weights | {weights} |
 | source | {source} |
 | data digest | `{data}` |
 | checkpoint digest | `{checkpoint}` |
 | created | {created} |
 
 ## Metrics
+
+{measured}
 
 {metrics}
 
@@ -44,10 +47,24 @@ interacted with left out. Users who are not listed get {cold}.
 
 ## Limits
 
-- It knows no user or item that the training data did not hold, and nothing that happened since.
+- It knows no user or item that the {known} did not hold, and nothing that happened since.
 - Scores are logits of one model: they order items for one user, and are not probabilities.
 - It learns from who interacted with what: popular items are favoured, biases of the data remain.
 """
+
+
+_WEIGHTS = {
+    "product": "trained on all known interactions",
+    "honest": "trained without what was held out for evaluation",
+}
+_MEASURED = {
+    "product": (
+        "Of the honest weights, which never saw what was held out. The exported weights were\n"
+        "trained once more, by the same recipe and for as long, on everything; they cannot be\n"
+        "measured on rows that they saw."
+    ),
+    "honest": "Of the exported weights, which never saw what was held out.",
+}
 
 
 def model_card(name: str, manifest: BundleManifest, recipe: str) -> str:
@@ -72,6 +89,9 @@ def model_card(name: str, manifest: BundleManifest, recipe: str) -> str:
         n_items=model.n_items,
         size=f"{_factors(model)}{tower}",
         interactions=model.interactions,
+        weights=_WEIGHTS[model.weights or "honest"],
+        measured=_MEASURED[model.weights or "honest"],
+        known="data" if model.weights == "product" else "training part",
         source=", ".join(sorted(provenance.source)),
         data=provenance.data,
         checkpoint=provenance.checkpoint,

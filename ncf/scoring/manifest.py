@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from ncf.kinds import Kind, Manifest
 from ncf.policies import ColdUser
+from ncf.records import optional
 from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.scoring.values import Count, Digest, Distance, Positive
 from ncf.validation import Validation
@@ -29,6 +30,9 @@ class Model:
         Columns of users.npy.
     interactions : int
         Interactions that the model was exported with.
+    weights : {"product", "honest"} or None
+        Whether it was trained on all interactions, or without those held out for evaluation; None
+        in bundles of before.
     """
 
     kind: Literal["gmf", "mlp", "neumf"]
@@ -39,6 +43,7 @@ class Model:
     layers: Annotated[int, {"minimum": 1, "maximum": 5}]
     row_width: Positive
     interactions: Count
+    weights: Literal["product", "honest"] | None = optional()
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class SampledMetrics:
 
 @dataclass(frozen=True)
 class BundleMetrics:
-    """Figures of the model by the sampled protocol.
+    """Figures by the sampled protocol.
 
     Parameters
     ----------
@@ -104,10 +109,14 @@ class BundleMetrics:
         Figures of the best epoch, chosen on the validation part; empty if none are recorded.
     test : SampledMetrics or None
         Figures of at most 10,000 test cases by the sampled protocol.
+    weights : {"honest"} or None
+        The weights that were measured, which have not seen what they are measured on; None in
+        bundles of before.
     """
 
     validation: Validation
     test: SampledMetrics | None
+    weights: Literal["honest"] | None = optional()
 
 
 @dataclass(frozen=True)
