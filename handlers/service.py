@@ -90,7 +90,11 @@ class Service:
     ) -> None:
         bundle = open_bundle(folder)
         ranker = ExactRanker.open(bundle, device, threads=1)
-        screen = ScreenedRanker.open(bundle, threads=1) if _use_screen(bundle, ranker) else None
+        screen = (
+            ScreenedRanker.open(bundle, threads=1).backed_by(ranker)
+            if _use_screen(bundle, ranker)
+            else None
+        )
         self._recommender = Recommender(bundle, ranker, lanes, screen)
         try:
             replayed = replay(bundle, self._recommender)

@@ -14,6 +14,7 @@ from ncf.cli.batch_options import (
     KeepSpaces,
     KeptRuns,
     LeastRecall,
+    LikeRun,
     MetricsFile,
     PartFormat,
     PartLayout,
@@ -38,6 +39,7 @@ def batch(
     device: Where = Device.AUTO,
     mode: RankingMode = Mode.AUTO,
     recall: LeastRecall = 0.999,
+    like: LikeRun = None,
     seen: SeenFile = None,
     users: UsersFile = None,
     exclude_items: ExcludedFile = None,
@@ -68,7 +70,7 @@ def batch(
     table = partial(table, seen=seen, users=users, exclude_items=exclude_items)
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
-    table = partial(table, keep_spaces=keep_spaces)
+    table = partial(table, keep_spaces=keep_spaces, like=like)
     run = table(metrics_file=metrics_file)
     show(run.figures, as_json=as_json)
 
