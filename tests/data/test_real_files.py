@@ -228,6 +228,24 @@ def test_a_folder_of_parts_is_read_as_spark_writes_it(tmp_path: Path) -> None:
     assert "has timestamps or lacks them" in refusal(folder)
 
 
+def test_a_folder_of_links_is_read_as_caches_keep_it(tmp_path: Path) -> None:
+    for number, user in enumerate(["u1", "u2", "u3"]):
+        parquet(tmp_path, f"plain/day={number}/part.parquet", user_id=[user], item_id=["a"])
+    plain, linked = tmp_path / "plain", tmp_path / "linked"
+    (linked / "day=0").mkdir(parents=True)
+    (linked / "day=0" / "part.parquet").symlink_to("../../plain/day=0/part.parquet")
+    for folder in ("day=1", "day=2"):
+        (linked / folder).symlink_to(f"../plain/{folder}")
+    assert pairs(read(linked)) == [("u1", "a"), ("u2", "a"), ("u3", "a")]
+    assert digest_of(linked) == digest_of(plain)
+    (plain / "day=2" / "part.parquet").unlink()
+    (plain / "day=2" / "part.parquet").symlink_to("nowhere")
+    assert "part.parquet: no such file" in refusal(linked)
+    (plain / "day=2" / "part.parquet").unlink()
+    (plain / "day=2" / "back").symlink_to(linked)
+    assert "back: is a link to a folder that it is in; remove the link" in refusal(linked)
+
+
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     assert "the folder holds no Parquet file" in refusal(tmp_path / "out")
