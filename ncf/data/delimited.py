@@ -11,8 +11,9 @@ from pyarrow import csv
 
 from ncf.data.blocks import Block, read_blocks
 from ncf.data.id_types import encode_ids
-from ncf.data.layouts import Layout, check_quotes, layout_of_header, split_names
-from ncf.data.naming import Naming, Wanted, known
+from ncf.data.layouts import Layout, layout_of_header, mark_of_header
+from ncf.data.naming import Naming, Wanted
+from ncf.data.quotes import check_quotes
 from ncf.data.values import NAME_IT
 from ncf.errors import RatingsError
 
@@ -36,9 +37,7 @@ def read_columns(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Block, 
     for whole in read_blocks(path):
         block = whole
         if layout is None:
-            line = whole.first_row()[1]
-            marks = sorted((b",", b"\t"), key=line.count, reverse=True)
-            mark = next((m for m in marks if known(split_names(whole, m), columns)), b",")
+            mark = mark_of_header(whole, columns)
             wanted = Wanted(expected, columns, optional=())
             layout = layout_of_header(whole, mark, Naming(remedy=_RENAME), wanted)
             block = whole.without_first_row()
@@ -57,7 +56,7 @@ def parse_block(block: Block, layout: Layout) -> pa.Table:
         A row has too few or too many fields, or a quote is not closed.
     """
     if layout.quoted:
-        check_quotes(block)
+        check_quotes(block, layout.delimiter)
     data, delimiter = block.data, layout.delimiter
     if len(delimiter) > 1:
         data, delimiter = data.replace(delimiter, _SEPARATOR), _SEPARATOR
