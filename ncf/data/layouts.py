@@ -90,7 +90,7 @@ def detect_layout(block: Block, file_format: Format, naming: Naming | None = Non
     line = block.first_row()[1]
     marks = sorted(_MARKS.get(file_format, _READ), key=line.count, reverse=True)
     if naming.positions is not None:
-        return _by_position(block, marks, naming.positions)
+        return layout_by_position(block, marks, naming.positions)
     expected = _HEADERS.get(file_format, CSV_HEADER)
     for mark in (*marks, *_OTHERS.get(file_format, ())):
         names = split_names(block, mark)
@@ -108,14 +108,18 @@ def detect_layout(block: Block, file_format: Format, naming: Naming | None = Non
     raise _unknown(block, marks, naming, expected)
 
 
-def mark_of_header(block: Block, columns: Sequence[str]) -> bytes:
+def mark_of_header(block: Block, columns: Sequence[str], naming: Naming | None = None) -> bytes:
     """Tell the delimiter that parts the first line into names of which these columns are known.
 
     It is the comma where none does.
     """
-    line = block.first_row()[1]
+    line, naming = block.first_row()[1], naming or Naming()
     marks = sorted((b",", b"\t", *_BY_HEADER), key=line.count, reverse=True)
-    return next((mark for mark in marks if known(split_names(block, mark), columns)), b",")
+    for mark in marks:
+        names = split_names(block, mark)
+        if known(names, columns) or _named(names, naming):
+            return mark
+    return b","
 
 
 def layout_of_header(block: Block, delimiter: bytes, naming: Naming, wanted: Wanted) -> Layout:
@@ -168,7 +172,14 @@ def _has_names(block: Block, marks: Sequence[bytes]) -> bool:
     return any(map(usual_column, (n for mark in marks for n in split_names(block, mark))))
 
 
-def _by_position(block: Block, marks: Sequence[bytes], positions: dict[str, int]) -> Layout:
+def layout_by_position(block: Block, marks: Sequence[bytes], positions: dict[str, int]) -> Layout:
+    """Take the columns by their positions, from 0.
+
+    Raises
+    ------
+    RatingsError
+        The first line has fewer fields.
+    """
     line = block.first_row()[1]
     mark = max(marks, key=line.count)
     width, last = line.count(mark) + 1, max(positions.values())

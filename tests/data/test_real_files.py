@@ -477,7 +477,7 @@ def test_spaces_around_ids_are_cut_off_and_counted(tmp_path: Path) -> None:
 def test_spaces_are_cut_off_in_every_file_alike(tmp_path: Path) -> None:
     path = write(tmp_path, b"userId , movieId,title\n u1 , i1 , One \n")
     assert read_ids(path, "user_id").to_pylist() == ["u1"]
-    assert read_ids(path, "item_id", keep_spaces=True).to_pylist() == [" i1 "]
+    assert read_ids(path, "item_id", ReadAs(keep_spaces=True)).to_pylist() == [" i1 "]
     assert [each.to_pylist() for each in read_pairs(path)] == [["u1"], ["i1"]]
     assert read_titles(path) == {"i1": " One "}
 
