@@ -14,6 +14,7 @@ from batch.filters import Filters
 from batch.manifest import FileCounts
 from ncf.columns import Columns
 from ncf.data.id_files import find, read_ids, read_pairs
+from ncf.data.naming import Naming, ReadAs
 from ncf.errors import UsageError
 from ncf.identifiers import IdMap
 from ncf.policies import ColdUser, Strangers
@@ -96,7 +97,7 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
     pairs = _Pairs.read(bundle, filters, counts)
     chosen, unknown = None, pairs.strange.to_pylist()
     if filters.users is not None:
-        asked = read_ids(filters.users, Columns.USER_ID, keep_spaces=filters.keep_spaces)
+        asked = read_ids(filters.users, Columns.USER_ID, _read_as(filters, "users"))
         if not len(asked):
             raise UsageError("names no user", where=filters.users, remedy=_WHOM)
         indices = find(bundle.users, asked)
@@ -112,6 +113,11 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
     eligibility = Eligibility(items, (bundle.seen, pairs.fresh()))
     seen = pairs.of_strangers(bundle.seen, cold, unknown)
     return Audience(bundle, chosen, strangers, eligibility, seen, FileCounts(**counts))
+
+
+def _read_as(filters: Filters, option: str) -> ReadAs:
+    names = {} if option in filters.plain else filters.columns
+    return ReadAs(Naming(names), filters.keep_spaces)
 
 
 def _without_cold(
@@ -149,7 +155,7 @@ class _Pairs:
         if path is None:
             nothing = np.empty(0, np.int64)
             return cls(nothing, pa.array([], pa.string()), nothing, nothing, bundle.n_items)
-        users, items = read_pairs(path, keep_spaces=filters.keep_spaces)
+        users, items = read_pairs(path, _read_as(filters, "seen"))
         item_of = find(bundle.items, items.dictionary)
         _warn_of_strange_items(path, item_of)
         found = item_of[_codes(items)]
@@ -192,7 +198,7 @@ def _eligible_items(
     items, named = np.full(bundle.n_items, filters.candidates is None), []
     for name, value in (("candidates", True), ("exclude_items", False)):
         if (path := filters.files().get(name)) is not None:
-            ids = read_ids(path, Columns.ITEM_ID, keep_spaces=filters.keep_spaces)
+            ids = read_ids(path, Columns.ITEM_ID, _read_as(filters, name))
             indices = find(bundle.items, ids)
             _warn_of_strange_items(path, indices)
             counts[f"{name}_unknown"] = int(np.count_nonzero(indices < 0))

@@ -1,6 +1,7 @@
 """Filters of a table: files of users and items; imports little, so that ``--help`` is quick."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ncf.policies import Strangers
@@ -25,6 +26,10 @@ class Filters:
         refuses them).
     keep_spaces : bool
         Whether spaces around ids in delimited text are part of them.
+    columns : mapping
+        Name of each column that the caller named, in the files.
+    plain : frozenset of str
+        Options whose file was made from a frame or from ids: its columns have our names.
     """
 
     seen: Path | None = None
@@ -33,6 +38,8 @@ class Filters:
     candidates: Path | None = None
     strangers: Strangers | None = None
     keep_spaces: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+    plain: frozenset[str] = frozenset()
 
     def files(self) -> dict[str, Path]:
         """Give the files by the names of their options."""

@@ -28,6 +28,8 @@ class Parameters:
         What strangers get; None means as the bundle was exported.
     keep_spaces : bool or None
         Whether spaces around ids of text files were kept.
+    columns : mapping or None
+        Names that columns have in the files, where they were given.
     """
 
     k: int
@@ -36,6 +38,7 @@ class Parameters:
     layout: Layout
     cold_user: Strangers | None
     keep_spaces: bool | None = optional()
+    columns: Mapping[str, str] | None = optional()
 
     @property
     def style(self) -> Style:

@@ -197,6 +197,7 @@ def _identity(job: Job, inputs: Inputs, rankers: Rankers, mode: Mode) -> Identit
             layout=job.style.layout,
             cold_user=job.filters.strangers,
             keep_spaces=job.filters.keep_spaces or None,
+            columns=job.filters.columns or None,
         ),
         inputs=inputs.digests,
         ncf=metadata.version("ncf"),

@@ -89,11 +89,9 @@ def _audience(path: Path, manifest: RunManifest, bundle: Path, filters: Filters)
                 where=path,
                 remedy="give the files of the run, or leave `bundle` out",
             )
-    wanted = manifest.parameters.cold_user
-    audience = read_audience(
-        opened,
-        replace(filters, strangers=wanted, keep_spaces=bool(manifest.parameters.keep_spaces)),
-    )
+    used = manifest.parameters
+    filters = replace(filters, keep_spaces=bool(used.keep_spaces), columns=used.columns or {})
+    audience = read_audience(opened, replace(filters, strangers=used.cold_user))
     if len(audience) != manifest.users:
         raise ArtifactError("users are missing", where=path)
     return audience

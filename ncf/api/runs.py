@@ -16,6 +16,7 @@ from batch.tables import Style
 from ncf.api.figures import Figures
 from ncf.api.filters import Given, filters_of
 from ncf.api.options import Place, chosen, folder
+from ncf.data.naming import Given as Columned
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.policies import Strangers
@@ -79,6 +80,7 @@ def batch(
     exclude_items: Given = None,
     candidates: Given = None,
     cold_user: str | None = None,
+    columns: Columned = None,
     keep_spaces: bool = False,
     format: str = "parquet",
     layout: str = "long",
@@ -117,6 +119,9 @@ def batch(
         The only items that may be listed.
     cold_user : {"popular", "skip"}, optional
         What strangers get; if not given, as exported.
+    columns : str or mapping, optional
+        Columns of all these files and frames that have names of their own, as for
+        :func:`ncf.prepare`: ``"user=reviewerID,item=asin"``.
     keep_spaces : bool
         Keep spaces around ids of text files, which are trimmed otherwise.
     format : {"parquet", "csv"}
@@ -165,7 +170,10 @@ def batch(
     metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with (
         filters_of(
-            seen, users, exclude_items, candidates, strangers=strangers, keep_spaces=keep_spaces
+            *(seen, users, exclude_items, candidates),
+            strangers=strangers,
+            keep_spaces=keep_spaces,
+            columns=columns,
         ) as filters,
         metrics_of(metrics) as record,
     ):

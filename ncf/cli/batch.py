@@ -9,6 +9,7 @@ from batch.options import Layout, Mode, TableFormat
 from ncf.cli.batch_options import (
     BatchBundle,
     CandidatesFile,
+    Columns,
     ExcludedFile,
     ForStrangers,
     KeepSpaces,
@@ -45,6 +46,7 @@ def batch(
     exclude_items: ExcludedFile = None,
     candidates: CandidatesFile = None,
     cold_user: ForStrangers = None,
+    columns: Columns = None,
     keep_spaces: KeepSpaces = False,
     format: PartFormat = TableFormat.PARQUET,
     layout: PartLayout = Layout.LONG,
@@ -70,7 +72,7 @@ def batch(
     table = partial(table, seen=seen, users=users, exclude_items=exclude_items)
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
-    table = partial(table, keep_spaces=keep_spaces, like=like)
+    table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
     run = table(metrics_file=metrics_file)
     show(run.figures, as_json=as_json)
 
