@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ncf.data.interactions import Interactions
 from ncf.training.blocks import Pairs, Weights
+from ncf.training.negative_items import negative_items
 from ncf.training.schedule import Blocks
 
 
@@ -25,7 +26,7 @@ class TrainingPairs:
         Count of each user's pairs.
     of_items : float32 tensor of shape (items,)
         Square root of each item's count of pairs plus the mean count: how strongly its row is held
-        back. An item without a pair is met among the unseen ones, so it is held back too.
+        back, also of an item without a pair.
     """
 
     starts: Tensor
@@ -111,10 +112,13 @@ def columns_of(
 def unseen_weights(blocks: Blocks, train: Interactions, device: torch.device) -> Weights:
     """Compute the weights of unseen pairs: ``unseen`` for all users, times a factor by item.
 
-    The factor is the item's count of pairs to the power of ``popularity``, scaled to a mean of 1.
+    The factor is the item's count of pairs to the power of ``popularity``, scaled to a mean of 1
+    over :func:`negative_items`; that of any other item is 0.
     """
-    counts = np.maximum(np.bincount(train.items, minlength=train.n_items), 1)
-    factors = counts.astype(np.float64) ** blocks.popularity
-    of_items = torch.from_numpy((factors / factors.mean()).astype(np.float32))
+    items = negative_items(train)
+    counts = np.maximum(np.bincount(train.items, minlength=train.n_items)[items], 1)
+    factors = np.zeros(train.n_items)
+    factors[items] = counts.astype(np.float64) ** blocks.popularity
+    of_items = torch.from_numpy((factors / factors[items].mean()).astype(np.float32))
     of_users = torch.full((train.n_users,), blocks.unseen, dtype=torch.float32)
     return Weights(of_users.to(device), of_items.to(device))
