@@ -15,6 +15,7 @@ from ncf.progress import Reporter
 from ncf.training.average import Average
 from ncf.training.block_parts import Columns, TrainingPairs, columns_of, unseen_weights
 from ncf.training.blocks import Gradients, Pairs, Rows, Weights, gradients
+from ncf.training.negative_items import negative_items
 from ncf.training.ranks import Ranks
 from ncf.training.schedule import Blocks, Schedule
 from ncf.training.user_adam import UserAdam
@@ -65,7 +66,8 @@ class BlockEpochs:
         self._model, self._schedule, self._blocks, self._ranks = model, schedule, blocks, ranks
         self._seen = TrainingPairs.on(self.device, train)
         users = np.flatnonzero(self._seen.counts.cpu().numpy())
-        if not len(users) or int(self._seen.counts[users].min()) == train.n_items:
+        listed = len(negative_items(train))
+        if not len(users) or int(self._seen.counts[users].min()) == listed:
             raise UsageError(
                 "nothing to learn from: no user has both a training pair and an unseen item",
                 remedy="prepare more interactions",
