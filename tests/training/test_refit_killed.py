@@ -1,4 +1,4 @@
-"""A training that SIGKILL ends in its refit, and `ncf train --resume` ends as if nothing happened."""
+"""A training killed in its refit: `ncf train --resume` ends as if nothing had happened."""
 
 import subprocess
 import sys
