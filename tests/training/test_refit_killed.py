@@ -1,4 +1,4 @@
-"""A training that SIGKILL ends in its refit, which `ncf train --resume` ends as if none had been."""
+"""A training killed in its refit: `ncf train --resume` ends as if nothing had happened."""
 
 import subprocess
 import sys
