@@ -40,7 +40,6 @@ PARTS = {
 """Parts in order, and the share of the time that each may take."""
 
 LATER = {
-    "block training": "ncf.training.blocks",
     "folding in": "ncf.graphs.fold_in",
 }
 """Features that do not exist yet, and the module that each will have; named as skipped."""

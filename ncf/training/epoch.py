@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -68,8 +68,12 @@ class Samples:
         device: torch.device,
         ranks: Ranks,
     ) -> None:
-        items, seen = negative_items(train), train.csr()
-        unseen = UnseenItems(seen if len(items) == train.n_items else seen[:, items])
+        items, among = negative_items(train), train
+        if len(items) < train.n_items:
+            places = np.zeros(train.n_items, np.int32)
+            places[items] = np.arange(len(items), dtype=np.int32)
+            among = replace(train, items=places[train.items], n_items=len(items))
+        unseen = UnseenItems(among.csr())
         kept = unseen.counts[train.users] > 0
         self._train = train if kept.all() else train.take(kept)
         if not len(self._train):
