@@ -39,7 +39,7 @@ class _Server(uvicorn.Server):
         self._worker = worker
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain."""
+        """Stop taking requests, answer those that wait, then end."""
         del sig, frame
         asyncio.get_event_loop().call_soon_threadsafe(self._worker.drain)
 
@@ -50,7 +50,7 @@ class _Server(uvicorn.Server):
 
 
 class Worker:
-    """One worker.
+    """One process that serves the port, under a supervisor.
 
     Parameters
     ----------
