@@ -27,8 +27,8 @@ from ncf.errors import NcfError
 from ncf.scoring.bundle import Bundle
 from ncf.serving.asgi import ServerSettings, read_canaries
 from ncf.serving.tokens import TokenSources
-from tests.serving.live import drained
-from tests.serving.ours import ADMIN, NCF, TOKEN, Ours, serving_ours, traffic
+from tests.serving.ours import ADMIN, TOKEN, Ours, serving_ours
+from tests.serving.served import NCF, drained, traffic
 
 pytestmark = pytest.mark.xdist_group("asgi")
 
