@@ -23,8 +23,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.synthetic import make_bundle, make_data
-from export.bundle import Source
 from export.publish import publish
+from export.source import Source
 from ncf.data.prepared import open_data
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import open_bundle

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from export.archive import write_archive
-from export.bundle import Source, write_bundle
+from export.bundle import write_bundle
+from export.source import Source
 from ncf.artifacts import sealed_folder
 from ncf.errors import ParityError, StorageError, UsageError
 from ncf.files import scratch_folder

@@ -15,8 +15,8 @@ from batch.job import Job
 from batch.pipeline import run_batch
 from batch.published import read_latest
 from batch.verify import verify_run
-from export.bundle import Source
 from export.publish import publish
+from export.source import Source
 from export.verify import verify_bundle
 from handlers.service import Service
 from ncf.api.comparison import compare

@@ -38,6 +38,13 @@ def export(
         bool,
         typer.Option("--screen/--no-screen", help="Add a screened top-K graph if it is faster."),
     ] = True,
+    fold_in: Annotated[
+        bool,
+        typer.Option("--foldin/--no-foldin", help="Add lists for strangers by their histories."),
+    ] = True,
+    min_history: Annotated[
+        int | None, typer.Option(help="Shortest history of a stranger; by default measured.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Export a bundle and a .mar: ONNX graphs that equal the checkpoint, ids and digests.
@@ -55,5 +62,7 @@ def export(
             version=version,
             cold_user=cold_user,
             screen=screen,
+            fold_in=fold_in,
+            min_history=min_history,
         ).exported
     show(found, as_json=as_json)

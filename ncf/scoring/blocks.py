@@ -96,11 +96,17 @@ class BlockRanker(ABC):
     def rank_excluding(self, users: Users, excluded: Pairs, k: int) -> TopK:
         """Rank all items except given ones, in one call: see :class:`Ranker`."""
         self._check(users)
-        if not users.size:  # ONNX Runtime raises an error for a loop over no user
+        if not users.size:
+            return self._nobody(k)
+        return self.rank_rows(self._rows[users], excluded, k)
+
+    def rank_rows(self, rows: npt.NDArray[np.float32], excluded: Pairs, k: int) -> TopK:
+        """Rank for given rows, in one call: see :class:`Ranker`."""
+        if not len(rows):  # ONNX Runtime raises an error for a loop over no user
             return self._nobody(k)
         binding = self._session.io_binding()
         binding.bind_ortvalue_input("mask", self._mask)
-        for name, array in self._feeds(users, excluded, k).items():
+        for name, array in self._feeds(rows, excluded, k).items():
             binding.bind_cpu_input(name, array)
         for name in _OUTPUTS:
             binding.bind_output(name)
@@ -109,7 +115,7 @@ class BlockRanker(ABC):
         except Exception as error:  # ONNX Runtime's errors share no class of their own
             if self.device is not Device.CUDA:
                 raise
-            raise failed_on_cuda(error, users.size) from error
+            raise failed_on_cuda(error, len(rows)) from error
         items, scores = binding.copy_outputs_to_cpu()
         if np.isnan(scores).any():
             raise ArtifactError("the model scores NaN", where=self._where)
@@ -123,9 +129,9 @@ class BlockRanker(ABC):
     def _users_at_once(self, k: int) -> int:
         """Count the users of one call for lists of K."""
 
-    def _feeds(self, users: Users, excluded: Pairs, k: int) -> Feeds:
+    def _feeds(self, rows: npt.NDArray[np.float32], excluded: Pairs, k: int) -> Feeds:
         return {
-            "rows": np.ascontiguousarray(self._rows[users]),
+            "rows": np.ascontiguousarray(rows),
             "seen": excluded,
             "k": np.array([min(k, self.eligibility.n_items)], np.int64),
         }

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from ncf.kinds import Kind, Manifest
 from ncf.policies import ColdUser
+from ncf.records import optional
+from ncf.scoring.fold_in_manifest import FoldInFacts, NoFoldIn
 from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.scoring.values import Count, Digest, Distance, Positive
 from ncf.validation import Validation
@@ -162,6 +164,8 @@ class BundleManifest(Manifest):
         Figures of the model.
     provenance : Provenance
         Origin of the bundle.
+    fold_in : FoldInFacts or NoFoldIn or None
+        What folding in is worth, or the reason why there is none; None in bundles of before.
     """
 
     model: Model
@@ -170,6 +174,7 @@ class BundleManifest(Manifest):
     screen: Screen | NoScreen
     metrics: BundleMetrics
     provenance: Provenance
+    fold_in: FoldInFacts | NoFoldIn | None = optional()
 
 
 BUNDLE = Kind(
@@ -178,6 +183,6 @@ BUNDLE = Kind(
     2,
     "make it with 'ncf export'",
     BundleManifest,
-    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular|cold)\.npy|(ids|seen)\.npz"
+    r"(score|topk|topk\.cuda|screen|rescore|foldin)\.onnx|score\.onnx\.data|(users|popular|cold|item_map)\.npy|(ids|seen|unlearned)\.npz"
     r"|(users|items)\.parquet|golden\.json|MODEL_CARD\.md",
 )

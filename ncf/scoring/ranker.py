@@ -82,6 +82,24 @@ class Ranker(Protocol):
             The GPU has too little memory for one user, or was lost.
         """
 
+    def rank_rows(self, rows: npt.NDArray[np.float32], excluded: Pairs, k: int) -> TopK:
+        """Rank for given rows, in one call of the graph.
+
+        Parameters
+        ----------
+        rows : float32 array of shape (n, d)
+            Rows as the graph takes them, trained or folded in.
+        excluded : int64 array of shape (m, 2)
+            Position in ``rows`` and item index; repeats are allowed.
+        k : int
+            Length of the lists, at least 1.
+
+        Raises
+        ------
+        CapabilityError
+            The GPU has too little memory for so many users, or was lost.
+        """
+
     def rank_excluding(self, users: Users, excluded: Pairs, k: int) -> TopK:
         """Rank all eligible items except given ones, in one call of the graph.
 

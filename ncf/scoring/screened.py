@@ -143,8 +143,8 @@ class ScreenedRanker(BlockRanker):
         values = self.candidates(k) * int(self._rows.shape[1])
         return max(1, min(_USERS, _LOGITS // self.eligibility.n_items, _VALUES // values))
 
-    def _feeds(self, users: Users, excluded: Pairs, k: int) -> Feeds:
-        feeds = super()._feeds(users, excluded, k)
+    def _feeds(self, rows: npt.NDArray[np.float32], excluded: Pairs, k: int) -> Feeds:
+        feeds = super()._feeds(rows, excluded, k)
         return {**feeds, "candidates": np.array([self.candidates(k)], np.int64)}
 
 
