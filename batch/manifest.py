@@ -28,6 +28,8 @@ class Parameters:
         What strangers get; None means as the bundle was exported.
     keep_spaces : bool or None
         Whether spaces around ids of text files were kept.
+    refresh : bool or None
+        Whether rows of trained users moved along with their interactions since the export.
     """
 
     k: int
@@ -36,6 +38,7 @@ class Parameters:
     layout: Layout
     cold_user: Strangers | None
     keep_spaces: bool | None = optional()
+    refresh: bool | None = optional()
 
     @property
     def style(self) -> Style:
@@ -156,6 +159,11 @@ class FileCounts:
     seen_rows, seen_rows_of_unknown_items : int or None
         Interactions since the export, and those of items that the bundle does not know; None
         without such a file.
+    exclude_pairs_rows, exclude_pairs_rows_of_unknown_items : int or None
+        Pairs not to list, and those of items that the bundle does not know; None without such a
+        file.
+    refreshed_users : int or None
+        Trained users whose rows moved along with their interactions; None if not asked for.
     candidates_unknown, exclude_items_unknown : int or None
         Ids that the bundle does not know; None without such a file.
     """
@@ -164,6 +172,9 @@ class FileCounts:
     cold_users: int | None = optional()
     seen_rows: int | None = optional()
     seen_rows_of_unknown_items: int | None = optional()
+    exclude_pairs_rows: int | None = optional()
+    exclude_pairs_rows_of_unknown_items: int | None = optional()
+    refreshed_users: int | None = optional()
     candidates_unknown: int | None = optional()
     exclude_items_unknown: int | None = optional()
 

@@ -133,6 +133,7 @@ def _identity(job: Job, inputs: Inputs, attempt: Attempt) -> Identity:
             layout=job.style.layout,
             cold_user=job.filters.strangers,
             keep_spaces=job.filters.keep_spaces or None,
+            refresh=job.filters.refresh or None,
         ),
         inputs=inputs.digests,
         ncf=metadata.version("ncf"),

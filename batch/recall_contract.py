@@ -138,7 +138,8 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
         raise UsageError(
             f'`mode="screened"`: {why_not}', where=job.bundle, remedy='use `mode="exact"`, or auto'
         )
-    exact = ExactRanker.open(bundle, job.device, 1, eligibility)
+    rows = audience.rows
+    exact = ExactRanker.open(bundle, job.device, 1, eligibility).over(rows)
     if job.mode is Mode.AUTO and exact.device is Device.CUDA:
         why_not = why_not or "CUDA ranks exactly"
     if why_not:
@@ -146,8 +147,8 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
             logger.info("ranking exactly: %s", why_not)
         yield Attempt(exact)
         return
-    screen = ScreenedRanker.open(bundle, exact.device, 1, eligibility)
-    rescorer = Rescorer.open(bundle, exact.device, threads=1)
+    screen = ScreenedRanker.open(bundle, exact.device, 1, eligibility).over(rows)
+    rescorer = Rescorer.open(bundle, exact.device, 1, rows)
     for number, attempt in enumerate(TRIES, 1):
         if _too_costly(job, audience, attempt):
             logger.warning("proving a recall of %s costs as much as it saves", job.recall)
@@ -156,7 +157,7 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
         logger.info("screening with %s candidates a user", f"{ranker.candidates(job.k):,}")
         pairs = _audit_pairs(job, audience, attempt)
         seed = int(sha256_bytes(canonical_json({**inputs, "try": number}))[:8], 16)
-        audit = PairAudit.of_size(eligibility, rescorer, pairs, audience.n_trained, seed)
+        audit = PairAudit.of_size(eligibility, rescorer, pairs, audience.n_ranked, seed)
         yield Attempt(ranker, audit, attempt.width, job.recall, 1 - attempt.doubt, number)
         logger.warning("the screen did not prove a recall of %s", job.recall)
     logger.warning("ranking exactly instead")
@@ -182,7 +183,7 @@ def _why_not(job: Job, audience: Audience) -> str:
 
 
 def _too_costly(job: Job, audience: Audience, attempt: Try) -> bool:
-    pairs = audience.n_trained * audience.bundle.n_items
+    pairs = audience.n_ranked * audience.bundle.n_items
     return _audit_pairs(job, audience, attempt) > _LARGEST_SHARE * pairs
 
 

@@ -40,7 +40,7 @@ class Answer:
     code : str
         ``ok``, or the code of the error.
     policy : str
-        ``model`` or ``popular``; ``none`` for an error.
+        ``model``, ``history`` or ``popular``; ``none`` for an error.
     """
 
     status: int
@@ -103,6 +103,7 @@ class Service:
             "longest_list": self._longest,
             "lanes": lanes,
             "screen": json_values(manifest.screen) if screen else None,
+            "fold_in": json_values(manifest.fold_in) if manifest.fold_in else None,
         }
 
     def __enter__(self) -> Self:

@@ -24,7 +24,7 @@ _MODULES = {
     "export": "ncf.api.exports",
     "export_triton": "ncf.api.exports",
     "fetch": "ncf.api.data",
-    "open_bundle": "ncf.api.bundles",
+    "open_bundle": "ncf.api.opening",
     "open_data": "ncf.api.data",
     "open_model": "ncf.api.models",
     "prepare": "ncf.api.data",

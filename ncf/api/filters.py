@@ -31,9 +31,11 @@ def filters_of(
     users: Given,
     exclude_items: Given,
     candidates: Given,
+    exclude_pairs: Given = None,
     *,
     strangers: Strangers | None = None,
     keep_spaces: bool = False,
+    refresh: bool = False,
 ) -> Iterator[Filters]:
     """Make files of filters, which exist until the block ends.
 
@@ -44,7 +46,7 @@ def filters_of(
     RatingsError
         A column is missing, or an id cannot be used.
     """
-    given = (seen, users, exclude_items, candidates)
+    given = (seen, users, exclude_items, candidates, exclude_pairs)
     in_memory = any(not isinstance(each, str | Path | None) or _pipe(each) for each in given)
     # Files are not copied: a batch must not fail because the temporary folder is full.
     with tempfile.TemporaryDirectory(prefix="ncf-") if in_memory else nullcontext("") as scratch:
@@ -56,6 +58,8 @@ def filters_of(
             _file(candidates, (Columns.ITEM_ID,), folder / "candidates"),
             strangers,
             keep_spaces,
+            _file(exclude_pairs, _BOTH, folder / "exclude_pairs"),
+            refresh,
         )
 
 

@@ -77,6 +77,8 @@ def batch(
     users: Given = None,
     exclude_items: Given = None,
     candidates: Given = None,
+    exclude_pairs: Given = None,
+    refresh: bool = False,
     cold_user: str | None = None,
     keep_spaces: bool = False,
     format: str = "parquet",
@@ -104,15 +106,20 @@ def batch(
     recall : float
         Least recall, in (0, 1), that a screened table must prove.
     seen : file or frame, optional
-        Interactions since the export.
+        Interactions since the export: what somebody took. Strangers get lists by theirs, where
+        the bundle folds in and they are long enough.
     users : file, frame or ids, optional
         The only users who get a list.
     exclude_items : file, frame or ids, optional
         Items that nobody gets.
     candidates : file, frame or ids, optional
         The only items that may be listed.
+    exclude_pairs : file or frame, optional
+        Pairs of a user and an item that this user does not get, though they did not take it.
+    refresh : bool
+        Move the rows of trained users along with their interactions in ``seen``.
     cold_user : {"popular", "skip"}, optional
-        What strangers get; if not given, as exported.
+        What strangers without a list of their own get; if not given, as exported.
     keep_spaces : bool
         Keep spaces around ids of text files, which are trimmed otherwise.
     format : {"parquet", "csv"}
@@ -161,7 +168,10 @@ def batch(
     metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with (
         filters_of(
-            seen, users, exclude_items, candidates, strangers=strangers, keep_spaces=keep_spaces
+            *(seen, users, exclude_items, candidates, exclude_pairs),
+            strangers=strangers,
+            keep_spaces=keep_spaces,
+            refresh=refresh,
         ) as filters,
         metrics_of(metrics) as record,
     ):

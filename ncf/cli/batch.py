@@ -10,6 +10,7 @@ from ncf.cli.batch_options import (
     BatchBundle,
     CandidatesFile,
     ExcludedFile,
+    ExcludedPairsFile,
     ForStrangers,
     KeepSpaces,
     KeptRuns,
@@ -18,6 +19,7 @@ from ncf.cli.batch_options import (
     PartFormat,
     PartLayout,
     RankingMode,
+    Refresh,
     SeenFile,
     Threads,
     UsersAPart,
@@ -42,6 +44,8 @@ def batch(
     users: UsersFile = None,
     exclude_items: ExcludedFile = None,
     candidates: CandidatesFile = None,
+    exclude_pairs: ExcludedPairsFile = None,
+    refresh: Refresh = False,
     cold_user: ForStrangers = None,
     keep_spaces: KeepSpaces = False,
     format: PartFormat = TableFormat.PARQUET,
@@ -68,7 +72,7 @@ def batch(
     table = partial(table, seen=seen, users=users, exclude_items=exclude_items)
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
-    table = partial(table, keep_spaces=keep_spaces)
+    table = partial(table, keep_spaces=keep_spaces, exclude_pairs=exclude_pairs, refresh=refresh)
     run = table(metrics_file=metrics_file)
     show(run.figures, as_json=as_json)
 

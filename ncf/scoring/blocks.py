@@ -4,7 +4,9 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor
+from copy import copy
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.onnx_runtime import ort
-from ncf.scoring.ranker import Pairs, TopK, Users
+from ncf.scoring.ranker import Pairs, TopK, UserRows, Users
 from ncf.scoring.sessions import GpuMemoryError, device_of, failed_on_cuda
 
 logger = logging.getLogger(__name__)
@@ -30,8 +32,8 @@ class BlockRanker(ABC):
     ----------
     session : onnxruntime.InferenceSession
         Session of the graph.
-    rows : float32 array of shape (users, d)
-        One row a user, as the graph takes them; it may be a memory map.
+    rows : UserRows
+        One row a user, as the graph takes them: float32 ``(users, d)``, maybe a memory map.
     eligibility : Eligibility
         Says what may be listed; its items are the graph's catalogue.
     where : Path, optional
@@ -41,7 +43,7 @@ class BlockRanker(ABC):
     def __init__(
         self,
         session: ort.InferenceSession,
-        rows: npt.NDArray[np.float32],
+        rows: UserRows,
         eligibility: Eligibility,
         where: Path | None = None,
     ) -> None:
@@ -53,6 +55,12 @@ class BlockRanker(ABC):
         self._most = _MOST_USERS
         # The mask stays on the device; the other inputs change with every call.
         self._mask = ort.OrtValue.ortvalue_from_numpy(eligibility.mask(), self.device.value, 0)
+
+    def over(self, rows: UserRows) -> Self:
+        """Make a ranker on the same session with other rows."""
+        other = copy(self)
+        other._rows = rows
+        return other
 
     def rank(
         self,

@@ -1,7 +1,6 @@
 """Fold in: make rows of users from their histories with a bundle's ``foldin.onnx``."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,20 +18,6 @@ Floats = npt.NDArray[np.float32]
 ANEW = 0.2
 """A history that grew by more than this share is folded in anew."""
 _USERS = 1024  # in a call
-
-
-class UserRows(Protocol):
-    """Rows by user index, as the top-K graphs take them: an array, or made when asked for."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Count of users, and width of a row."""
-
-    def __len__(self) -> int:
-        """Count of users."""
-
-    def __getitem__(self, users: Users, /) -> Floats:
-        """Get the rows of some users."""
 
 
 class FoldIn:

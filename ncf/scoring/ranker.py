@@ -15,6 +15,20 @@ Users = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.int64]
 
 
+class UserRows(Protocol):
+    """Rows by user index, as the top-K graphs take them: an array, or made when asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Count of users, and width of a row."""
+
+    def __len__(self) -> int:
+        """Count of users."""
+
+    def __getitem__(self, users: Users, /) -> npt.NDArray[np.float32]:
+        """Get the rows of some users."""
+
+
 @dataclass(frozen=True)
 class TopK:
     """Top-K lists of some users.

@@ -12,7 +12,7 @@ from ncf.scoring.blocks import BlockRanker, Feeds
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH, Bundle
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.onnx_runtime import ort
-from ncf.scoring.ranker import Pairs, Users
+from ncf.scoring.ranker import Pairs, UserRows, Users
 from ncf.scoring.screen_manifest import Calibrated, NoScreen, Screen
 from ncf.scoring.sessions import EXACT, CudaOptions, device_of, failed_on_cuda, open_session
 
@@ -78,8 +78,8 @@ class ScreenedRanker(BlockRanker):
     ----------
     session : onnxruntime.InferenceSession
         Session of the graph.
-    rows : float32 array of shape (users, d)
-        One row a user, as the graph takes them; it may be a memory map.
+    rows : UserRows
+        One row a user, as the graph takes them: float32 ``(users, d)``, maybe a memory map.
     eligibility : Eligibility
         Says what may be listed.
     calibration : Calibration
@@ -91,7 +91,7 @@ class ScreenedRanker(BlockRanker):
     def __init__(
         self,
         session: ort.InferenceSession,
-        rows: npt.NDArray[np.float32],
+        rows: UserRows,
         eligibility: Eligibility,
         calibration: Calibration,
         where: Path | None = None,
@@ -155,22 +155,28 @@ class Rescorer:
     ----------
     session : onnxruntime.InferenceSession
         Session of ``rescore.onnx``.
-    rows : float32 array of shape (users, d)
-        One row a user, as the graph takes them; it may be a memory map.
+    rows : UserRows
+        One row a user, as the graph takes them: float32 ``(users, d)``, maybe a memory map.
     n_items : int
         Size of the catalogue.
     """
 
-    def __init__(
-        self, session: ort.InferenceSession, rows: npt.NDArray[np.float32], n_items: int
-    ) -> None:
+    def __init__(self, session: ort.InferenceSession, rows: UserRows, n_items: int) -> None:
         self._session = session
         self._rows = rows
         self._n_items = n_items
 
     @classmethod
-    def open(cls, bundle: Bundle, device: Device = Device.CPU, threads: int = 0) -> "Rescorer":
+    def open(
+        cls,
+        bundle: Bundle,
+        device: Device = Device.CPU,
+        threads: int = 0,
+        rows: UserRows | None = None,
+    ) -> "Rescorer":
         """Open a bundle's graph on a device with a number of threads; 0 takes every core.
+
+        If ``rows`` are not given, they are the bundle's.
 
         Raises
         ------
@@ -181,7 +187,7 @@ class Rescorer:
         """
         _require_screen(bundle)
         session = open_session(lambda _: bundle.path / RESCORE_GRAPH, device, threads)
-        return cls(session, bundle.user_rows, bundle.n_items)
+        return cls(session, bundle.user_rows if rows is None else rows, bundle.n_items)
 
     def score(self, users: Users, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Compute the logits of each user's own items.
