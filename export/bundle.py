@@ -13,6 +13,7 @@ from export.description import described
 from export.fold_in.assembly import NOT_WANTED as NOT_FOLDED_IN
 from export.fold_in.assembly import make_fold_in
 from export.fold_in.assembly import summary as worth_of_fold_in
+from export.golden_requests import golden_content
 from export.model_card import model_card
 from export.screen.assembly import NOT_WANTED, make_screen, summary
 from export.source import Source
@@ -20,7 +21,6 @@ from ncf.arrays import map_npy
 from ncf.artifacts import seal
 from ncf.data.interactions import Interactions
 from ncf.models.scorer import scorer
-from ncf.policies import ColdUser
 from ncf.proof.bundle_parity import (
     require_fold_in_parity,
     require_pair_parity,
@@ -28,18 +28,9 @@ from ncf.proof.bundle_parity import (
 )
 from ncf.records import json_values
 from ncf.scoring import bundle as files
-from ncf.scoring.exact import ExactRanker
 from ncf.scoring.fold_in_manifest import FoldInFacts, NoFoldIn
-from ncf.scoring.golden import record
 from ncf.scoring.manifest import BUNDLE
-from ncf.scoring.queries import Request, Wishes
-from ncf.scoring.recommend import Recommender
 from ncf.scoring.screen_manifest import NoScreen, Screen
-
-_GOLDEN_USERS = 8
-_GOLDEN_K = 10
-_GOLDEN_HISTORY = 10
-_STRANGER = "\N{BULLET} a user whom no data holds"
 
 
 def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
@@ -85,7 +76,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     unsealed = files.Bundle(folder, manifest)
     parity |= require_topk_parity(unsealed, score) | require_fold_in_parity(unsealed)
     manifest = replace(manifest, parity=parity)
-    (folder / files.GOLDEN_FILE).write_bytes(_golden(unsealed))
+    (folder / files.GOLDEN_FILE).write_bytes(golden_content(unsealed))
     recipe = json.dumps(checkpoint.manifest.recipe, indent=2, sort_keys=True)
     (folder / files.CARD_FILE).write_text(model_card(name, manifest, recipe), encoding="utf-8")
     digest = seal(folder, BUNDLE, json_values(manifest))
@@ -122,20 +113,3 @@ def _write_fold_in(
     if unlearned.nnz:
         write_pairs(unlearned, folder / files.UNLEARNED_FILE)
     return found.facts
-
-
-def _golden(bundle: files.Bundle) -> bytes:
-    trained = np.setdiff1d(np.arange(bundle.n_users), bundle.cold, assume_unique=True)
-    chosen = np.linspace(0, trained.size - 1, min(_GOLDEN_USERS, trained.size)).astype(np.int64)
-    users = [bundle.users.raw[index] for index in trained[chosen].tolist()]
-    if bundle.manifest.cold_user is ColdUser.POPULAR:
-        users += [bundle.users.raw[index] for index in bundle.cold[:1].tolist()]
-        users.append(_STRANGER)
-    requests = [Request(user, Wishes()) for user in users]
-    facts = bundle.manifest.fold_in
-    if isinstance(facts, FoldInFacts):
-        longest = bundle.seen.of(int(bundle.seen.counts(trained).argmax()))
-        for length in (facts.min_history, _GOLDEN_HISTORY):
-            items = tuple(bundle.items.raw[item] for item in longest[:length].tolist())
-            requests.append(Request(_STRANGER, Wishes(history=items)))
-    return record(Recommender(bundle, ExactRanker.open(bundle)), requests, _GOLDEN_K)

@@ -1,8 +1,10 @@
 """Write a short model card from the bundle's manifest."""
 
+import re
+
 from ncf.policies import ColdUser
 from ncf.scoring.fold_in_manifest import FoldInFacts, NoFoldIn, Promise
-from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model
+from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model, NewItems
 from ncf.scoring.screen_manifest import NoScreen, Screen
 
 _CARD = """\
@@ -36,7 +38,7 @@ with figures over the whole catalogue. The validation part chose the epoch, neve
 
 {fold_in}
 
-## Recipe
+{new_items}## Recipe
 
 ```json
 {recipe}
@@ -99,6 +101,7 @@ def model_card(name: str, manifest: BundleManifest, recipe: str) -> str:
         metrics=_metrics(manifest.metrics),
         screen=_screen(manifest.screen),
         recipe=recipe,
+        new_items=_new_items(manifest.new_items),
         fold_in=_fold_in(manifest.fold_in),
         strangers=strangers,
         since="" if folds else " It knows nothing that happened since.",
@@ -124,6 +127,22 @@ def _metrics(metrics: BundleMetrics) -> str:
         ndcg = f"NDCG@10 {test.ndcg:.4f} ± {test.ndcg_se:.4f}"
         lines.append(f"- test, sampled, {test.cases:,} cases: {hr}, {ndcg} (standard errors)")
     return "\n".join(lines) or "None recorded."
+
+
+def recipe_of(card: str) -> str:
+    """Find the recipe in a card of before; ``null`` if it is not there."""
+    found = re.search(r"(?ms)^## Recipe\n\n```json\n(.*?)\n```", card)
+    return found[1] if found else "null"
+
+
+def _new_items(added: NewItems | None) -> str:
+    if added is None:
+        return ""
+    return (
+        f"## New items\n\n{added.items:,} items were added to bundle `{added.parent[:12]}` without "
+        f"training, their vectors\nmade from the rows of those who took them ({added.pairs:,} "
+        "pairs). The figures above are from before.\n\n"
+    )
 
 
 def _fold_in(facts: FoldInFacts | NoFoldIn | None) -> str:

@@ -18,6 +18,7 @@ _MODULES = {
     "Model": "ncf.api.models",
     "Run": "ncf.api.runs",
     "__version__": "ncf.version",
+    "add_items": "ncf.api.growth",
     "batch": "ncf.api.runs",
     "compare": "ncf.api.comparison",
     "evaluate": "ncf.api.evaluation",
@@ -36,6 +37,7 @@ _MODULES = {
 # Packages beside this one that a module needs, and that somebody's file may hide.
 _BESIDE = {
     "ncf.api.exports": ("export",),
+    "ncf.api.growth": ("batch", "export"),
     "ncf.api.runs": ("batch",),
     "ncf.api.verification": ("batch", "export"),
 }

@@ -14,6 +14,7 @@ from ncf.api.options import Place
 from ncf.columns import Columns
 from ncf.data.kinds import is_stream
 from ncf.data.origins import copy_stream
+from ncf.errors import UsageError
 from ncf.policies import Strangers
 
 if TYPE_CHECKING:
@@ -61,6 +62,24 @@ def filters_of(
             _file(exclude_pairs, _BOTH, folder / "exclude_pairs"),
             refresh,
         )
+
+
+@contextmanager
+def pairs_file(given: Given, name: str) -> Iterator[Path]:
+    """Make a file of pairs, which exists until the block ends.
+
+    Raises
+    ------
+    UsageError
+        No pairs are given.
+    RatingsError
+        A column is missing, or an id cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="ncf-") as scratch:
+        path = _file(given, _BOTH, Path(scratch) / name)
+        if path is None:
+            raise UsageError(f"`{name}` is missing", remedy="give a file or a frame")
+        yield path
 
 
 def _file(given: Any, columns: tuple[str, ...], aside: Path) -> Path | None:  # noqa: ANN401 - as above

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, astuple
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +10,10 @@ import ncf
 from ncf.cli.options import AsCsv, AsJson, BundleFolder, Length
 from ncf.cli.output import print_csv, print_json, require_one_form, say, show_table
 from ncf.columns import Columns
-from ncf.data.id_files import read_ids
 from ncf.errors import UsageError
-from ncf.scoring.queries import Recommendation
+
+if TYPE_CHECKING:
+    from ncf.scoring.queries import Recommendation
 
 
 def recommend(
@@ -66,11 +67,13 @@ def _ids(given: str) -> list[str]:
     except OSError:  # too long for a name
         is_file = False
     if is_file:
+        from ncf.data.id_files import read_ids  # needs Arrow, which --help does not
+
         return [str(each) for each in read_ids(path, Columns.ITEM_ID).to_pylist()]
     return [each.strip() for each in given.split(",") if each.strip()]
 
 
-def _described(found: Recommendation) -> dict[str, object]:
+def _described(found: "Recommendation") -> dict[str, object]:
     items = [
         {name: value for name, value in asdict(item).items() if value is not None}
         for item in found.items
@@ -83,7 +86,7 @@ def _described(found: Recommendation) -> dict[str, object]:
     return described
 
 
-def _show_seen(opened: ncf.Bundle, user: str, shown: int) -> None:
+def _show_seen(opened: "ncf.Bundle", user: str, shown: int) -> None:
     seen = opened.history(user)
     if seen.empty:
         say(f"user {user!r} is unknown to the model")

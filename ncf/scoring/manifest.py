@@ -146,6 +146,32 @@ class Provenance:
     created: str | None
 
 
+@dataclass(frozen=True)
+class NewItems:
+    """Items that were added to a bundle without training, and figures of the old bundle stayed.
+
+    Parameters
+    ----------
+    parent : str
+        Digest of the bundle that they were added to.
+    file : str
+        SHA-256 of the file of those who took them.
+    items, pairs : int
+        Counts of the items added, and of who took them.
+    items_without_known_users : int
+        New items left out, as nobody whom the model knows took them.
+    rows_of_known_items : int
+        Interactions left out, as their items were known.
+    """
+
+    parent: Digest
+    file: Digest
+    items: Positive
+    pairs: Positive
+    items_without_known_users: Count
+    rows_of_known_items: Count
+
+
 @dataclass(frozen=True, kw_only=True)
 class BundleManifest(Manifest):
     """The manifest of a bundle, ``bundle.json``.
@@ -166,6 +192,8 @@ class BundleManifest(Manifest):
         Origin of the bundle.
     fold_in : FoldInFacts or NoFoldIn or None
         What folding in is worth, or the reason why there is none; None in bundles of before.
+    new_items : NewItems or None
+        Items added without training; None if there are none.
     """
 
     model: Model
@@ -175,6 +203,7 @@ class BundleManifest(Manifest):
     metrics: BundleMetrics
     provenance: Provenance
     fold_in: FoldInFacts | NoFoldIn | None = optional()
+    new_items: NewItems | None = optional()
 
 
 BUNDLE = Kind(
