@@ -1,5 +1,6 @@
 """Prepared data without a tenth of its users or items in training, for honest figures."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,37 @@ def without(data: PreparedData, folder: Path, users: Mask, items: Mask) -> Prepa
         found: Mask = ~users[pairs.users] & ~items[pairs.items]
         return found
 
+    return _written(data, folder, kept(data.train), kept)
+
+
+def without_last(data: PreparedData, folder: Path, last: int) -> PreparedData:
+    """Write data without the last training pairs of users who have at least four times as many."""
+
+    def everything(pairs: Interactions) -> Mask:
+        return np.ones(len(pairs), np.bool_)
+
+    return _written(data, folder, ~last_pairs(data, last), everything)
+
+
+def last_pairs(data: PreparedData, last: int) -> Mask:
+    """Find the last training pairs of users who have at least four times as many.
+
+    A user's pairs are in order of time, or of the file.
+    """
+    users = data.train.users
+    counts = np.bincount(users, minlength=len(data.users))
+    order = np.argsort(users, kind="stable")
+    ends = np.cumsum(counts)[users[order]]
+    found = np.zeros(users.size, np.bool_)
+    found[order] = (ends - np.arange(users.size) <= last) & (counts[users[order]] >= 4 * last)
+    return found
+
+
+def _written(
+    data: PreparedData, folder: Path, train_rows: Mask, kept: Callable[[Interactions], Mask]
+) -> PreparedData:
     folder.mkdir(parents=True)
-    train = data.train.take(kept(data.train))
+    train = data.train.take(train_rows)
     write_interactions(folder, "train", train)
     sizes: dict[str, Any] = {"train": len(train)}
     for part, cases in (("validation", data.validation), ("test", data.test)):

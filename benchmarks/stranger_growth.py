@@ -20,14 +20,18 @@ from ncf.scoring.fold_in import ANEW
 _K = 10
 
 
-def refreshed(data: PreparedData, weights: Weights) -> dict[str, Any]:
-    """Move rows along with users' validation items, and rank their test items."""
-    train, vectors = data.train.csr(), item_vectors(weights)
-    users = np.flatnonzero(data.trained())
+def refreshed(data: PreparedData, before: PreparedData, weights: Weights) -> dict[str, Any]:
+    """Move rows along with the last pairs that a training left out, and rank test items.
+
+    Only users whose history grew are asked.
+    """
+    train, vectors = before.train.csr(), item_vectors(weights)
+    users = np.flatnonzero(before.trained())
     rows = np.concatenate(list(user_rows(weights)))
     history = sparse.csr_array(train[users])
     matrix = normal_equations(vectors, rows[users], history, np.random.default_rng(1)).solve()
-    now = data.train.join(data.validation.positives).csr()
+    now = data.train.csr()
+    has_more = np.diff(now.indptr) > np.diff(train.indptr)
     x = [
         features(each.astype(np.float64) @ vectors.astype(np.float64), np.diff(each.indptr))
         for each in (train, now)
@@ -36,7 +40,7 @@ def refreshed(data: PreparedData, weights: Weights) -> dict[str, Any]:
     had = np.diff(train.indptr)
     share = (np.diff(now.indptr) - had) / np.maximum(had, 1)
     moved = np.where((share > ANEW)[:, None], new, rows + (new - old)).astype(np.float32)
-    some = data.test.take(data.trained()[data.test.positives.users])
+    some = data.test.take((has_more & before.trained())[data.test.positives.users])
     cases = some.take(np.arange(len(some.positives))[:20_000])
     items = np.column_stack([cases.positives.items, np.maximum(cases.negatives, 0)])
     values = []
@@ -45,7 +49,7 @@ def refreshed(data: PreparedData, weights: Weights) -> dict[str, Any]:
         valid = np.asarray(cases.negatives) >= 0
         values.append(gains(pessimistic_ranks(logits[:, 0], logits[:, 1:], valid), _K))
     gain, error = mean_and_error(values[1] - values[0], cases.positives.users)
-    found = {"refresh": "stale", "ndcg": round(float(values[0].mean()), 4)}
+    found = {"refreshed_users": int(has_more.sum()), "stale": round(float(values[0].mean()), 4)}
     return {**found, "gain": round(gain, 4), "gain_se": round(error, 4)}
 
 

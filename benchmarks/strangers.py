@@ -7,7 +7,8 @@ A tenth of the users is left out of a second training, and folded in from random
 training histories; the rows of the first training, which knew them, are the measure. Figures are
 NDCG@10 of their test items, sampled and over the whole catalogue, for the same candidates: all of
 a user's training and validation items are left out, also where the history is shorter. A third
-training leaves out a tenth of the items, which are then added from those who took them.
+training leaves out users' last two interactions, and refreshes their rows by these; a fourth
+leaves out a tenth of the items, which are then added from those who took them.
 Checkpoints that are there already are taken as they are.
 """
 
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 import ncf
-from benchmarks.held_out import Mask, a_tenth, without
+from benchmarks.held_out import Mask, a_tenth, without, without_last
 from benchmarks.stranger_batch import time_batches
 from benchmarks.stranger_growth import added_items, refreshed
 from benchmarks.stranger_peers import ease, item_cosine
@@ -44,7 +45,7 @@ from ncf.training.checkpoint import open_checkpoint
 
 Floats = npt.NDArray[np.float32]
 LENGTHS = (1, 3, 10, None)
-_K = 10
+_K, _LAST = 10, 2
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--model", default="gmf")
     parser.add_argument("--work", type=Path, default=Path("strangers"), help="trainings go here")
     parser.add_argument("--strangers", type=int, default=0, help="time a batch of so many")
-    parser.add_argument("--skip-items", action="store_true", help="no third training")
+    parser.add_argument("--skip-more", action="store_true", help="no third and fourth training")
     given = parser.parse_args()
     data = open_data(given.data)
     nobody, nothing = (np.zeros(len(ids), np.bool_) for ids in (data.users, data.items))
@@ -72,8 +73,11 @@ def main() -> None:
         print(json.dumps(row), flush=True)
     for row in promised(place, given.model, honest_data, judge):
         print(json.dumps(row), flush=True)
-    print(json.dumps(refreshed(data, known)), flush=True)
-    if not given.skip_items:
+    if not given.skip_more:
+        before = place / "data-last"
+        earlier = open_data(before) if before.is_dir() else without_last(data, before, _LAST)
+        stale = _weights(earlier, before, place / f"{given.model}-last", given.model)
+        print(json.dumps(refreshed(data, earlier, stale)), flush=True)
         new = a_tenth(len(data.items), 1)
         old_data = _held_out(data, place / "data-items", nobody, new)
         old = _weights(old_data, place / "data-items", place / f"{given.model}-items", given.model)
