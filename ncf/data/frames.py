@@ -141,7 +141,9 @@ def read_frame(
     if given is not None:
         rating = rating_numbers(_arrow(given), rows, may_be_blank=min_rating is None)
     time = None if times is None else moments(_arrow(times), rows, Clock())
-    collected.add(users.dictionary_encode(), items.dictionary_encode(), time, rating)
+    collected.users.add(users.dictionary_encode())
+    collected.items.add(items.dictionary_encode())
+    collected.add_values(time, rating)
     return collected.ratings(None, Reading())
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ncf.data.kinds import is_stream
 from ncf.data.options import Format
-from ncf.data.parquet import part_files
+from ncf.data.parquet_files import part_files
 from ncf.data.triple import triple_paths
 from ncf.errors import StorageError
 from ncf.files import is_full, sha256, sha256_bytes

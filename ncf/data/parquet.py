@@ -8,16 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ncf.data.codes import IdCodes
 from ncf.data.id_types import TAKEN, encode_ids, id_column
-from ncf.data.kinds import Kind, kind_at
 from ncf.data.naming import REQUIRED, Naming, Wanted
+from ncf.data.parquet_files import part_files
 from ncf.data.ratings import in_order
 from ncf.data.values import NAME_IT
 from ncf.errors import RatingsError
 
 ANY_RATINGS = Wanted("")
 _ROWS = 1 << 20
-_STRAYS = {"Thumbs.db", "desktop.ini", "lost+found"}
+_BUFFER = 1 << 20  # bytes; read in pieces, instead of whole columns of row groups
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class Part:
         """What messages call a row."""
         return "row"
 
+    def __len__(self) -> int:
+        """Count of rows."""
+        return len(next(iter(self.columns.values())))
+
     def line(self, row: int) -> int:
         """Give the number of a row in the file, from 1."""
         return self.first + row
@@ -60,6 +65,23 @@ class Part:
     def error(self, row: int, problem: str, remedy: str | None = None) -> RatingsError:
         """Make the error that names a row."""
         return RatingsError(problem, where=self.at(self.line(row)), remedy=remedy)
+
+    def add_ids(self, name: str, to: IdCodes) -> None:
+        """Add the ids of a column; whole numbers without a gap as they are, which is quick.
+
+        Raises
+        ------
+        RatingsError
+            As for :meth:`ids`.
+        """
+        column = self.columns[name]
+        if len(column) and pa.types.is_integer(column.type) and not column.null_count:
+            try:
+                to.add_whole(column.cast(pa.int64()).to_numpy())
+            except pa.ArrowInvalid:  # above 2^63
+                to.add(self.ids(name))
+        else:
+            to.add(self.ids(name))
 
     def ids(self, name: str) -> pa.DictionaryArray:
         """Give the ids of a column as codes into distinct strings, by first appearance.
@@ -93,40 +115,6 @@ class Part:
         ids = pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), texts)
         # What was stored as a dictionary may have its texts in another order, or more of them.
         return in_order(ids) if pa.types.is_dictionary(given.type) else ids
-
-
-def part_files(folder: Path) -> list[Path]:
-    """List the Parquet files of a folder, in order of their paths; of a file, itself.
-
-    Names that begin with ``_`` or ``.`` are left out, as Spark and others do.
-
-    Raises
-    ------
-    RatingsError
-        Another file is among them, or there is none.
-    """
-    if not folder.is_dir():
-        return [folder]
-    found = []
-    for path in sorted(folder.rglob("*")):
-        names = path.relative_to(folder).parts
-        hidden = any(name.startswith(("_", ".")) or name in _STRAYS for name in names)
-        if hidden or path.is_dir():
-            continue
-        if kind_at(path) is not Kind.PARQUET:
-            raise RatingsError(
-                "is not Parquet",
-                where=path,
-                remedy="give a folder of Parquet parts alone, or join the files into one",
-            )
-        found.append(path)
-    if not found:
-        raise RatingsError(
-            "the folder holds no Parquet file",
-            where=folder,
-            remedy="give a file, or a folder of parts",
-        )
-    return found
 
 
 def read_parts(
@@ -201,7 +189,7 @@ def _blocks(file: Path, shown: Path, names: _Names, places: dict[str, int]) -> I
     coded = [name for name in ids if name in names.texts]
     first = 1
     try:
-        with pq.ParquetFile(file, read_dictionary=coded) as opened:
+        with pq.ParquetFile(file, read_dictionary=coded, buffer_size=_BUFFER) as opened:
             batches = opened.iter_batches(_ROWS, columns=list(by_column.values()))
             for batch in batches:
                 columns = {

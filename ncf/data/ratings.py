@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ncf.data.codes import Growing, IdCodes
 from ncf.data.options import Format
 from ncf.errors import RatingsError
 from ncf.identifiers import Texts
@@ -88,23 +89,25 @@ class Collected:
     """
 
     min_rating: float | None = None
-    users: list[pa.DictionaryArray] = field(default_factory=list)
-    items: list[pa.DictionaryArray] = field(default_factory=list)
-    timestamps: list[Times] = field(default_factory=list)
+    users: IdCodes = field(default_factory=IdCodes)
+    items: IdCodes = field(default_factory=IdCodes)
+    timestamps: Growing[np.int64] | None = None
     reaches: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    rows: int = 0
 
-    def add(
-        self,
-        users: pa.DictionaryArray,
-        items: pa.DictionaryArray,
-        timestamps: Times | None,
-        ratings: Numbers | None,
-    ) -> None:
-        """Add the rows of a block."""
-        self.users.append(users)
-        self.items.append(items)
+    def expect(self, rows: int) -> None:
+        """Make room for so many rows."""
+        self.users.expect(rows)
+        self.items.expect(rows)
+        self.rows = rows
+
+    def add_values(self, timestamps: Times | None, ratings: Numbers | None) -> None:
+        """Add times and ratings of a block, whose ids are added to ``users`` and ``items``."""
         if timestamps is not None:
-            self.timestamps.append(timestamps)
+            if self.timestamps is None:
+                self.timestamps = Growing(np.int64)
+                self.timestamps.expect(self.rows)
+            self.timestamps.extend(timestamps)
         if ratings is not None and self.min_rating is not None:
             self.reaches.append(ratings >= self.min_rating)
 
@@ -118,9 +121,9 @@ class Collected:
         RatingsError
             No row is there, or none is left.
         """
-        times = np.concatenate(self.timestamps) if self.timestamps else None
-        found = Ratings(_unify(self.users), _unify(self.items), times, 0, reading)
-        self.users, self.items, self.timestamps = [], [], []
+        times = None if self.timestamps is None else self.timestamps.whole()
+        self.timestamps = None
+        found = Ratings(self.users.whole(), self.items.whole(), times, 0, reading)
         if not len(found.users) and not may_be_empty:
             problem = (
                 "the frame has no row" if where is None else "the file has a header and no rows"
@@ -194,9 +197,3 @@ def in_order(
     renamed[used] = np.arange(used.size, dtype=np.int32)
     texts = ids.dictionary.take(pa.array(used))
     return pa.DictionaryArray.from_arrays(pa.array(renamed[codes]), texts)
-
-
-def _unify(parts: list[pa.DictionaryArray]) -> pa.DictionaryArray:
-    if not parts:
-        return pa.array([], pa.string()).dictionary_encode()
-    return pa.chunked_array(parts).unify_dictionaries().combine_chunks()

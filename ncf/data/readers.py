@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from ncf.columns import Columns
 from ncf.data.blocks import Block, read_blocks
 from ncf.data.delimited import parse_block, text_ids
@@ -10,6 +12,7 @@ from ncf.data.layouts import Layout, detect_layout
 from ncf.data.naming import ReadAs
 from ncf.data.options import Format
 from ncf.data.parquet import read_parts
+from ncf.data.parquet_files import count_rows
 from ncf.data.ratings import GIVE_SOME, RATE_IT, Collected, Numbers, Ratings, Reading
 from ncf.data.timestamps import Clock
 from ncf.data.typed_columns import moments, rating_numbers
@@ -69,35 +72,39 @@ def _read_text(path: Path, file_format: Format, read_as: ReadAs, collected: Coll
                 _check_min_rating(layout.columns, collected.min_rating, path)
                 rows = block.without_first_row() if layout.header else block
             if rows.data.strip(b"\n"):
-                trimmed += _add(rows, layout, clock, collected, keep_spaces=read_as.keep_spaces)
-                progress.advance(len(collected.users[-1]))
+                table = parse_block(rows, layout)
+                keep_spaces = read_as.keep_spaces
+                trimmed += _add(table, rows, clock, collected, keep_spaces=keep_spaces)
+                progress.advance(table.num_rows)
     if layout is None:
         raise RatingsError("the file is empty", where=path, remedy=GIVE_SOME)
     return Reading(layout.format, layout.ignored, trimmed)
 
 
 def _add(
-    block: Block, layout: Layout, clock: Clock, collected: Collected, *, keep_spaces: bool
+    table: pa.Table, block: Block, clock: Clock, collected: Collected, *, keep_spaces: bool
 ) -> int:
-    table = parse_block(block, layout)
     (users, trimmed), (items, more) = (
         text_ids(table[name], name, block, keep_spaces=keep_spaces)
         for name in (Columns.USER_ID, Columns.ITEM_ID)
     )
     times, ratings = None, None
-    if Columns.TIMESTAMP in layout.columns:
+    if Columns.TIMESTAMP in table.column_names:
         times = clock.milliseconds(table[Columns.TIMESTAMP], block)
-    if Columns.RATING in layout.columns:
+    if Columns.RATING in table.column_names:
         may_be_blank = collected.min_rating is None
         ratings = numbers_or_blank(
             table[Columns.RATING], block, Columns.RATING, RATE_IT, may_be_blank=may_be_blank
         )
-    collected.add(users, items, times, ratings)
+    collected.users.add(users)
+    collected.items.add(items)
+    collected.add_values(times, ratings)
     return trimmed + more
 
 
 def _read_parquet(path: Path, read_as: ReadAs, collected: Collected) -> Reading:
     clock, ignored, has_times = Clock(), dict[str, None](), None
+    collected.expect(count_rows(read_as.at or path))
     with report(f"read {path.name}") as progress:
         for part in read_parts(path, read_as.naming, at=read_as.at):
             _check_min_rating(tuple(part.columns), collected.min_rating, path)
@@ -114,9 +121,11 @@ def _read_parquet(path: Path, read_as: ReadAs, collected: Collected) -> Reading:
                 may_be_blank = collected.min_rating is None
                 column = part.columns[Columns.RATING]
                 ratings = rating_numbers(column, part, may_be_blank=may_be_blank)
-            collected.add(part.ids(Columns.USER_ID), part.ids(Columns.ITEM_ID), times, ratings)
+            part.add_ids(Columns.USER_ID, collected.users)
+            part.add_ids(Columns.ITEM_ID, collected.items)
+            collected.add_values(times, ratings)
             ignored |= dict.fromkeys(part.ignored)
-            progress.advance(len(collected.users[-1]))
+            progress.advance(len(part))
     return Reading(Format.PARQUET, tuple(ignored))
 
 

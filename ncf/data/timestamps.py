@@ -65,6 +65,21 @@ class Clock:
                     scale = factor
         return np.rint(found * scale).astype(np.int64)
 
+    def whole(self, found: npt.NDArray[np.int64], rows: Rows) -> npt.NDArray[np.int64]:
+        """Turn Unix times that are whole numbers into milliseconds, as :meth:`unix` does.
+
+        Raises
+        ------
+        RatingsError
+            As for :meth:`unix`.
+        """
+        if found.size and found.min() > 0:
+            for unit, start, stop, factor in _UNITS[:2]:
+                if found.min() >= start and found.max() < stop:
+                    self._note(unit, np.ones(1, np.bool_), rows)
+                    return found * np.int64(factor)
+        return self.unix(found.astype(np.float64), rows)  # mixed, or microseconds, or zeros
+
     def _iso(self, column: pa.ChunkedArray, rows: Rows) -> npt.NDArray[np.int64]:
         try:
             times = _moments(column)

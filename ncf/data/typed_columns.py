@@ -26,6 +26,8 @@ def rating_numbers(column: pa.ChunkedArray, rows: Rows, *, may_be_blank: bool) -
         texts = texts_of(column)
         return numbers_or_blank(texts, rows, Columns.RATING, RATE_IT, may_be_blank=may_be_blank)
     found: Numbers = column.cast(pa.float64(), safe=False).to_numpy()
+    if np.isfinite(found).all():
+        return found
     missing = np.isnan(found)  # pandas' NaN, and null
     if not may_be_blank:
         refuse_where(pa.array(missing), rows, f"{Columns.RATING} is missing", RATE_IT)
@@ -45,6 +47,8 @@ def moments(column: pa.ChunkedArray, rows: Rows, clock: Clock) -> Times:
         column = column.cast(pa.timestamp("ms"))
     if column.null_count:
         refuse_where(column.is_null(), rows, "timestamp is missing", DATE_THEM)
+    if pa.types.is_signed_integer(column.type):
+        return clock.whole(column.cast(pa.int64()).to_numpy(), rows)
     if _is_number(column.type):
         return clock.unix(column.cast(pa.float64(), safe=False).to_numpy(), rows)
     if not pa.types.is_timestamp(column.type):

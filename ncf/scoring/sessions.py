@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ncf.devices import Device, usable_cores
-from ncf.errors import ArtifactError, CapabilityError
+from ncf.errors import TEMPORARY, ArtifactError, CapabilityError
 from ncf.scoring.onnx_runtime import ort
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,9 @@ EXACT = CudaOptions()
 
 
 class GpuMemoryError(CapabilityError):
-    """The GPU has too little memory for one call."""
+    """The GPU has too little memory for one call; another program may give some back."""
+
+    exit_code = TEMPORARY
 
 
 def open_session(

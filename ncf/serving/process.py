@@ -110,7 +110,7 @@ def running(settings: Settings, workers: int, within: float) -> Iterator[Server]
     ArtifactError
         There is nothing to serve, or the worker does not start; the message gives the worker's
         last error.
-    UsageError, StorageError, LockedError
+    UnreachableError, StorageError, LockedError
         A port is taken, or the state folder cannot be written or belongs to another server.
     CapabilityError
         There is no Java, or this is Windows.

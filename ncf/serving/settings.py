@@ -1,10 +1,11 @@
 """Write the settings of a TorchServe that only this machine can reach, as the files it reads."""
 
+import errno
 import socket
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ncf.errors import ArtifactError, UsageError
+from ncf.errors import ArtifactError, UnreachableError, UsageError
 from ncf.files import storage_errors
 from ncf.serving.logs import log_config
 
@@ -32,7 +33,9 @@ class Ports:
         Raises
         ------
         UsageError
-            A port is taken, or two are equal.
+            A port cannot be used, or two are equal.
+        UnreachableError
+            Another program listens on one; it may be gone when the command runs again.
         """
         taken: set[int] = set()
         for field in fields(self):
@@ -47,9 +50,14 @@ class Ports:
                 try:
                     probe.bind((HOST, number))
                 except (OSError, OverflowError) as error:
+                    if getattr(error, "errno", None) == errno.EADDRINUSE:
+                        raise UnreachableError(
+                            f"port {number} on {HOST} is taken",
+                            remedy=f"stop what listens there, or choose another with {option}",
+                        ) from error
                     raise UsageError(
-                        f"port {number} on {HOST} is not free ({error})",
-                        remedy=f"stop what listens there, or choose another with {option}",
+                        f"port {number} on {HOST} cannot be used ({error})",
+                        remedy=f"choose another with {option}",
                     ) from error
 
 

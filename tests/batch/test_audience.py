@@ -97,7 +97,7 @@ def oracle(bundle: Bundle, checkpoint: Checkpoint, data: PreparedData) -> Oracle
     return Oracle(bundle, checkpoint, data)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seen=st.none() | st.lists(st.tuples(some_users, some_items), max_size=30),
     users=st.none() | st.lists(some_users, min_size=1, max_size=8),

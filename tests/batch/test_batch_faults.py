@@ -49,9 +49,17 @@ def _bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("part-*.parquet")}
 
 
-@pytest.mark.parametrize("words", [[], ["--random", "25"]], ids=["every operation", "any moment"])
+_KILLS = [
+    pytest.param(["--every", "4"], 15, id="every fourth operation"),
+    pytest.param(["--random", "8"], 8, id="any moment"),
+    pytest.param([], 50, id="every operation", marks=pytest.mark.slow),
+    pytest.param(["--random", "50"], 50, id="many moments", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("words", "least"), _KILLS)
 def test_a_kill_leaves_the_last_run_whole_and_the_rerun_is_byte_identical(
-    words: list[str], bundle: Bundle, tmp_path: Path
+    words: list[str], least: int, bundle: Bundle, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "tests.faults.kill_batch", str(bundle.path), str(tmp_path)]
     ended = subprocess.run(
@@ -63,7 +71,7 @@ def test_a_kill_leaves_the_last_run_whole_and_the_rerun_is_byte_identical(
     )
     report = json.loads(ended.stdout)
     assert report["problems"] == []
-    assert report["kills"] >= (25 if words else 50)
+    assert report["kills"] >= least
 
 
 @pytest.fixture

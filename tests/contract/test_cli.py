@@ -1,4 +1,4 @@
-"""The commands as users type them, each in a process of its own."""
+"""The commands as users type them; the whole way, and what a process itself does, in processes."""
 
 import json
 import os
@@ -16,6 +16,7 @@ import pytest
 from batch.manifest import RUN
 from batch.published import read_latest
 from ncf.artifacts import open_sealed
+from tests import commands
 
 # -P: as the installed command, which does not look for modules where it is run.
 NCF = [sys.executable, "-P", "-c", "from ncf.cli import main; main()"]
@@ -58,12 +59,10 @@ COMMANDS = [
 
 
 def ncf(*words: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run one command and check its exit code."""
-    ended = subprocess.run(
-        [*NCF, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == code, ended.stderr
-    return ended
+    """Run one command in this process, which has all imports already; check its exit code."""
+    ended = commands.ncf(*words, cwd=cwd)
+    assert ended.code == code, ended.err
+    return subprocess.CompletedProcess([], code, ended.out, ended.err)
 
 
 def refused(*words: object, cwd: Path) -> str:
@@ -84,7 +83,7 @@ def home(ratings_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "titles.csv").write_text('item_id,title\nfilm 1,"Kolya, again"\n')
     (home / "quick.toml").write_text(QUICK)
     for command in WHOLE_WAY:
-        ncf(*command.split(), cwd=home)
+        subprocess.run([*NCF, *command.split()], cwd=home, check=True)
     return home
 
 

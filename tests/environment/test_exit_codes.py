@@ -7,6 +7,7 @@ import pytest
 
 from ncf import errors
 from ncf.cli import app
+from ncf.scoring.sessions import failed_on_cuda
 from tests.commands import ncf, refused
 
 CODES = {
@@ -80,3 +81,8 @@ def test_a_server_that_is_not_there_may_come_and_a_mistyped_option_will_not(tmp_
     refused("check", "http://127.0.0.1:1", "--user", "u1", cwd=tmp_path, code=75)
     refused("check", "nonsense", "--user", "u1", cwd=tmp_path)
     refused("check", "--nonsense", cwd=tmp_path)
+
+
+def test_memory_of_a_gpu_may_be_free_another_time() -> None:
+    assert failed_on_cuda(RuntimeError("CUDA error: out of memory"), 8).exit_code == 75
+    assert failed_on_cuda(RuntimeError("an illegal access"), 8).exit_code == 2

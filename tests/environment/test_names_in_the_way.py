@@ -44,20 +44,29 @@ def _run(words: list[str], project: Path, path: str = "") -> subprocess.Complete
     )
 
 
-@pytest.mark.parametrize("start", STARTS.values(), ids=list(STARTS))
-@pytest.mark.parametrize("path", ["", "."], ids=["working directory", "PYTHONPATH"])
+# What stands in the way, where it is found, and how the command is started: each with each for a
+# module; a package and a folder are found in the same way.
+WAYS = [
+    *(("module", path, start) for path in ("", ".") for start in STARTS),
+    ("package", ".", "the command"),
+    ("folder", ".", "python -m ncf"),
+]
+
+
+@pytest.mark.parametrize(("project", "path", "start"), WAYS, indirect=["project"])
 def test_a_command_finds_its_own_packages(
-    start: list[str], path: str, project: Path, bundle: Bundle
+    start: str, path: str, project: Path, bundle: Bundle
 ) -> None:
     words = ["batch", "--bundle", str(bundle.path), "--out", "topk", "-k", "3"]
-    ended = _run([*start, *words], project, path)
+    ended = _run([*STARTS[start], *words], project, path)
     assert ended.returncode == 0, ended.stderr
     assert "nightly job" not in ended.stdout + ended.stderr
     assert (project / "topk" / "LATEST").exists()
-    verified = _run([*start, "verify", "--bundle", str(bundle.path)], project, path)
+    verified = _run([*STARTS[start], "verify", "--bundle", str(bundle.path)], project, path)
     assert verified.returncode == 0, verified.stderr
 
 
+@pytest.mark.parametrize("project", ["module"], indirect=True)
 def test_export_carries_its_own_handlers(
     project: Path, data_folder: Path, checkpoint: Checkpoint
 ) -> None:
@@ -69,6 +78,7 @@ def test_export_carries_its_own_handlers(
     assert (project / "store" / "ncf.mar").exists()
 
 
+@pytest.mark.parametrize("project", ["module"], indirect=True)
 def test_torchrun_starts_the_command_where_a_batch_py_is(project: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
     command = shutil.which("ncf", path=str(Path(sys.executable).parent))

@@ -1,8 +1,9 @@
 """Kill short batch runs, again and again, and look at what is left.
 
-    python -m tests.faults.kill_batch BUNDLE FOLDER [--random 200] [--seed 0]
+    python -m tests.faults.kill_batch BUNDLE FOLDER [--every 3] [--random 200] [--seed 0]
 
-Without ``--random``, before every file operation of one run; with it, until so many kills have hit.
+Without ``--random``, before every (each N-th) file operation of one run; with it, until so
+many kills have hit.
 Prints what went wrong, and a count; and a line on standard error every five hundred kills.
 """
 
@@ -91,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -113,7 +115,7 @@ def main() -> None:
             if hit and kills % 500 == 0:
                 sys.stderr.write(f"{kills} kills, problems: {batches.problems}\n")
     else:
-        for operation in range(1, count + 1):
+        for operation in range(1, count + 1, arguments.every):
             batches.begin(3)
             kills += killed_before(batches.run, operation)
             batches.check(f"before operation {operation}", undisturbed)

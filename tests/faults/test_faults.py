@@ -16,11 +16,13 @@ import pytest
 
 from tests.faults.cases import CASES
 
-# A process each, and each N-th file operation alone: chosen so that all takes half a minute.
+# A process each, and each N-th file operation alone: chosen so that all takes half a minute; the
+# slow test tries more of them.
 PROCESSES = (
     {"fetch": 4, "prepare": 8},
-    {"train": 25, "export": 60, "verify": 5, "batch": 15},
+    {"train": 60, "export": 150, "verify": 10, "batch": 40},
 )
+_FINER = {"train": 25, "export": 60, "verify": 5, "batch": 15}
 # Of the environment: what other tests of this worker left in the rest is not the commands'.
 _KEPT = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV")
 ANYWHERE = ["random kill", "file too large", "clock set back"]
@@ -38,7 +40,11 @@ def sweep(process: int, scratch: Path) -> dict[str, Any]:
     """Sweep the commands of a process once; what it reports, by command."""
     folder = scratch / str(process)
     folder.mkdir()
-    commands = [f"{command}:{every}" for command, every in PROCESSES[process].items()]
+    return _swept(PROCESSES[process], folder)
+
+
+def _swept(strides: dict[str, int], folder: Path) -> dict[str, Any]:
+    commands = [f"{command}:{every}" for command, every in strides.items()]
     words = [sys.executable, "-m", "tests.faults.sweep", str(folder), *commands, "--random", "2"]
     mount = f'mount -t tmpfs -o size=16m none {folder} && exec "$0" "$@"'
     launcher = ["unshare", "-Urm", "sh", "-c", mount]
@@ -92,3 +98,10 @@ def test_a_fault_leaves_the_last_output_and_the_same_command_ends_right(
 )
 def test_nothing_else_went_wrong_either(command: str, scratch: Path) -> None:
     assert sweep(_process(command), scratch)[command]["problems"] == []
+
+
+@pytest.mark.slow
+def test_no_fault_between_more_operations_does_harm(tmp_path: Path) -> None:
+    report = _swept(_FINER, tmp_path)
+    assert [(name, each["problems"]) for name, each in report.items() if each["problems"]] == []
+    assert set(report) == set(_FINER)

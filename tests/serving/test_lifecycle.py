@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from ncf.errors import CapabilityError
+from ncf.errors import TEMPORARY, CapabilityError
 from ncf.scoring.bundle import Bundle
 from ncf.serving.check import Client
 from ncf.serving.process import running
@@ -211,7 +211,7 @@ def test_a_taken_port_is_named_with_its_option(store: Path, state: Path) -> None
         port = str(taken.getsockname()[1])
         given = arguments(store, state, some_ports())
         ended = command(*given, "--metrics-port", port)
-    assert ended.returncode == 2
+    assert ended.returncode == TEMPORARY
     assert f"port {port} on 127.0.0.1" in ended.stderr
     assert "--metrics-port" in ended.stderr
     twice = command(*given, "--port", "4711", "--grpc-port", "4711")

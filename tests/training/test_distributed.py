@@ -24,6 +24,7 @@ from ncf.training.ranks import ALONE, Ranks
 from ncf.training.recipe import Recipe, Schedule
 from ncf.training.request import Request
 from ncf.training.stage import Stage
+from tests.commands import done
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,8 +34,8 @@ layers = 2
 [schedule]
 learning_rate = 0.02
 batch_size = 60
-epochs = 15
-patience = 15
+epochs = 8
+patience = 8
 l2 = 1e-4
 [parents.gmf]
 learning_rate = 0.02
@@ -68,42 +69,43 @@ def _run(processes: int, arguments: list[str], out: Path) -> subprocess.Complete
     return launch(processes, ["-m", "ncf", "train", *arguments, "--out", str(out), "--json"])
 
 
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    path = tmp_path / "recipe.toml"
-    path.write_text(_RECIPE)
-    return path
+@pytest.fixture(scope="module")
+def world(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what two processes have trained (``2``), and the recipe."""
+    folder = tmp_path_factory.mktemp("ranks")
+    (folder / "recipe.toml").write_text(_RECIPE)
+    ended = _run(2, _arguments(data_folder, folder), folder / "2")
+    assert ended.returncode == 0, ended.stderr
+    # Only one of them speaks, and writes.
+    assert open_checkpoint(folder / "2").digest == json.loads(ended.stdout)["digest"]
+    (folder / "2.json").write_text(ended.stdout)
+    return folder
 
 
-def test_two_processes_train_as_well_as_one(
-    data_folder: Path, recipe: Path, tmp_path: Path
-) -> None:
-    found = {}
-    for processes in (1, 2):
-        arguments = ["--data", str(data_folder), "--model", "neumf-pre", "--config", str(recipe)]
-        ended = _run(processes, arguments, tmp_path / str(processes))
-        assert ended.returncode == 0, ended.stderr
-        # Only one of them speaks, and writes.
-        found[processes] = json.loads(ended.stdout)
-        checkpoint = open_checkpoint(tmp_path / str(processes))
-        assert checkpoint.digest == found[processes]["digest"]
-        assert set(checkpoint.manifest.parents) == {"gmf", "mlp"}
-    assert abs(found[1]["ndcg"] - found[2]["ndcg"]) < 0.1
-    histories = [load_history(tmp_path / str(processes)) for processes in (1, 2)]
+def _arguments(data_folder: Path, folder: Path) -> list[str]:
+    recipe = str(folder / "recipe.toml")
+    return ["--data", str(data_folder), "--model", "neumf-pre", "--config", recipe]
+
+
+def test_two_processes_train_as_well_as_one(data_folder: Path, world: Path) -> None:
+    words = ["train", *_arguments(data_folder, world), "--out", "1", "--json"]
+    found = [json.loads(done(*words, cwd=world)), json.loads((world / "2.json").read_text())]
+    for out in ("1", "2"):
+        assert set(open_checkpoint(world / out).manifest.parents) == {"gmf", "mlp"}
+    assert abs(found[0]["ndcg"] - found[1]["ndcg"]) < 0.1
+    histories = [load_history(world / out) for out in ("1", "2")]
     losses = [[row.loss or 0.0 for row in history[1:]] for history in histories]
     # The same pairs, other negatives, the same number of steps.
     np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=0.15)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["1", "2"]
+    assert sorted(path.name for path in world.iterdir() if path.is_dir()) == ["1", "2"]
 
 
 def test_two_processes_end_with_the_same_weights_each_time(
-    data_folder: Path, recipe: Path, tmp_path: Path
+    data_folder: Path, world: Path, tmp_path: Path
 ) -> None:
-    arguments = ["--data", str(data_folder), "--model", "gmf", "--config", str(recipe)]
-    for out in ("a", "b"):
-        ended = _run(2, arguments, tmp_path / out)
-        assert ended.returncode == 0, ended.stderr
-    first, second = (open_checkpoint(tmp_path / out).weights for out in ("a", "b"))
+    ended = _run(2, _arguments(data_folder, world), tmp_path / "b")
+    assert ended.returncode == 0, ended.stderr
+    first, second = (open_checkpoint(out).weights for out in (world / "2", tmp_path / "b"))
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])
 
