@@ -41,7 +41,6 @@ PARTS = {
 
 LATER = {
     "block training": "ncf.training.blocks",
-    "folding in": "ncf.graphs.fold_in",
 }
 """Features that do not exist yet, and the module that each will have; named as skipped."""
 

@@ -20,7 +20,6 @@ MOST_FITTED = 20_000
 _EMPTY = 0.02  # share of the parts that are left empty
 _RIDGE, _RIDGE_OF_TAIL = 1e-3, 1e-6  # shares of the diagonal
 _AT_ONCE = 4096
-_SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,15 @@ class Normal:
 
     def solve(self) -> Doubles:
         """Solve the ridge regression, whose penalty is a share of the diagonal."""
-        diagonal = self.gram.diagonal()
-        ridge = np.full(diagonal.size, _RIDGE)
+        # Columns are scaled to one size: their sizes differ by so much that the solution would
+        # lose most of its digits. A column of zeros stays, and gets no weight.
+        size = np.sqrt(self.gram.diagonal())
+        size[size == 0] = 1
+        ridge = np.full(size.size, _RIDGE)
         ridge[-TAIL:] = _RIDGE_OF_TAIL
-        # A column of zeros, such as a factor that no item uses, gets no weight.
-        penalty = ridge * np.maximum(diagonal, _SMALLEST * max(1.0, float(diagonal.max())))
-        solved: Doubles = linalg.solve(
-            self.gram + np.diag(penalty), self.moment, assume_a="pos", check_finite=False
-        )
+        alike = self.gram / size / size[:, None] + np.diag(ridge)
+        scaled = linalg.solve(alike, self.moment / size[:, None], assume_a="pos")
+        solved: Doubles = scaled / size[:, None]
         return solved
 
 

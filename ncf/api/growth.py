@@ -58,6 +58,7 @@ def add_items(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> today = pd.DataFrame({"user_id": ["u0", "u2"], "item_id": ["film 99", "film 99"]})
     >>> more = ncf.add_items(bundle, today, titles={"film 99": "Premiere"}, name="today")
     >>> more, more.exported["new_pairs"]
