@@ -102,11 +102,11 @@ def _use(folder: Path) -> None:
 class _NoGraph:
     """Stands in for the graph: lists nothing."""
 
-    def rank_excluding(self, users: npt.NDArray[np.int64], excluded: object, k: int) -> TopK:
+    def rank_rows(self, rows: npt.NDArray[np.float32], excluded: object, k: int) -> TopK:
         del excluded
         width = min(k, ITEMS)
-        nothing = np.full((users.size, width), -np.inf, np.float32)
-        return TopK(np.zeros((users.size, width), np.int64), nothing)
+        nothing = np.full((len(rows), width), -np.inf, np.float32)
+        return TopK(np.zeros((len(rows), width), np.int64), nothing)
 
 
 def _resealed(content: bytes) -> bytes:
