@@ -30,10 +30,10 @@ from ncf.models.kinds import Kind, Variant
 from ncf.models.networks import Network
 from ncf.models.scorer import group_scorer
 from ncf.progress import Reporter
-from ncf.training.epoch import train_epoch
 from ncf.training.names import Named
 from ncf.training.recipe import load_recipe, named_recipe
 from ncf.training.request import Request, architecture_of
+from ncf.training.sampled_epochs import SampledEpochs
 from ncf.training.stage import Stage
 
 POSITIVES, BATCHES, CASES = 20_000, 200, 300
@@ -67,11 +67,13 @@ def main() -> None:
     theirs = tutorial_phases(tutorials_shape, data)
     schedule = recipe.schedule
     pairs = len(data.train) * (1 + schedule.negatives)
+    if schedule.blocks is not None:
+        pairs = len(data.users) * len(data.items)
     floor = pairs * 3 * flops_a_pair(shape) / gemm_rate()
     print(f"{'seconds an epoch':38} negatives    train  evaluate      all")
     for name, phases in (
         (f"tutorial, {tutorial.NEGATIVES} negatives (extrapolated)", theirs),
-        (f"ours, {schedule.negatives} negatives", ours),
+        ("ours, all items" if schedule.blocks else f"ours, {schedule.negatives} negatives", ours),
     ):
         columns = "".join(f"{seconds:10.2f}" for seconds in (*phases, sum(phases)))
         print(f"{name:38}{columns}")
@@ -88,15 +90,16 @@ def our_epochs(
     request: Request, data: PreparedData, epochs: int
 ) -> tuple[Phases, list[tuple[float, float]]]:
     """Seconds of each phase, means over epochs; and test HR and NDCG after each."""
-    stage = Stage(request, data, {})
-    samples, learner = stage.samples, stage.learner
-    network = learner.average.network  # what a checkpoint holds
+    each = Stage(request, data, {}).epochs
+    network = each.average.network  # what a checkpoint holds
     times, found = [], []
     seed = request.recipe.seed
     for epoch in range(epochs):
-        drawing = timed(functools.partial(next, samples.batches(seed, epoch)))
+        drawing = 0.0
+        if isinstance(each, SampledEpochs):
+            drawing = timed(functools.partial(next, each.samples.batches(seed, epoch)))
         reporter = Reporter("train", None, None)
-        training = timed(functools.partial(train_epoch, learner, samples, seed, epoch, reporter))
+        training = timed(functools.partial(each.train, seed, epoch, reporter))
         evaluating = timed(lambda: found.append(figures_on_test(network, data)))
         times.append((drawing, training - drawing, evaluating))
     draw, train, evaluate = np.mean(times, axis=0).tolist()

@@ -25,7 +25,7 @@ from ncf.training.average import Average
 from ncf.training.epoch import Learner, Samples, train_epoch
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
-from ncf.training.recipe import Schedule
+from ncf.training.schedule import Schedule
 
 _EACH = 100
 _USERS_AT_ONCE = 10_000

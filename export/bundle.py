@@ -11,7 +11,7 @@ from scipy import sparse
 from export.contents import Contents, by_popularity, write_contents, write_pairs
 from export.description import described
 from export.fold_in.assembly import NOT_WANTED as NOT_FOLDED_IN
-from export.fold_in.assembly import make_fold_in
+from export.fold_in.assembly import Honest, make_fold_in
 from export.fold_in.assembly import summary as worth_of_fold_in
 from export.golden_requests import golden_content
 from export.model_card import model_card
@@ -56,7 +56,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
     ParityError
         A graph and PyTorch disagree.
     """
-    checkpoint, data = source.checkpoint, source.data
+    checkpoint, data = source.exported, source.data
     interactions = data.interactions()
     counts = np.bincount(interactions.items, minlength=interactions.n_items)
     contents = Contents(
@@ -65,7 +65,7 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
         items=checkpoint.items,
         seen=interactions.csr(),
         popular=by_popularity(counts),
-        cold=np.flatnonzero(~data.trained()).astype(np.int64),
+        cold=np.flatnonzero(~source.trained_users()).astype(np.int64),
     )
     write_contents(contents, folder)
     sizes, score = contents.seen.shape, scorer(checkpoint.model())
@@ -89,7 +89,7 @@ def _write_screen(source: Source, interactions: Interactions, folder: Path) -> S
     if not source.screen:
         return NOT_WANTED
     rows = map_npy(folder / files.USER_ROWS_FILE)
-    screen = make_screen(source.checkpoint.weights, rows, interactions.csr())
+    screen = make_screen(source.exported.weights, rows, interactions.csr())
     for name, content in screen.graphs.items():
         (folder / name).write_bytes(content)
     return screen.facts
@@ -101,9 +101,10 @@ def _write_fold_in(
     """Write what folds strangers in, and the pairs that the rows never learned."""
     if not source.fold_in:
         return NOT_FOLDED_IN
-    rows, data = map_npy(folder / files.USER_ROWS_FILE), source.data
-    learned = data.train.csr()
-    found = make_fold_in(source.checkpoint.weights, rows, learned, data, source.min_history)
+    exported, rows = source.exported, map_npy(folder / files.USER_ROWS_FILE)
+    learned = interactions.csr() if exported.saw_all else source.data.train.csr()
+    honest = Honest(source.checkpoint.weights, source.data)
+    found = make_fold_in(exported.weights, rows, learned, honest, source.min_history)
     if isinstance(found.facts, NoFoldIn):
         return found.facts
     (folder / files.FOLD_IN_GRAPH).write_bytes(found.graph)

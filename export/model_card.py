@@ -18,12 +18,15 @@ collaborative filtering", WWW 2017, exported as ONNX.
 | users | {n_users:,} |
 | items | {n_items:,} |
 | known interactions | {interactions:,} |
+| weights | {weights} |
 | source | {source} |
 | data digest | `{data}` |
 | checkpoint digest | `{checkpoint}` |
 | created | {created} |
 
 ## Metrics
+
+{measured}
 
 {metrics}
 
@@ -51,7 +54,7 @@ interacted with left out. {strangers}
 
 ## Limits
 
-- It knows no item that the training data did not hold.{since}
+- It knows no item that the {known} did not hold.{since}
 - Scores are logits of one model: they order items for one user, and are not probabilities.
 - It learns from who interacted with what: popular items are favoured, biases of the data remain.
 """
@@ -63,6 +66,20 @@ _PROMISE = """NDCG@10, by protocol and length of history:
 _HONEST = """\
 The users of these figures were left out of the fit of the map, but the items knew them. So the
 stated loss against a trained row counts the loss of whole histories twice (± a standard error)."""
+
+
+_WEIGHTS = {
+    "product": "trained on all known interactions",
+    "honest": "trained without what was held out for evaluation",
+}
+_MEASURED = {
+    "product": (
+        "Of the honest weights, which never saw what was held out. The exported weights were\n"
+        "trained once more, by the same recipe and for as long, on everything; they cannot be\n"
+        "measured on rows that they saw."
+    ),
+    "honest": "Of the exported weights, which never saw what was held out.",
+}
 
 
 def model_card(name: str, manifest: BundleManifest, recipe: str) -> str:
@@ -94,6 +111,9 @@ def model_card(name: str, manifest: BundleManifest, recipe: str) -> str:
         n_items=model.n_items,
         size=f"{_factors(model)}{tower}",
         interactions=model.interactions,
+        weights=_WEIGHTS[model.weights or "honest"],
+        measured=_MEASURED[model.weights or "honest"],
+        known="data" if model.weights == "product" else "training part",
         source=", ".join(sorted(provenance.source)),
         data=provenance.data,
         checkpoint=provenance.checkpoint,

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from ncf.data.prepared import PreparedData
 from ncf.errors import UsageError
 from ncf.policies import ColdUser
@@ -15,7 +18,7 @@ class Source:
     Parameters
     ----------
     checkpoint : Checkpoint
-        The trained model.
+        The trained model, with honest weights and maybe product weights.
     data : PreparedData
         Data of the training, which gives seen items and their popularity.
     cold_user : ColdUser
@@ -47,3 +50,12 @@ class Source:
         if self.min_history is not None and self.min_history < 1:
             raise UsageError(f"`min_history` {self.min_history} is less than 1")
         self.checkpoint.require_data(self.data)
+
+    @property
+    def exported(self) -> Checkpoint:
+        """The checkpoint with the weights to export: the product's where there are any."""
+        return self.checkpoint.exported()
+
+    def trained_users(self) -> npt.NDArray[np.bool_]:
+        """Whether the exported weights have a training pair of each user, bool ``(users,)``."""
+        return (self.data.joined() if self.exported.saw_all else self.data).trained()

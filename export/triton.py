@@ -150,7 +150,7 @@ def require_triton_parity(graph: bytes, source: Source) -> Parity:
     last = architecture.n_users - 1
     users = np.unique(np.linspace(0, last, _SAMPLE).astype(np.int64))
     seen = np.stack(source.data.interactions().csr()[users].nonzero(), axis=1)
-    score = scorer(source.checkpoint.model())
+    score = scorer(source.exported.model())
     expected = reference_for(users, seen, architecture.n_items, score)
     asked = np.concatenate([users, [-1, last + 1]])[:, None]
     items, logits = open_cpu(graph).run(["item", "logit"], {"user": asked})
@@ -168,7 +168,7 @@ def triton_graph(source: Source, k: int) -> bytes:
     ArtifactError
         The graph would not fit into one ONNX file.
     """
-    weights = source.checkpoint.weights
+    weights = source.exported.weights
     size = sum(array.nbytes for array in weights.values()) + 8 * len(source.data.interactions())
     if size > LARGEST_MODEL:
         raise ArtifactError(

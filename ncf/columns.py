@@ -11,6 +11,7 @@ class Columns:
     ITEM_ID: Final = "item_id"  # raw id, string
     RATING: Final = "rating"
     TIMESTAMP: Final = "timestamp"  # Unix time, milliseconds
+    PART: Final = "part"  # train, validation or test
     TITLE: Final = "title"
     USER: Final = "user"  # dense index, int32
     ITEM: Final = "item"  # dense index, int32
@@ -37,6 +38,7 @@ _USUAL: Final = {
         *("timestamp", "time", "datetime", "unix_review_time", "event_time"),
         *("event_timestamp", "unix_timestamp", "date", "created_at", "rated_at", "ts"),
     ),
+    Columns.PART: ("part",),
     Columns.TITLE: ("title", "item_title", "movie_title", "product_title", "book_title"),
 }
 _SEPARATORS: Final = str.maketrans("", "", "_- ")

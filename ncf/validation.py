@@ -19,6 +19,8 @@ class Validation:
         Length of the list.
     best_epoch : int or None
         Number of the best epoch, from 1.
+    weights : str or None
+        Always ``honest``: those that have not seen what was held out; None in files of before.
     """
 
     hr: float | None = optional()
@@ -26,6 +28,7 @@ class Validation:
     protocol: str | None = optional()
     k: int | None = optional()
     best_epoch: int | None = optional()
+    weights: str | None = optional()
 
 
 @dataclass(frozen=True)

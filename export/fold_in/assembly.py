@@ -14,6 +14,7 @@ from ncf.errors import UsageError
 from ncf.evaluation.full_ranking import Panel
 from ncf.graphs.builder import LARGEST_MODEL
 from ncf.graphs.fold_in import fold_in_graph, item_vectors
+from ncf.graphs.topk import user_rows
 from ncf.graphs.tower import Floats
 from ncf.models.weights import Weights
 from ncf.scoring.fold_in_manifest import FoldInFacts, NoFoldIn
@@ -26,6 +27,22 @@ UNMEASURED = 3
 NOT_WANTED = NoFoldIn("not asked for")
 _MOST_JUDGED, _LOGITS = 2_000, 1 << 23
 _FEWEST = 20  # users to fit on
+
+
+@dataclass(frozen=True)
+class Honest:
+    """What folding in is measured with; the exported weights may have seen the test part.
+
+    Parameters
+    ----------
+    weights : dict
+        Weights that have not seen the test part.
+    data : PreparedData
+        Data whose training part they were trained on.
+    """
+
+    weights: Weights
+    data: PreparedData
 
 
 @dataclass(frozen=True)
@@ -51,7 +68,7 @@ def make_fold_in(
     weights: Weights,
     rows: Floats,
     history: sparse.csr_array,
-    data: PreparedData | None,
+    honest: "Honest",
     min_history: int | None = None,
 ) -> FoldInFiles:
     """Fit both maps, and measure what the folded rows are worth.
@@ -64,15 +81,15 @@ def make_fold_in(
         User rows of the top-K graphs; may be a memory map.
     history : scipy.sparse.csr_array of shape (users, items)
         The pairs that these weights were trained on.
-    data : PreparedData or None
-        Gives test cases that these weights were not trained on; None measures nothing.
+    honest : Honest
+        Measures what the rows are worth.
     min_history : int, optional
         Shortest history to fold in; if not given, it is measured.
     """
     try:
         # Several threads add products in another order, which gives other bytes.
         with threadpool_limits(limits=1, user_api="blas"):
-            return _made(weights, rows, history, data, min_history)
+            return _made(weights, rows, history, honest, min_history)
     except _UselessError as useless:
         logger.info("strangers are not folded in: %s", useless)
         return FoldInFiles(b"", np.empty((0, 0), np.float32), NoFoldIn(str(useless)))
@@ -99,7 +116,7 @@ def _made(
     weights: Weights,
     rows: Floats,
     history: sparse.csr_array,
-    data: PreparedData | None,
+    honest: "Honest",
     min_history: int | None,
 ) -> FoldInFiles:
     vectors = item_vectors(weights)
@@ -108,13 +125,15 @@ def _made(
     fitted = _drawn(history, 1)
     if fitted.size < _FEWEST:
         raise _UselessError(f"only {fitted.size} users, and {_FEWEST} are the least to learn from")
-    own, known = rows[fitted], sparse.csr_array(history[fitted])
-    trial = _trial(weights, own, known, fitted, data)
-    if trial is None:
+    trial = _trial(honest)
+    if trial is not None and honest.weights is weights:
+        whole = trial.whole
+    else:
+        own, known = rows[fitted], sparse.csr_array(history[fitted])
         whole = normal_equations(vectors, own, known, np.random.default_rng([SEED, 2]))
+    if trial is None:
         least, measured = min_history or UNMEASURED, False
     else:
-        whole = trial.whole
         found = min_history or shortest(trial)
         if found is None:
             raise _UselessError("lists from ten interactions are not better than popular items")
@@ -150,20 +169,18 @@ def _item_map(vectors: Floats, rows: Floats, history: sparse.csr_array) -> tuple
     return equations.solve().astype(np.float32), fitted.size
 
 
-def _trial(
-    weights: Weights,
-    rows: Floats,
-    history: sparse.csr_array,
-    fitted: Indices,
-    data: PreparedData | None,
-) -> Trial | None:
-    """Set up the measurement; None where no user who is fitted on can be judged."""
-    if data is None:
-        return None
+def _trial(honest: "Honest") -> Trial | None:
+    """Set up the measurement; None where too few users who are fitted on can be judged."""
+    weights, data = honest.weights, honest.data
     try:
         panel = Panel.of(data)
     except UsageError:
         return None
+    history = data.train.csr()
+    fitted = _drawn(history, 1)
+    if not fitted.size:
+        return None
+    rows = np.concatenate(list(user_rows(weights)))[fitted]
     places = np.searchsorted(fitted, panel.users)
     places[places == fitted.size] = 0
     rng = np.random.default_rng([SEED, 6])
@@ -182,7 +199,7 @@ def _trial(
         np.asarray(data.test.negatives[case]),
         np.bincount(data.train.items, minlength=len(data.items)),
     )
-    return Trial(weights, rows, history, judged, SEED)
+    return Trial(weights, rows, sparse.csr_array(history[fitted]), judged, SEED)
 
 
 def _one_case(data: PreparedData, users: Indices, rng: np.random.Generator) -> Indices:

@@ -131,6 +131,11 @@ class Trial:
         items = np.column_stack([judged.positives, np.maximum(judged.negatives, 0)])
         return self._gains(self._score(rows, items))
 
+    @property
+    def protocols(self) -> tuple[Literal["full", "sampled"], ...]:
+        """Protocols that can judge the test cases: those of a given split have no samples."""
+        return ("full", "sampled") if self._judged.negatives.shape[1] else ("full",)
+
     @cached_property
     def trained(self) -> dict[str, Doubles]:
         """NDCG@10 of each user's trained row, by protocol."""
@@ -168,7 +173,7 @@ def promises(trial: Trial) -> tuple[Promise, ...]:
         found[length] = {"full": trial.full(rows), "sampled": trial.sampled(rows)}
     return tuple(
         _promise(trial, protocol, length, found)
-        for protocol in ("full", "sampled")
+        for protocol in trial.protocols
         for length in LENGTHS
     )
 

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from ncf.api.data import Data, as_data
 from ncf.api.devices import torch_device
+from ncf.api.evaluation import protocol_of
 from ncf.api.models import Model, as_model
 from ncf.api.options import Place, chosen
 from ncf.data.prepared import PreparedData
@@ -98,7 +99,7 @@ def compare(
     data: Data | Place,
     *,
     k: int = 10,
-    protocol: str = "sampled",
+    protocol: str | None = None,
     device: str = "auto",
 ) -> Comparison:
     """Compare models on the test part: HR and NDCG at K, differences, overlap of lists.
@@ -114,8 +115,8 @@ def compare(
         Data that they were trained on.
     k : int
         Length of the list.
-    protocol : {"sampled", "full"}
-        Rank against sampled items, or the whole catalogue.
+    protocol : {"sampled", "full"}, optional
+        Rank against sampled items, or the whole catalogue; as for :func:`evaluate` if not given.
     device : {"auto", "cpu", "cuda"}
         Device that computes.
 
@@ -133,14 +134,15 @@ def compare(
              checkpoint variant ...
     """
     check_length(k)
-    wanted, where = chosen(Protocol, protocol, "protocol"), chosen(Device, device, "device")
+    where = chosen(Device, device, "device")
     if isinstance(models, Model | Place) or not models:
         raise UsageError("`models` is not a list of models", remedy="give one model or several")
     opened = [as_model(each, "models").checkpoint for each in models]
     given = as_data(data).prepared
     for each in opened:
         each.require_data(given)
-    panel = Panel.of(given)
+        each.require_honest()
+    wanted, panel = protocol_of(protocol, given), Panel.of(given)
     figures, overlap = _full(opened, panel, k, where)
     if wanted is Protocol.SAMPLED:
         figures = [_sampled(each, given, k, where) for each in opened]
@@ -148,6 +150,7 @@ def compare(
     return Comparison(
         {
             "protocol": wanted.value,
+            "weights": "honest",
             "k": k,
             "data": given.digest,
             "users": figures[0].cases.size,

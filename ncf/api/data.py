@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any
 
 from ncf.api.figures import Figures
 from ncf.api.options import Place, chosen, folder
-from ncf.api.tables import is_frame, read_given_titles
+from ncf.api.sources import Ratings, Rows, given_parts, path_or_frame
+from ncf.api.tables import read_given_titles
 from ncf.artifacts import read_manifest
 from ncf.columns import Columns
 from ncf.data import datasets
@@ -16,6 +17,7 @@ from ncf.data.datasets import FetchedDataset
 from ncf.data.manifests import DATA
 from ncf.data.naming import Naming
 from ncf.data.options import Exclude, Format, Options, SplitKind
+from ncf.data.parts import PARTS
 from ncf.data.prepared import PreparedData, figures_of
 from ncf.data.prepared import open_data as open_prepared
 from ncf.errors import UsageError
@@ -24,10 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Ratings: TypeAlias = Union[Place, FetchedDataset, "pd.DataFrame", "pa.Table"]
-"""Ratings: a file, a fetched data set, a pandas DataFrame or an Arrow table."""
-
-_PARTS = ("train", "validation", "test")
+_USUAL = SplitKind.LEAVE_ONE_OUT
 
 
 class Data:
@@ -55,7 +54,7 @@ class Data:
         self.figures = Figures(figures)
 
     def __repr__(self) -> str:
-        counts = [f"{self.figures[name]:,} {name}" for name in ("users", "items", *_PARTS)]
+        counts = [f"{self.figures[name]:,} {name}" for name in ("users", "items", *PARTS)]
         return f"Data({str(self.path)!r}: {', '.join(counts)})"
 
     @property
@@ -90,15 +89,18 @@ class Data:
                     "part": part,
                 }
             )
-            for part, each in zip(_PARTS, pairs, strict=True)
+            for part, each in zip(PARTS, pairs, strict=True)
         ]
         return pd.concat(frames, ignore_index=True)
 
 
 def prepare(
-    ratings: Ratings,
+    ratings: Ratings | None = None,
     *,
     out: Place,
+    train: "Rows | None" = None,
+    test: "Rows | None" = None,
+    validation: "Rows | None" = None,
     format: str = "auto",
     columns: "str | Mapping[str, str | int] | None" = None,
     keep_spaces: bool = False,
@@ -119,6 +121,9 @@ def prepare(
         (``userId``, ``user``, ``movieId``, ``item``, ``asin``, ...); other columns are ignored.
     out : str or Path
         Folder to write; replaced as a whole.
+    train, test, validation : str, Path, DataFrame or pyarrow.Table, optional
+        Parts of a split that somebody else made, instead of ``ratings``. Without a validation
+        part one is cut from training.
     format : {"auto", "csv", "movielens", "ncf", "recbole", "parquet"}
         What a file looks like; found out from its first line if not given. Parquet is known by
         itself, whatever this says.
@@ -130,8 +135,10 @@ def prepare(
     titles : str, Path, DataFrame, pyarrow.Table or mapping, optional
         Titles of items: a CSV or a frame with a column of items and one of titles, or a mapping
         from item to title.
-    split : {"leave-one-out", "random"}, optional
-        Way to choose the test part; leave-one-out if not given. An NCF triple has its own.
+    split : {"leave-one-out", "random", "given", "none"}, optional
+        Way to choose the test part; leave-one-out if not given. ``given`` takes the parts from a
+        column ``part`` (train, validation, test); ``none`` makes no test part. An NCF triple has
+        its own. Of given parts no negatives are drawn: they are evaluated by full ranking.
     test_ratio : float
         Share of the test part in a random split, in (0, 1).
     min_rating : float, optional
@@ -162,13 +169,14 @@ def prepare(
     Data('data/tiny': 3 users, 4 items, 3 train, 3 validation, 3 test)
     """
     file_format = chosen(Format, format, "format")
+    parts = given_parts(ratings, train, test, validation, split)
     if isinstance(ratings, FetchedDataset):
         file_format, titles = ratings.file_format, titles or ratings.titles
         ratings = ratings.ratings
-    if file_format is Format.NCF and split is not None:
+    if file_format is Format.NCF and (split is not None or parts):
         raise UsageError("`split` does not apply to an NCF triple", remedy="leave it out")
     options = Options(
-        split=chosen(SplitKind, split or SplitKind.LEAVE_ONE_OUT, "split"),
+        split=chosen(SplitKind, split or (SplitKind.GIVEN if parts else _USUAL), "split"),
         test_ratio=test_ratio,
         min_rating=min_rating,
         negatives=negatives,
@@ -178,7 +186,7 @@ def prepare(
         keep_spaces=keep_spaces or None,
     )
     target, named = folder(out, "out"), read_given_titles(titles, keep_spaces=keep_spaces)
-    rows = ratings if is_frame(ratings) else folder(ratings, "ratings")
+    rows = parts or path_or_frame(ratings, "ratings")
     return Data(target, preparing.prepare(rows, file_format, target, options, named))
 
 

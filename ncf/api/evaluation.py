@@ -12,7 +12,8 @@ from ncf.api.models import Model, as_model
 from ncf.api.options import Place, chosen
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device, usable_cores
-from ncf.evaluation.cold import cold_full, cold_sampled, trained_cases
+from ncf.errors import UsageError
+from ncf.evaluation.cold import cold_full, cold_sampled, trained_cases, untrained
 from ncf.evaluation.exact_lists import exact_lists
 from ncf.evaluation.full_ranking import Panel, full
 from ncf.evaluation.metrics import check_length, summarise
@@ -85,7 +86,7 @@ def evaluate(
     model: Model | Place,
     data: Data | Place,
     *,
-    protocol: str = "sampled",
+    protocol: str | None = None,
     k: int | Sequence[int] = 10,
     device: str = "auto",
 ) -> Evaluation:
@@ -94,7 +95,8 @@ def evaluate(
     The sampled protocol gives HR, NDCG and MRR among a few sampled negatives. The full protocol
     ranks all items except those of training and validation, and also gives recall, precision,
     coverage and novelty. Figures of the two are not comparable. Users without a training pair are
-    left out, and counted apart under ``cold``, with figures of popularity.
+    left out, and counted apart under ``cold``, with figures of popularity; in a given split they
+    stay in, as others measure, and are counted.
 
     Parameters
     ----------
@@ -102,8 +104,9 @@ def evaluate(
         Model from :func:`ncf.train`, or its folder.
     data : Data, str or Path
         Data that it was trained on.
-    protocol : {"sampled", "full"}
-        Rank against sampled items, or the whole catalogue.
+    protocol : {"sampled", "full"}, optional
+        Rank against sampled items, or the whole catalogue; ``sampled`` if not given, and ``full``
+        for a given split, which has no sampled items.
     k : int or sequence of int
         Length of the list, one or several.
     device : {"auto", "cpu", "cuda"}
@@ -121,17 +124,40 @@ def evaluate(
     >>> report = ncf.evaluate(model, data, protocol="full", k=5)
     >>> report  # doctest: +ELLIPSIS
     protocol               full
+    weights                honest
     users                  40
     ...
     HR@5 (full)            0...
     """
-    wanted, where = chosen(Protocol, protocol, "protocol"), chosen(Device, device, "device")
+    where = chosen(Device, device, "device")
     lengths = sorted({k} if isinstance(k, int) else set(k))
     trained, given = as_model(model).checkpoint, as_data(data).prepared
     trained.require_data(given)
+    trained.require_honest()
     check_length(*lengths)
+    wanted = protocol_of(protocol, given)
     found = _sampled if wanted is Protocol.SAMPLED else _full
-    return Evaluation(found(trained, given, lengths, where))
+    document = found(trained, given, lengths, where)
+    return Evaluation({"protocol": document.pop("protocol"), "weights": "honest", **document})
+
+
+def protocol_of(protocol: str | None, data: PreparedData) -> Protocol:
+    """Find the protocol to measure by.
+
+    Raises
+    ------
+    UsageError
+        The sampled protocol is asked for, and the test cases have no sampled items.
+    """
+    if protocol is None:
+        return Protocol.SAMPLED if data.has_negatives else Protocol.FULL
+    wanted = chosen(Protocol, protocol, "protocol")
+    if wanted is Protocol.SAMPLED and not data.has_negatives:
+        raise UsageError(
+            "the test cases of a given split have no sampled items",
+            remedy='use `protocol="full"`',
+        )
+    return wanted
 
 
 def at_k(title: str, k: int, protocol: str) -> str:
@@ -175,7 +201,7 @@ def _full(
     with ThreadPoolExecutor(usable_cores()) as pool:
         rank = exact_lists(trained.weights, panel.seen, device, pool, trained.path)
         found = asdict(full(rank, data, panel, lengths))
-    return _with_cold(found, cold_full(data, lengths))
+    return _with_cold({**found, **untrained(data)}, cold_full(data, lengths))
 
 
 def _with_cold(found: dict[str, Any], cold: dict[str, Any] | None) -> dict[str, Any]:

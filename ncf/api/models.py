@@ -1,32 +1,30 @@
 """Train a model on prepared data, and open trained models."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ncf.api.data import Data, as_data
 from ncf.api.devices import torch_device
 from ncf.api.figures import Figures
 from ncf.api.options import Place, chosen, folder
+from ncf.api.recipes import Changes, recipe_of, recorded_recipe
 from ncf.artifacts import read_manifest
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.models.kinds import Variant
+from ncf.training.addition import refit_only as refit_checkpoint
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
 from ncf.training.history import load_history
 from ncf.training.manifest import CHECKPOINT, CheckpointManifest
 from ncf.training.names import Named
 from ncf.training.ranks import joined
-from ncf.training.recipe import Recipe, load_recipe, merge, named_recipe, parse_recipe
 from ncf.training.request import ParentFolders, Request
 from ncf.training.train import train as train_variant
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Changes = Place | Mapping[str, Any] | None
 
 
 class Model:
@@ -70,8 +68,44 @@ class Model:
 
     @property
     def figures(self) -> Figures:
-        """Validation figures of the best epoch, and the digest."""
-        return Figures({**asdict(self._manifest.validation), "digest": self.digest})
+        """Validation figures of the best epoch, by honest weights; what the product's saw; digest.
+
+        ``product`` has the ``epochs`` and ``interactions`` of the refit; None if there was none.
+        """
+        product = self._manifest.product
+        return Figures(
+            {
+                **asdict(self._manifest.validation),
+                "product": None if product is None else asdict(product),
+                "digest": self.digest,
+            }
+        )
+
+    @property
+    def product(self) -> "Model":
+        """The model with the weights that are exported, trained on everything.
+
+        They cannot be measured: they have seen the test part.
+
+        Raises
+        ------
+        UsageError
+            The checkpoint has none.
+
+        Examples
+        --------
+        >>> ncf.evaluate(model.product, data)
+        Traceback (most recent call last):
+        ncf.errors.UsageError: checkpoints/mine: the product weights were trained on the test \
+rows: figures on these say nothing; measure the honest weights of the checkpoint
+        """
+        if self._manifest.product is None:
+            raise UsageError(
+                "there are no product weights",
+                where=self.path,
+                remedy="add them: `refit_only=True`",
+            )
+        return _Product(self.path)
 
     def validation(self) -> list[tuple[str, str]]:
         """List the validation figures, named with K and protocol, as texts."""
@@ -96,18 +130,23 @@ class Model:
 
 def train(
     data: Data | Place,
-    model: str = "neumf-pre",
+    model: str | None = None,
     *,
     out: Place,
-    recipe: str = "default",
+    recipe: str | None = None,
     config: Changes = None,
     resume: bool = False,
     gmf: Model | Place | None = None,
     mlp: Model | Place | None = None,
     device: str = "auto",
     amp: bool = False,
+    refit: bool = True,
+    refit_only: bool = False,
 ) -> Model:
     """Train a model, and keep the epoch that is best by validation, never by test.
+
+    Then a second set of weights is trained on everything, test part included, for as many epochs:
+    :func:`export` takes these, while :func:`evaluate` and :func:`compare` measure the first.
 
     Under ``torchrun`` all processes train together, and the first one writes.
 
@@ -115,12 +154,12 @@ def train(
     ----------
     data : Data, str or Path
         Data from :func:`ncf.prepare`, or its folder.
-    model : {"gmf", "mlp", "neumf-end", "neumf-pre"}
-        Variant to train.
+    model : {"gmf", "mlp", "neumf-end", "neumf-pre"}, optional
+        Variant to train; ``neumf-pre`` if not given.
     out : str or Path
         Checkpoint folder to write.
-    recipe : {"default", "paper", "tutorial"}
-        Recipe that comes with the toolkit.
+    recipe : {"default", "paper", "tutorial"}, optional
+        Recipe that comes with the toolkit; ``default`` if not given.
     config : str, Path or mapping, optional
         Changes to the recipe: a TOML file, or nested mappings of the same keys.
     resume : bool
@@ -131,6 +170,10 @@ def train(
         Device that computes.
     amp : bool
         Compute in bfloat16 where it is safe; for GPUs.
+    refit : bool
+        Also train on everything, for export.
+    refit_only : bool
+        Only do that, for the checkpoint at ``out`` that has no such weights, by its own recipe.
 
     Raises
     ------
@@ -147,14 +190,19 @@ def train(
     >>> ncf.train(data, "gmf", out="checkpoints/quick", config=quick)  # doctest: +ELLIPSIS
     Model('checkpoints/quick': gmf, epoch ..., validation HR@10 ...)
     """
-    variant = chosen(Variant, model, "model")
+    target = folder(out, "out")
+    if refit_only:
+        variant, wanted = recorded_recipe(target, model, recipe, config, refit=refit)
+    else:
+        variant = chosen(Variant, model or Variant.NEUMF_PRE, "model")
+        wanted = recipe_of(recipe or Named.DEFAULT, config, variant)
     if variant is not Variant.NEUMF_PRE and (gmf or mlp):
         raise UsageError('`gmf` and `mlp` apply only to `model="neumf-pre"`')
-    target, wanted = folder(out, "out"), recipe_of(recipe, config, variant)
     given = as_data(data).prepared
     with joined(torch_device(chosen(Device, device, "device"))) as (ranks, place):
         parents = ParentFolders(path_of(gmf, "gmf"), path_of(mlp, "mlp"))
-        train_variant(Request(variant, wanted, target, resume, place, parents, amp, ranks), given)
+        request = Request(variant, wanted, target, resume, place, parents, amp, ranks, refit)
+        (refit_checkpoint if refit_only else train_variant)(request, given)
     return Model(target)
 
 
@@ -188,9 +236,9 @@ def path_of(place: Model | Place | None, name: str) -> Path | None:
     return None if place is None else folder(place, name)
 
 
-def recipe_of(recipe: str, config: Changes, variant: Variant) -> Recipe:
-    """Read a recipe of the toolkit, and apply changes to it."""
-    base = named_recipe(chosen(Named, recipe, "recipe"), variant)
-    if isinstance(config, Mapping):
-        return parse_recipe(merge(base.model_dump(), dict(config)), "`config`")
-    return base if config is None else load_recipe(folder(config, "config"), base)
+class _Product(Model):
+    """A model with its product weights, to export."""
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        return open_checkpoint(self.path).exported()

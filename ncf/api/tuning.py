@@ -10,7 +10,8 @@ from ncf.extras import require
 from ncf.models.kinds import Variant
 
 if TYPE_CHECKING:
-    from ncf.api.models import Changes, Model
+    from ncf.api.models import Model
+    from ncf.api.recipes import Changes
 
 
 def tune(
@@ -72,7 +73,8 @@ def tune(
     """
     require("optuna", "sqlalchemy", "tomli_w", user="ncf.tune")
     from ncf.api.devices import torch_device
-    from ncf.api.models import path_of, recipe_of
+    from ncf.api.models import path_of
+    from ncf.api.recipes import recipe_of
     from ncf.training.request import ParentFolders, Request
     from ncf.training.space import load_space
     from ncf.training.tune import Search

@@ -11,7 +11,6 @@ import ncf
 from ncf.cli.options import AsCsv, AsJson, Data, Length, OfProtocol, Where
 from ncf.cli.output import print_json, require_one_form, say, show_table
 from ncf.devices import Device
-from ncf.evaluation.names import Protocol
 
 
 def compare(
@@ -21,7 +20,7 @@ def compare(
     ],
     data: Data,
     k: Length = 10,
-    protocol: OfProtocol = Protocol.SAMPLED,
+    protocol: OfProtocol = None,
     device: Where = Device.AUTO,
     as_json: AsJson = False,
     as_csv: AsCsv = False,

@@ -9,13 +9,12 @@ import ncf
 from ncf.cli.options import AsCsv, AsJson, CheckpointFolder, Data, OfProtocol, Where
 from ncf.cli.output import print_json, require_one_form, show
 from ncf.devices import Device
-from ncf.evaluation.names import Protocol
 
 
 def evaluate(
     checkpoint: CheckpointFolder,
     data: Data,
-    protocol: OfProtocol = Protocol.SAMPLED,
+    protocol: OfProtocol = None,
     k: Annotated[
         list[int] | None,
         typer.Option("-k", help="Length of the list; may be repeated. [default: 10]"),

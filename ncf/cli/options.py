@@ -33,7 +33,11 @@ ModelApi = Annotated[
 ModelName = Annotated[str, typer.Option(help="Name of the model; its archive is NAME.mar.")]
 ModelStore = Annotated[Path, typer.Option(help="Folder of exported models.")]
 OfProtocol = Annotated[
-    Protocol, typer.Option(help="Rank against sampled items, or the whole catalogue.")
+    Protocol | None,
+    typer.Option(
+        help="Rank against sampled items, or the whole catalogue. [default: sampled; full for a "
+        "given split]"
+    ),
 ]
 Port = Annotated[int, typer.Option(help="Port of predictions.")]
 Runs = Annotated[str, typer.Option(help="Folder of all runs, or a URI such as s3://bucket/topk.")]

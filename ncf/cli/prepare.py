@@ -21,6 +21,27 @@ KeepSpaces = Annotated[
 Titles = Annotated[
     Path | None, typer.Option(help="CSV or Parquet with item_id,title, maybe among others.")
 ]
+Dataset = Annotated[str | None, typer.Option(help="A public data set, fetched if it is not here.")]
+RatingsFile = Annotated[
+    Path | None, typer.Option("--ratings", help="Ratings file, or prefix of an NCF triple.")
+]
+FileFormat = Annotated[
+    Format,
+    typer.Option("--format", help="Of the files; auto finds it out from the first line."),
+]
+Train = Annotated[Path | None, typer.Option(help="Training part of a given split.")]
+Test = Annotated[Path | None, typer.Option(help="Its test part.")]
+ValidationPart = Annotated[
+    Path | None,
+    typer.Option("--validation", help="Its validation part; else cut from training."),
+]
+Split = Annotated[
+    SplitKind | None,
+    typer.Option(
+        help="By default leave-one-out. A triple has its own; given reads a column 'part' (train, "
+        "validation, test); none makes no test part."
+    ),
+]
 NeverDrawn = Annotated[
     Exclude, typer.Option(help="Items never drawn: all of the user's, or those in training.")
 ]
@@ -28,21 +49,16 @@ NeverDrawn = Annotated[
 
 def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    dataset: Annotated[
-        str | None, typer.Option(help="A public data set, fetched if it is not here.")
-    ] = None,
-    ratings: Annotated[
-        Path | None, typer.Option(help="Ratings file, or prefix of an NCF triple.")
-    ] = None,
-    format: Annotated[
-        Format, typer.Option(help="Of --ratings; auto finds it out from the first line.")
-    ] = Format.AUTO,
+    dataset: Dataset = None,
+    ratings: RatingsFile = None,
+    format: FileFormat = Format.AUTO,
+    train: Train = None,
+    test: Test = None,
+    validation: ValidationPart = None,
     columns: Columns = None,
     keep_spaces: KeepSpaces = False,
     titles: Titles = None,
-    split: Annotated[
-        SplitKind | None, typer.Option(help="By default leave-one-out; a triple has its own.")
-    ] = None,
+    split: Split = None,
     test_ratio: Annotated[float, typer.Option(help="Test share of a random split.")] = 0.2,
     min_rating: Annotated[float | None, typer.Option(help="Leave out lower ratings.")] = None,
     negatives: Annotated[int, typer.Option(help="Number sampled for each test case.")] = 99,
@@ -54,12 +70,18 @@ def prepare(
     """Split a ratings file and draw negatives; the same input gives the same bytes.
 
     Example: ncf data prepare --ratings ratings.csv --min-rating 4 --out data/mine
+
+    A split that somebody else made: ncf data prepare --train a.csv --test b.csv --out data/theirs
     """
-    if (dataset is None) == (ratings is None):
-        raise UsageError("give either `dataset` or `ratings`")
+    given = [each for each in (dataset, ratings, train or test or validation) if each is not None]
+    if len(given) != 1:
+        raise UsageError("give either `dataset` or `ratings`, or `train` with `test`")
     found = ncf.prepare(
-        ncf.fetch(str(dataset), cache=cache) if ratings is None else ratings,
+        ratings if dataset is None else ncf.fetch(dataset, cache=cache),
         out=out,
+        train=train,
+        test=test,
+        validation=validation,
         format=format,
         columns=columns,
         keep_spaces=keep_spaces,

@@ -14,27 +14,41 @@ from ncf.models.kinds import Variant
 from ncf.training.launcher import launched
 from ncf.training.names import Named
 
+TheModel = Annotated[
+    Variant | None, typer.Option("--model", help="Model to train. [default: neumf-pre]")
+]
+TheRecipe = Annotated[
+    Named | None, typer.Option("--recipe", help="Recipe of the toolkit. [default: default]")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue after the last whole epoch.")]
+Amp = Annotated[bool, typer.Option("--amp", help="Compute in bfloat16 where it is safe; for GPUs.")]
+Refit = Annotated[
+    bool, typer.Option("--refit/--no-refit", help="Also train on everything, for export.")
+]
+RefitOnly = Annotated[
+    bool, typer.Option("--refit-only", help="Only that, for a checkpoint that lacks it.")
+]
+
 
 def train(
     data: Data,
-    model: Annotated[Variant, typer.Option(help="Model to train.")],
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
-    recipe: Annotated[
-        Named, typer.Option(help="Recipe that comes with the toolkit.")
-    ] = Named.DEFAULT,
+    model: TheModel = None,
+    recipe: TheRecipe = None,
     config: Config = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue after the last whole epoch.")
-    ] = False,
+    resume: Resume = False,
     gmf: Gmf = None,
     mlp: Mlp = None,
     device: Where = Device.AUTO,
-    amp: Annotated[
-        bool, typer.Option("--amp", help="Compute in bfloat16 where it is safe; for GPUs.")
-    ] = False,
+    amp: Amp = False,
+    refit: Refit = True,
+    refit_only: RefitOnly = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a model, and keep the epoch that is best by validation, never by test.
+
+    Then train it again on everything, test part included, for as many epochs: 'ncf export' takes
+    these weights, 'ncf evaluate' and 'ncf compare' measure the first ones.
 
     Example: ncf train --data data/ml-100k --model neumf-pre --out checkpoints/neumf-pre
 
@@ -55,11 +69,22 @@ def train(
         mlp=mlp,
         device=device,
         amp=amp,
+        refit=refit,
+        refit_only=refit_only,
     )
-    if not leads:
-        return
+    if leads:
+        _print(out, trained, as_json=as_json)
+
+
+def _print(out: Path, trained: ncf.Model, *, as_json: bool) -> None:
+    found = trained.figures
     if as_json:
-        print_json({"checkpoint": str(out), **trained.figures})
+        print_json({"checkpoint": str(out), **found})
         return
-    rest = {name: trained.figures[name] for name in ("best_epoch", "digest")}
+    product = "none: 'ncf export' takes the honest weights"
+    if found["product"] is not None:
+        seen = "{epochs} epochs on all {interactions:,} interactions".format(**found["product"])
+        product = f"{seen}, for 'ncf export'"
+    facts = {"figures of": "the honest weights", "product weights": product}
+    rest = {"best_epoch": found["best_epoch"], **facts, "digest": found["digest"]}
     show({"checkpoint": str(out), **dict(trained.validation()), **rest}, as_json=False)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ncf.columns import Columns, columns_named
 from ncf.data.naming import Naming
+from ncf.data.parts import parts_of
 from ncf.data.ratings import Collected, Ratings, Reading
 from ncf.data.raw_ids import Values, id_texts
 from ncf.data.timestamps import Clock
@@ -137,13 +138,16 @@ def read_frame(
             remedy="leave `min_rating` out, or add the column",
         )
     rows, collected = rows_of(frame), Collected(min_rating)
+    parts = None
+    if naming is not None and naming.parts:
+        parts = parts_of(_arrow(column_of(frame, Columns.PART, naming=naming)), rows)
     rating = None
     if given is not None:
         rating = rating_numbers(_arrow(given), rows, may_be_blank=min_rating is None)
     time = None if times is None else moments(_arrow(times), rows, Clock())
     collected.users.add(users.dictionary_encode())
     collected.items.add(items.dictionary_encode())
-    collected.add_values(time, rating)
+    collected.add_values(time, rating, parts)
     return collected.ratings(None, Reading())
 
 

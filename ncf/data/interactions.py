@@ -81,6 +81,10 @@ class Interactions:
     ) -> "Interactions":
         return Interactions(users, items, self.n_users, self.n_items, trusted=True)
 
+    def keys(self) -> npt.NDArray[np.int64]:
+        """Key of each pair, int64 of shape ``(pairs,)``: see :mod:`ncf.pairs`."""
+        return pair_keys(self.users, self.items, self.n_items)
+
     def csr(self) -> "sparse.csr_array":
         """Make a matrix, users by items, of int8 ones; a user's items ascend and are distinct."""
         from scipy import sparse  # noqa: PLC0415 - where there is no SciPy, the rest still works
@@ -107,6 +111,13 @@ class Cases:
 
     positives: Interactions
     negatives: npt.NDArray[np.int32]
+
+    def at_most(self, count: int) -> "Cases":
+        """Take a random part of so many cases, always the same, or all if there are no more."""
+        total = len(self.positives)
+        if total <= count:
+            return self
+        return self.take(np.sort(np.random.default_rng(0).permutation(total)[:count]))
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Cases":
         """Take some of the cases, by mask or position."""

@@ -111,7 +111,7 @@ def detect_layout(block: Block, file_format: Format, naming: Naming | None = Non
     for mark in marks:
         names = split_names(block, mark)
         if known(names) or _named(names, naming):
-            return layout_of_header(block, mark, naming, Wanted(expected))
+            return layout_of_header(block, mark, naming, naming.wanted(expected))
     for mark in _WITHOUT_HEADER.get(file_format, ()):
         if (layout := _without_header(block, mark)) is not None:
             return layout
@@ -218,7 +218,7 @@ def _unknown(block: Block, marks: Sequence[bytes], naming: Naming, expected: str
             f"expected '{expected}', or {_BY_POSITION}",
         )
     if naming.names:
-        layout_of_header(block, mark, naming, Wanted(expected))  # says what is not there
+        layout_of_header(block, mark, naming, naming.wanted(expected))  # says what is not there
     missing = " and no ".join(
         repr(column) for column in REQUIRED if not known(split_names(block, mark), [column])
     )

@@ -43,7 +43,8 @@ class Counts:
     duplicates : int
         Rows of a pair that has a later row.
     test_pairs_in_train : int or None
-        Training pairs of an NCF triple that were left out because they are test pairs too.
+        Pairs of a given split that were left out because a later part (of training, validation,
+        test) has them too.
     order : str
         Source of the order of a user's interactions: ``time``, ``file`` or ``given``.
     users_without_test_case : int or None
@@ -52,6 +53,8 @@ class Counts:
         Columns that are not read; None for none.
     trimmed_ids : int or None
         Ids with spaces around them, which were trimmed; None for none.
+    users_without_training_pair, items_without_training_pair : int or None
+        Users and items with interactions, but none in the training part; None for none.
     train, validation, test : int
         Pairs in each part.
     """
@@ -64,6 +67,8 @@ class Counts:
     users_without_test_case: int | None = optional()
     ignored_columns: int | None = optional()
     trimmed_ids: int | None = optional()
+    users_without_training_pair: int | None = optional()
+    items_without_training_pair: int | None = optional()
     train: int
     validation: int
     test: int

@@ -22,6 +22,7 @@ _SHORT = {
     Columns.ITEM_ID: "item",
     Columns.RATING: "rating",
     Columns.TIMESTAMP: "timestamp",
+    Columns.PART: "part",
 }
 
 
@@ -57,10 +58,17 @@ class Naming:
         Name in the file, or position from 1 where the file has no header, by column.
     remedy : str
         What to do where a column cannot be told.
+    parts : bool
+        Whether a column must say which part of the split a row is of.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     remedy: str = NAME_THEM
+    parts: bool = False
+
+    def wanted(self, expected: str = "") -> "Wanted":
+        """List the columns of ratings to look for; ``expected`` is a header for messages."""
+        return Wanted(expected, (*REQUIRED, Columns.PART) if self.parts else REQUIRED)
 
     @classmethod
     def parse(cls, given: Given) -> "Naming":

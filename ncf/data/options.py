@@ -25,6 +25,8 @@ class SplitKind(StrEnum):
 
     LEAVE_ONE_OUT = "leave-one-out"
     RANDOM = "random"
+    GIVEN = "given"
+    NONE = "none"
 
 
 class Exclude(StrEnum):
@@ -41,7 +43,8 @@ class Options:
     Parameters
     ----------
     split : SplitKind
-        How the test part is chosen; the NCF triple brings its own.
+        How the test part is chosen; the NCF triple brings its own, as other given splits do, and
+        ``none`` makes no test part.
     test_ratio : float
         Share of interactions that a random split takes as the test part, in (0, 1).
     min_rating : float or None

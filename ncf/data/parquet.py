@@ -16,7 +16,6 @@ from ncf.data.ratings import in_order
 from ncf.data.values import NAME_IT
 from ncf.errors import RatingsError
 
-ANY_RATINGS = Wanted("")
 _ROWS = 1 << 20
 _BUFFER = 1 << 20  # bytes; read in pieces, instead of whole columns of row groups
 
@@ -118,7 +117,7 @@ class Part:
 
 
 def read_parts(
-    path: Path, naming: Naming, wanted: Wanted = ANY_RATINGS, at: Path | None = None
+    path: Path, naming: Naming, wanted: Wanted | None = None, at: Path | None = None
 ) -> Iterator[Part]:
     """Yield the rows of a file or of all parts of a folder; a part without rows is yielded too.
 
@@ -128,8 +127,8 @@ def read_parts(
         What messages call the file or folder.
     naming : Naming
         Columns that the caller named.
-    wanted : Wanted
-        Columns to read.
+    wanted : Wanted, optional
+        Columns to read; those of ratings if not given.
     at : Path, optional
         Where it is, if not at ``path``.
 
@@ -152,7 +151,7 @@ def read_parts(
             listed = ", ".join(map(repr, names.all[:12]))
             return RatingsError(f"{problem} among {listed}", where=shown, remedy=remedy)
 
-        places = naming.locate(names.all, refuse, wanted)
+        places = naming.locate(names.all, refuse, wanted or naming.wanted())
         yield from _blocks(file, shown, names, places)
 
 

@@ -1,5 +1,6 @@
 """Prepare a ratings file: read, order, split, draw negatives, write."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -7,32 +8,34 @@ import numpy as np
 import numpy.typing as npt
 
 from ncf.artifacts import sealed_folder
+from ncf.columns import Columns, usual_column
 from ncf.data.case_negatives import draw_negatives
-from ncf.data.interactions import Interactions, latest_by_user
+from ncf.data.counted_splits import split_ratings, split_triple
+from ncf.data.given import GivenParts, join_parts
 from ncf.data.manifests import DATA, Counts, DataManifest
 from ncf.data.naming import Naming, ReadAs
 from ncf.data.options import Format, Options, SplitKind
 from ncf.data.origins import at_rest, digests_of, format_of
+from ncf.data.parts import PARTS
 from ncf.data.prepared import figures_of, negatives_path, seal_data, write_interactions
 from ncf.data.ratings import Ratings
 from ncf.data.readers import read_ratings
-from ncf.data.splits import Split, leave_one_out, one_of_each_user, random_split
+from ncf.data.splits import Split
 from ncf.data.titles import Titles
-from ncf.data.triple import Triple, read_triple, triple_paths
+from ncf.data.triple import read_triple, triple_paths
 from ncf.errors import UsageError
 from ncf.files import sha256
 from ncf.identifiers import IdMap
 from ncf.locks import writer_lock
-from ncf.pairs import pair_keys
 
 if TYPE_CHECKING:
     from ncf.data.frames import Frame
 
-_PARTS = ("train", "validation", "test")
+logger = logging.getLogger(__name__)
 
 
 def prepare(
-    ratings: "Path | Frame",
+    ratings: "Path | Frame | GivenParts",
     file_format: Format,
     out: Path,
     options: Options,
@@ -42,8 +45,8 @@ def prepare(
 
     Parameters
     ----------
-    ratings : Path, DataFrame or pyarrow.Table
-        Ratings file, the prefix of an NCF triple, or a frame.
+    ratings : Path, DataFrame, pyarrow.Table or GivenParts
+        Ratings file, the prefix of an NCF triple, a frame, or the parts of a given split.
     file_format : Format
         Format of a file; ignored for a frame.
     out : Path
@@ -72,13 +75,14 @@ def prepare(
         users, items = _id_maps(read.ratings, titles or {})
         manifest = DataManifest(
             source=read.source,
-            format=read.ratings.reading.format.value if isinstance(ratings, Path) else "frame",
+            format="frame" if "frame" in read.source else read.ratings.reading.format.value,
             options=options,
             counts=read.counts,
             n_users=len(users),
             n_items=len(items),
         )
         digest = seal_data(folder, users, items, manifest)
+    _warn(manifest, read.ratings.reading.ignored)
     return figures_of(manifest, digest)
 
 
@@ -93,18 +97,46 @@ class _Read(NamedTuple):
 
 
 def _read(
-    ratings: "Path | Frame", file_format: Format, options: Options, rng: np.random.Generator
+    ratings: "Path | Frame | GivenParts",
+    file_format: Format,
+    options: Options,
+    rng: np.random.Generator,
 ) -> _Read:
+    if isinstance(ratings, GivenParts):
+        return _read_parts(ratings, file_format, options, rng)
     if isinstance(ratings, Path):
         return _read_file(ratings, format_of(ratings, file_format), options, rng)
-    return _read_frame(ratings, options, rng)
+    found = _rows_of_frame(ratings, options, _naming(options))
+    return _Read(found, *split_ratings(found, options, rng), {"frame": found.sha256()}, None)
 
 
-def _read_frame(ratings: "Frame", options: Options, rng: np.random.Generator) -> _Read:
+def _naming(options: Options) -> Naming:
+    return Naming(options.columns or {}, parts=options.split is SplitKind.GIVEN)
+
+
+def _rows_of_frame(ratings: "Frame", options: Options, naming: Naming) -> Ratings:
     from ncf.data.frames import read_frame  # noqa: PLC0415 - needs pandas, which files do not
 
-    found = read_frame(ratings, min_rating=options.min_rating, naming=Naming(options.columns or {}))
-    return _Read(found, *_split(found, options, rng), {"frame": found.sha256()}, None)
+    return read_frame(ratings, min_rating=options.min_rating, naming=naming)
+
+
+def _read_parts(
+    given: GivenParts, file_format: Format, options: Options, rng: np.random.Generator
+) -> _Read:
+    """Read the parts of a given split, each from a file or a frame of its own."""
+    naming, found, source = Naming(options.columns or {}), dict[str, Ratings](), dict[str, str]()
+    for name, part in given.by_name().items():
+        if not isinstance(part, Path):
+            found[name] = _rows_of_frame(part, options, naming)
+            source["frame"] = join_parts(found).sha256()
+            continue
+        kind = format_of(part, file_format)
+        with at_rest(part) as at:
+            read_as = ReadAs(naming, bool(options.keep_spaces), at)
+            found[name] = read_ratings(part, kind, min_rating=options.min_rating, read_as=read_as)
+            source |= {f"{name}: {each}": sha for each, sha in digests_of(part, at).items()}
+    ratings = join_parts(found)
+    return _Read(ratings, *split_ratings(ratings, options, rng), source, None)
 
 
 def _read_file(
@@ -113,9 +145,9 @@ def _read_file(
     if file_format is Format.NCF:
         return _read_triple(path, options, rng)
     with at_rest(path) as at:
-        read_as = ReadAs(Naming(options.columns or {}), bool(options.keep_spaces), at)
+        read_as = ReadAs(_naming(options), bool(options.keep_spaces), at)
         found = read_ratings(path, file_format, min_rating=options.min_rating, read_as=read_as)
-        return _Read(found, *_split(found, options, rng), digests_of(path, at), None)
+        return _Read(found, *split_ratings(found, options, rng), digests_of(path, at), None)
 
 
 def _read_triple(prefix: Path, options: Options, rng: np.random.Generator) -> _Read:
@@ -123,68 +155,35 @@ def _read_triple(prefix: Path, options: Options, rng: np.random.Generator) -> _R
         if given is not None:
             raise UsageError(f'`{name}` does not apply to `format="ncf"`', remedy="leave it out")
     triple = read_triple(prefix, keep_spaces=bool(options.keep_spaces))
-    split, counts = _split_triple(triple, rng)
+    split, counts = split_triple(triple, rng)
     source = {path.name: sha256(path) for path in triple_paths(prefix)}
     return _Read(triple.ratings, split, counts, source, triple.negatives)
 
 
-def _split(ratings: Ratings, options: Options, rng: np.random.Generator) -> tuple[Split, Counts]:
-    interactions, duplicates = latest_by_user(ratings)
-    alone = None
-    if options.split is SplitKind.RANDOM:
-        split = random_split(interactions, options.test_ratio, rng)
-    else:
-        counts = np.bincount(interactions.users, minlength=interactions.n_users)
-        alone = int(np.count_nonzero(counts == 1))
-        split = leave_one_out(interactions, rng)
-    return split, Counts(
-        rows=len(ratings.users) + ratings.dropped,
-        under_min_rating=ratings.dropped,
-        duplicates=duplicates,
-        order="file" if ratings.timestamps is None else "time",
-        users_without_test_case=alone,
-        **ratings.reading.counts(),
-        **_sizes(split),
-    )
-
-
-def _split_triple(triple: Triple, rng: np.random.Generator) -> tuple[Split, Counts]:
-    ratings, n_train = triple.ratings, triple.n_train
-    times = None if ratings.timestamps is None else ratings.timestamps[:n_train]
-    head = Ratings(ratings.users.slice(0, n_train), ratings.items.slice(0, n_train), times, 0)
-    train, duplicates = latest_by_user(head)
-    test = Interactions(
-        ratings.users.indices.to_numpy()[n_train:],
-        ratings.items.indices.to_numpy()[n_train:],
-        train.n_users,
-        train.n_items,
-    )
-    leaked = np.isin(_keys(train), _keys(test))
-    train = train.take(~leaked)
-    chosen = one_of_each_user(train, np.ones(len(train), np.bool_), rng)
-    split = Split(train.take(~chosen), train.take(chosen), test)
-    return split, Counts(
-        rows=len(ratings.users),
-        duplicates=duplicates,
-        test_pairs_in_train=int(np.count_nonzero(leaked)),
-        order="given",
-        **ratings.reading.counts(),
-        **_sizes(split),
-    )
-
-
-def _sizes(split: Split) -> dict[str, int]:
-    return {part: len(getattr(split, part)) for part in _PARTS}
-
-
-def _keys(interactions: Interactions) -> npt.NDArray[np.int64]:
-    return pair_keys(interactions.users, interactions.items, interactions.n_items)
+def _warn(manifest: DataManifest, ignored: tuple[str, ...]) -> None:
+    """Say what a reader of the figures has to know."""
+    counts = manifest.counts
+    users, items = counts.users_without_training_pair, counts.items_without_training_pair
+    if users or items:
+        logger.warning(
+            "%s users and %s items have interactions and no training pair: honest figures count "
+            "what a model cannot know of them; the refit learns them",
+            f"{users or 0:,}",
+            f"{items or 0:,}",
+        )
+    if any(usual_column(name) == Columns.PART for name in ignored):
+        logger.warning(
+            'a column names parts, and is not read: `split="given"` splits by it (train, '
+            "validation, test)"
+        )
 
 
 def _write_parts(folder: Path, read: _Read, options: Options, rng: np.random.Generator) -> None:
     """Write the pairs of each part, and the negatives of test cases."""
     draw_negatives(folder, read.split, "validation", options, rng)
-    if read.negatives is None:
+    if options.split is SplitKind.GIVEN:
+        np.save(negatives_path(folder, "test"), np.empty((len(read.split.test), 0), np.int32))
+    elif read.negatives is None:
         draw_negatives(folder, read.split, "test", options, rng)
     else:
         np.save(negatives_path(folder, "test"), read.negatives)
@@ -192,7 +191,7 @@ def _write_parts(folder: Path, read: _Read, options: Options, rng: np.random.Gen
         raise UsageError(
             "no training interaction is left", remedy="give more ratings, or a lower ratio"
         )
-    for part in _PARTS:
+    for part in PARTS:
         write_interactions(folder, part, getattr(read.split, part))
 
 

@@ -1,6 +1,6 @@
 """Read and write prepared data: a sealed folder of id maps, splits and sampled negatives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from ncf.artifacts import open_sealed, seal
 from ncf.columns import Columns
 from ncf.data.interactions import Cases, Interactions
 from ncf.data.manifests import DATA, DataManifest
+from ncf.data.options import SplitKind
 from ncf.data.tables import read_id_table, write_id_table
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap
@@ -51,8 +52,30 @@ class PreparedData:
         return self.manifest.digest
 
     def interactions(self) -> Interactions:
-        """All interactions: training, validation and test."""
-        return self.train.join(self.validation.positives, self.test.positives)
+        """All interactions, users ascending: of each user training, validation, then test."""
+        joined = self.train.join(self.validation.positives, self.test.positives)
+        return joined.take(np.argsort(joined.users, kind="stable"))
+
+    def joined(self) -> "PreparedData":
+        """Put every interaction into the training part, for the refit.
+
+        The other parts stay as they are, but their figures would mean nothing.
+        """
+        return replace(self, train=self.interactions())
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether test cases have sampled negatives; those of a given split have none."""
+        return self.test.negatives.shape[1] > 0 or not len(self.test.positives)
+
+    def measured(self) -> npt.NDArray[np.bool_]:
+        """Whether each user is measured if there is a test item: those with a training pair.
+
+        Of a given split all are, so that figures can be compared with those of others.
+        """
+        if self.manifest.options.split is SplitKind.GIVEN:
+            return np.ones(len(self.users), np.bool_)
+        return self.trained()
 
     def trained(self) -> npt.NDArray[np.bool_]:
         """Whether each user has a training pair; a random split leaves some without, cold."""
@@ -103,6 +126,7 @@ def open_data(folder: Path) -> PreparedData:
 def _read(folder: Path, manifest: DataManifest) -> PreparedData:
     users = read_id_table(folder / USERS_FILE, Columns.USER_ID)
     items = read_id_table(folder / ITEMS_FILE, Columns.ITEM_ID)
+    split = manifest.options.split
 
     def pairs(part: str) -> Interactions:
         table = pq.read_table(folder / f"{part}.parquet")
@@ -111,8 +135,9 @@ def _read(folder: Path, manifest: DataManifest) -> PreparedData:
 
     def cases(part: str) -> Cases:
         path, positives = negatives_path(folder, part), pairs(part)
-        # An empty array cannot be mapped.
-        negatives = map_npy(path) if len(positives) else np.load(path, allow_pickle=False)
+        # An empty array cannot be mapped; the test part of a given split has no negatives.
+        empty = not len(positives) or (part == "test" and split is SplitKind.GIVEN)
+        negatives = np.load(path, allow_pickle=False) if empty else map_npy(path)
         if negatives.dtype != np.int32 or negatives.shape[:-1] != (len(positives),):
             raise ValueError(f"{path.name} does not hold one row of int32 for each case")
         if not (negatives.min(initial=0) >= -1 and negatives.max(initial=-1) < len(items)):

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ncf.data.codes import Growing, IdCodes
 from ncf.data.options import Format
+from ncf.data.parts import Parts
 from ncf.errors import RatingsError
 from ncf.identifiers import Texts
 from ncf.pairs import pair_keys
@@ -59,6 +60,8 @@ class Ratings:
         Rows left out because the latest rating of their pair, or their own, is under the minimum.
     reading : Reading
         How they were read.
+    parts : int8 array of shape (rows,), or None
+        Part of a given split that each row is of; None where the split is not given.
     """
 
     users: pa.DictionaryArray
@@ -66,6 +69,7 @@ class Ratings:
     timestamps: Times | None
     dropped: int
     reading: Reading = field(default_factory=Reading)
+    parts: Parts | None = None
 
     def sha256(self) -> str:
         """Digest of the rows, 64 hex digits, for ratings that come from no file."""
@@ -74,7 +78,8 @@ class Ratings:
             texts = Texts.pack(ids.dictionary.to_pylist())
             for array in (texts.content, texts.ends, ids.indices.to_numpy()):
                 digest.update(array.tobytes())
-        digest.update(b"" if self.timestamps is None else self.timestamps.tobytes())
+        for numbers in (self.timestamps, self.parts):
+            digest.update(b"" if numbers is None else numbers.tobytes())
         return digest.hexdigest()
 
 
@@ -92,6 +97,7 @@ class Collected:
     users: IdCodes = field(default_factory=IdCodes)
     items: IdCodes = field(default_factory=IdCodes)
     timestamps: Growing[np.int64] | None = None
+    parts: list[Parts] = field(default_factory=list)
     reaches: list[npt.NDArray[np.bool_]] = field(default_factory=list)
     rows: int = 0
 
@@ -101,8 +107,12 @@ class Collected:
         self.items.expect(rows)
         self.rows = rows
 
-    def add_values(self, timestamps: Times | None, ratings: Numbers | None) -> None:
-        """Add times and ratings of a block, whose ids are added to ``users`` and ``items``."""
+    def add_values(
+        self, timestamps: Times | None, ratings: Numbers | None, parts: Parts | None = None
+    ) -> None:
+        """Add times, ratings and parts of a block; its ids are added to ``users`` and ``items``."""
+        if parts is not None:
+            self.parts.append(parts)
         if timestamps is not None:
             if self.timestamps is None:
                 self.timestamps = Growing(np.int64)
@@ -123,7 +133,8 @@ class Collected:
         """
         times = None if self.timestamps is None else self.timestamps.whole()
         self.timestamps = None
-        found = Ratings(self.users.whole(), self.items.whole(), times, 0, reading)
+        parts = np.concatenate(self.parts) if self.parts else None
+        found = Ratings(self.users.whole(), self.items.whole(), times, 0, reading, parts)
         if not len(found.users) and not may_be_empty:
             problem = (
                 "the frame has no row" if where is None else "the file has a header and no rows"
@@ -170,6 +181,7 @@ def of_minimum(ratings: Ratings, reaches: npt.NDArray[np.bool_]) -> Ratings:
         users=in_order(ratings.users, keep),
         items=in_order(ratings.items, keep),
         timestamps=kept,
+        parts=None if ratings.parts is None else ratings.parts[keep],
         dropped=int(np.count_nonzero(~keep)),
     )
 

@@ -13,6 +13,7 @@ from ncf.data.naming import ReadAs
 from ncf.data.options import Format
 from ncf.data.parquet import read_parts
 from ncf.data.parquet_files import count_rows
+from ncf.data.parts import parts_of
 from ncf.data.ratings import GIVE_SOME, RATE_IT, Collected, Numbers, Ratings, Reading
 from ncf.data.timestamps import Clock
 from ncf.data.typed_columns import moments, rating_numbers
@@ -70,6 +71,8 @@ def _read_text(path: Path, file_format: Format, read_as: ReadAs, collected: Coll
             if layout is None:
                 layout = detect_layout(block, file_format, read_as.naming)
                 _check_min_rating(layout.columns, collected.min_rating, path)
+                if read_as.naming.parts and Columns.PART not in layout.columns:
+                    raise block.error(0, f"no column {Columns.PART!r}", "give the parts as files")
                 rows = block.without_first_row() if layout.header else block
             if rows.data.strip(b"\n"):
                 table = parse_block(rows, layout)
@@ -98,7 +101,9 @@ def _add(
         )
     collected.users.add(users)
     collected.items.add(items)
-    collected.add_values(times, ratings)
+    given = Columns.PART in table.column_names
+    parts = parts_of(table[Columns.PART], block) if given else None
+    collected.add_values(times, ratings, parts)
     return trimmed + more
 
 
@@ -123,7 +128,9 @@ def _read_parquet(path: Path, read_as: ReadAs, collected: Collected) -> Reading:
                 ratings = rating_numbers(column, part, may_be_blank=may_be_blank)
             part.add_ids(Columns.USER_ID, collected.users)
             part.add_ids(Columns.ITEM_ID, collected.items)
-            collected.add_values(times, ratings)
+            given = part.columns.get(Columns.PART)
+            parts = None if given is None else parts_of(given, part)
+            collected.add_values(times, ratings, parts)
             ignored |= dict.fromkeys(part.ignored)
             progress.advance(len(part))
     return Reading(Format.PARQUET, tuple(ignored))

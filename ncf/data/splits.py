@@ -74,6 +74,12 @@ def random_split(interactions: Interactions, test_ratio: float, rng: np.random.G
     return _parts(interactions, one_of_each_user(interactions, ~test, rng), test)
 
 
+def without_test(interactions: Interactions, rng: np.random.Generator) -> Split:
+    """Make no test part, only a validation part: see :func:`one_of_each_user`."""
+    nothing = np.zeros(len(interactions), np.bool_)
+    return _parts(interactions, one_of_each_user(interactions, ~nothing, rng), nothing)
+
+
 def one_of_each_user(
     interactions: Interactions, eligible: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:

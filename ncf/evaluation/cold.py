@@ -45,11 +45,22 @@ def cold_sampled(data: PreparedData, lengths: Sequence[int]) -> dict[str, Any] |
 def cold_full(data: PreparedData, lengths: Sequence[int]) -> dict[str, Any] | None:
     """Figures of popularity for cold users by the full protocol; None where none can be asked."""
     try:
-        panel = Panel.of(data, ~data.trained())
+        panel = Panel.of(data, ~data.measured())
     except UsageError:
         return None
     found = asdict(full(_popular(data, panel.seen), data, panel, lengths))
     return {name: value for name, value in found.items() if name != "protocol"}
+
+
+def untrained(data: PreparedData) -> dict[str, int]:
+    """Count test users and test items of a given split without a training pair."""
+    if data.has_negatives:
+        return {}
+    test, train = data.test.positives, data.train
+    return {
+        "test_users_without_training_pair": np.setdiff1d(test.users, train.users).size,
+        "test_items_without_training_pair": np.setdiff1d(test.items, train.items).size,
+    }
 
 
 def _popular(data: PreparedData, seen: sparse.csr_array) -> Rank:

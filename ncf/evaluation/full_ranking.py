@@ -62,8 +62,8 @@ class Panel:
         data : PreparedData
             Gives the parts.
         among : bool array of shape (all users,), optional
-            Who may be asked; if not given, users with a training pair: for others the model has
-            nothing to go by.
+            Who may be asked; if not given, users with a training pair, as for others the model has
+            nothing to go by; of a given split all users, as others measure.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class Panel:
         # A test item may be a training item too, in an NCF triple, which others split.
         relevant = sparse.csr_array(test - test.multiply(seen))
         relevant.eliminate_zeros()
-        among = data.trained() if among is None else among
+        among = data.measured() if among is None else among
         wanted = np.where(among, np.diff(relevant.indptr).astype(np.int64), 0)
         candidates = seen.shape[1] - np.diff(seen.indptr).astype(np.int64)
         ranked = (wanted > 0) & (candidates > wanted)

@@ -31,6 +31,9 @@ class Model:
         Columns of users.npy.
     interactions : int
         Interactions that the model was exported with.
+    weights : {"product", "honest"} or None
+        Whether it was trained on all interactions, or without those held out for evaluation; None
+        in bundles of before.
     """
 
     kind: Literal["gmf", "mlp", "neumf"]
@@ -41,6 +44,7 @@ class Model:
     layers: Annotated[int, {"minimum": 1, "maximum": 5}]
     row_width: Positive
     interactions: Count
+    weights: Literal["product", "honest"] | None = optional()
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class SampledMetrics:
 
 @dataclass(frozen=True)
 class BundleMetrics:
-    """Figures of the model by the sampled protocol.
+    """Figures by the sampled protocol.
 
     Parameters
     ----------
@@ -106,10 +110,14 @@ class BundleMetrics:
         Figures of the best epoch, chosen on the validation part; empty if none are recorded.
     test : SampledMetrics or None
         Figures of at most 10,000 test cases by the sampled protocol.
+    weights : {"honest"} or None
+        The weights that were measured, which have not seen what they are measured on; None in
+        bundles of before.
     """
 
     validation: Validation
     test: SampledMetrics | None
+    weights: Literal["honest"] | None = optional()
 
 
 @dataclass(frozen=True)

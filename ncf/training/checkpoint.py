@@ -1,10 +1,9 @@
 """Read and write checkpoints: sealed folders of weights, recipe, id maps and history, no code."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.numpy import load_file, save
 from torch import nn
@@ -13,23 +12,34 @@ from ncf.artifacts import open_sealed, seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.prepared import ITEMS_FILE, USERS_FILE, PreparedData
 from ncf.data.tables import read_id_table, write_id_table
-from ncf.errors import ArtifactError
+from ncf.errors import ArtifactError, UsageError
 from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
 from ncf.models.networks import Network
 from ncf.models.weights import Weights
 from ncf.records import json_values
 from ncf.training.history import HISTORY_FILE, history_bytes
-from ncf.training.manifest import CHECKPOINT, CheckpointManifest, Outcome, TrainedOn
+from ncf.training.manifest import (
+    CHECKPOINT,
+    CheckpointManifest,
+    Outcome,
+    Refitted,
+    TrainedOn,
+)
+from ncf.training.weight_checks import check_finite, check_shapes
 from ncf.validation import Epoch
 
 WEIGHTS_FILE = "model.safetensors"
+PRODUCT_FILE = "product.safetensors"
 PICTURE_FILE = "training.png"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained network in an opened and checked folder.
+
+    It has one or two sets of weights: the honest ones, which have never seen what was held out, and
+    those of the product, trained on everything.
 
     Parameters
     ----------
@@ -38,11 +48,16 @@ class Checkpoint:
     architecture : Architecture
         Kind and sizes of the network.
     weights : dict
-        Float32 arrays by parameter name, all finite.
+        Float32 arrays by parameter name, all finite: the honest ones, unless this is what
+        :meth:`exported` gave.
     users, items : IdMap
         Raw ids by index.
     manifest : CheckpointManifest
         Variant, recipe, data digest, best epoch, metrics.
+    product : dict or None
+        Weights that were trained on everything; None if there are none.
+    saw_all : bool
+        Whether ``weights`` have seen the rows that were held out.
     """
 
     path: Path
@@ -51,6 +66,8 @@ class Checkpoint:
     users: IdMap
     items: IdMap
     manifest: CheckpointManifest
+    product: Weights | None = None
+    saw_all: bool = False
 
     @property
     def digest(self) -> str:
@@ -62,6 +79,30 @@ class Checkpoint:
         model = build(self.architecture)
         model.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})
         return model.eval()
+
+    def exported(self) -> "Checkpoint":
+        """Give the checkpoint with the weights to export: the product's, or else the honest ones.
+
+        What it gives has no figures: :meth:`require_honest` refuses it if it has seen everything.
+        """
+        if self.product is None:
+            return self
+        return replace(self, weights=self.product, saw_all=True)
+
+    def require_honest(self) -> None:
+        """Refuse to measure weights on rows that they were trained on.
+
+        Raises
+        ------
+        UsageError
+            The weights were trained on everything, test rows included.
+        """
+        if self.saw_all:
+            raise UsageError(
+                "the product weights were trained on the test rows: figures on these say nothing",
+                where=self.path,
+                remedy="measure the honest weights of the checkpoint",
+            )
 
     def require_data(self, data: PreparedData) -> None:
         """Refuse data that differs from what this checkpoint was trained on.
@@ -97,6 +138,8 @@ class Trained:
     picture : bytes or None
         PNG of the history. The checkpoint's digest covers it, as it covers every file of the
         folder; the same history is drawn to the same bytes.
+    product : Product or None
+        Weights trained on everything.
     """
 
     architecture: Architecture
@@ -104,6 +147,15 @@ class Trained:
     history: Sequence[Epoch]
     outcome: Outcome
     picture: bytes | None = None
+    product: "Product | None" = None
+
+
+@dataclass(frozen=True)
+class Product:
+    """The result of the refit: float32 arrays by parameter name, and how they were trained."""
+
+    weights: Weights
+    facts: Refitted
 
 
 def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
@@ -123,8 +175,10 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
     ArtifactError
         A weight is NaN or infinite.
     """
-    _check_finite(trained.weights, target)
-    outcome = trained.outcome
+    check_finite(trained.weights, target)
+    outcome, product = trained.outcome, trained.product
+    if product is not None:
+        check_finite(product.weights, target)
     manifest = CheckpointManifest(
         architecture=trained.architecture,
         data=TrainedOn(data.digest, data.manifest.source),
@@ -134,10 +188,14 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
         parents=outcome.parents,
         mix=outcome.mix,
         finished=outcome.finished,
+        origins=outcome.origins,
+        product=None if product is None else product.facts,
     )
     with sealed_folder(target, CHECKPOINT) as folder:
         # Not save_file: its files are private to the user, and its errors are not OSError.
         (folder / WEIGHTS_FILE).write_bytes(save(trained.weights))
+        if product is not None:
+            (folder / PRODUCT_FILE).write_bytes(save(product.weights))
         write_id_table(folder / USERS_FILE, data.users, Columns.USER_ID)
         write_id_table(folder / ITEMS_FILE, data.items, Columns.ITEM_ID)
         (folder / HISTORY_FILE).write_bytes(history_bytes(trained.history))
@@ -165,41 +223,23 @@ def open_checkpoint(path: Path) -> Checkpoint:
     architecture = manifest.architecture
     try:
         weights = load_file(path / WEIGHTS_FILE)
+        product = None if manifest.product is None else load_file(path / PRODUCT_FILE)
         users = read_id_table(path / USERS_FILE, Columns.USER_ID)
         items = read_id_table(path / ITEMS_FILE, Columns.ITEM_ID)
     except Exception as error:  # what the readers raise over strange bytes is a long list
         raise ArtifactError(
             f"cannot be understood ({error})", where=path, remedy=CHECKPOINT.remedy
         ) from error
-    _check_shapes(weights, architecture, path)
-    _check_finite(weights, path)
+    for name, found in ((WEIGHTS_FILE, weights), (PRODUCT_FILE, product)):
+        if found is not None:
+            check_shapes(found, architecture, path / name)
+            check_finite(found, path / name)
     if (len(users), len(items)) != (architecture.n_users, architecture.n_items):
         raise ArtifactError("id maps and weights differ in size", where=path)
-    return Checkpoint(path, architecture, weights, users, items, manifest)
+    return Checkpoint(path, architecture, weights, users, items, manifest, product)
 
 
 def weights_of(model: nn.Module) -> Weights:
     """Copy a network's parameters to float32 arrays by name."""
     state = model.state_dict().items()
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state}
-
-
-def _check_shapes(weights: Weights, architecture: Architecture, where: Path) -> None:
-    with torch.device("meta"):
-        expected = {name: tuple(t.shape) for name, t in build(architecture).state_dict().items()}
-    found = {name: array.shape for name, array in weights.items()}
-    if found != expected:
-        differing = sorted(set(found.items()) ^ set(expected.items()))
-        raise ArtifactError(
-            f"weights do not fit the architecture ({differing[0][0]})", where=where / WEIGHTS_FILE
-        )
-
-
-def _check_finite(weights: Weights, where: Path) -> None:
-    for name, array in weights.items():
-        if array.dtype != np.float32 or not np.isfinite(array).all():
-            raise ArtifactError(
-                f"weights {name!r} are not all finite float32 numbers",
-                where=where,
-                remedy="train again, with a lower learning rate",
-            )

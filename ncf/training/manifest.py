@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ncf.kinds import Kind, Manifest
 from ncf.models.architecture import Architecture
-from ncf.records import CLOSED
+from ncf.records import CLOSED, optional
 from ncf.validation import Validation
 
 
@@ -23,6 +23,38 @@ class TrainedOn:
 
     digest: str
     source: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The training that a network, or a parent of it, comes from, so that it can be repeated.
+
+    Parameters
+    ----------
+    recipe : mapping
+        Recipe, as :class:`ncf.training.recipe.Recipe` writes it.
+    epochs : int
+        Number of epochs that validation chose.
+    """
+
+    recipe: Mapping[str, object]
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """The training of the product weights, on everything.
+
+    Parameters
+    ----------
+    epochs : int
+        Number of epochs, which validation of the honest weights chose.
+    interactions : int
+        Count of pairs, of all parts.
+    """
+
+    epochs: int
+    interactions: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +79,10 @@ class CheckpointManifest(Manifest):
         Weight of the GMF parent in the mix that training started from; None if there was no mix.
     finished : bool
         Whether the training ran to its end.
+    origins : mapping or None
+        Training of each parent, by its variant; None if there is none, or if it is not known.
+    product : Refitted or None
+        Training of the product weights; None if the checkpoint has none.
     """
 
     architecture: Architecture = field(metadata=CLOSED)
@@ -57,6 +93,8 @@ class CheckpointManifest(Manifest):
     parents: Mapping[str, str]
     mix: float | None
     finished: bool = False
+    origins: Mapping[str, Origin] | None = optional()
+    product: Refitted | None = optional()
 
 
 @dataclass(frozen=True)
@@ -77,6 +115,8 @@ class Outcome:
         Weight of the GMF parent in the mix that training started from.
     finished : bool
         Whether the training ran to its end.
+    origins : mapping or None
+        Training of each parent, by its variant.
     """
 
     variant: str
@@ -85,6 +125,7 @@ class Outcome:
     parents: Mapping[str, str] = field(default_factory=dict)
     mix: float | None = None
     finished: bool = False
+    origins: Mapping[str, Origin] | None = None
 
 
 CHECKPOINT = Kind(
@@ -93,5 +134,5 @@ CHECKPOINT = Kind(
     1,
     "make it with 'ncf train'",
     CheckpointManifest,
-    r"model\.safetensors|history\.json|training\.png|(users|items)\.parquet",
+    r"(model|product)\.safetensors|history\.json|training\.png|(users|items)\.parquet",
 )

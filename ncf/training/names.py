@@ -8,4 +8,5 @@ class Named(StrEnum):
 
     DEFAULT = "default"
     PAPER = "paper"
+    SAMPLED = "sampled"
     TUTORIAL = "tutorial"

@@ -46,12 +46,15 @@ class Ranks:
             distributed.broadcast(values, src=0)
         return values
 
-    def mean(self, values: Tensor) -> Tensor:
-        """Average over processes (changed in place)."""
+    def total(self, values: Tensor) -> Tensor:
+        """Add up over processes (changed in place)."""
         if self.size > 1:
             distributed.all_reduce(values)
-            values /= self.size
         return values
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Average over processes (changed in place)."""
+        return self.total(values).div_(self.size) if self.size > 1 else values
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """Wrap a module so that its gradients are averaged over the processes."""

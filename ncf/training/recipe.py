@@ -3,59 +3,14 @@
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ncf.errors import ConfigError
 from ncf.models.kinds import Variant
 from ncf.training.names import Named
-
-
-class Schedule(BaseModel):
-    """The schedule of one network's training.
-
-    Parameters
-    ----------
-    optimizer : {"adam", "sgd"}
-        Adam (Kingma and Ba, 2015) or plain stochastic gradient descent.
-    learning_rate : float
-        Step size, above 0.
-    decay : float
-        Factor on the learning rate after each epoch, in (0, 1].
-    batch_size : int
-        Samples in a step, positives and negatives together.
-    negatives : int
-        Number drawn for each training pair, newly in each epoch.
-    l2 : float
-        Weight, at least 0, of squared embeddings in the loss: over positives, the mean of
-        ``|p_u|^2 + |q_i|^2 + mean(|q_j|^2)`` with negatives j. Users and items are regularised as
-        often as they occur, as in Rendle et al., "Neural collaborative filtering vs. matrix
-        factorization revisited", RecSys 2020.
-    l2_warmup : float
-        Number of epochs, at least 0, over which the weight of L2 rises from 0: embeddings start
-        near zero, where L2 would only slow them down.
-    averaging : float
-        Share of the training so far, in [0, 1], over whose newest part weights are averaged for
-        validation and the checkpoint; 0 takes the current weights. See :class:`Average`.
-    epochs : int
-        Largest number of epochs.
-    patience : int
-        Number of epochs without a better validation NDCG@10 after which training stops.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
-    decay: float = Field(default=1.0, gt=0, le=1)
-    batch_size: int = Field(default=256, ge=1, le=2**24)
-    negatives: int = Field(default=4, ge=1, le=1000)
-    l2: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    l2_warmup: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    averaging: float = Field(default=0.0, ge=0, le=1)
-    epochs: int = Field(default=20, ge=1, le=10**6)
-    patience: int = Field(default=5, ge=1, le=10**6)
+from ncf.training.schedule import Schedule
 
 
 class Parents(BaseModel):

@@ -1,9 +1,11 @@
-"""Describe one training, and find the architecture of its network."""
+"""Describe one training, and find the architecture of its network and its identity."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from ncf.artifacts import canonical_json
 from ncf.data.prepared import PreparedData
+from ncf.files import sha256_bytes
 from ncf.models.architecture import Architecture
 from ncf.models.kinds import Variant
 from ncf.training.ranks import ALONE, Ranks
@@ -40,6 +42,8 @@ class Request:
         Compute in bfloat16 where it is safe.
     ranks : Ranks
         Place of this process among those that train together.
+    refit : bool
+        Train a second set of weights on everything, for export, after validation has chosen.
     """
 
     variant: Variant
@@ -50,6 +54,7 @@ class Request:
     parents: ParentFolders = ParentFolders()
     amp: bool = False
     ranks: Ranks = ALONE
+    refit: bool = False
 
 
 def architecture_of(variant: Variant, recipe: Recipe, data: PreparedData) -> Architecture:
@@ -60,3 +65,20 @@ def architecture_of(variant: Variant, recipe: Recipe, data: PreparedData) -> Arc
         return Architecture(variant.kind, *rows, recipe.gmf_factors or recipe.factors, *tower)
     gmf_factors = None if variant is Variant.MLP else recipe.gmf_factors
     return Architecture(variant.kind, *rows, recipe.factors, *tower, gmf_factors)
+
+
+def identity_of(
+    request: Request, data: PreparedData, parents: dict[str, str], epochs: int | None
+) -> str:
+    """Compute a digest of all that the weights of a stage depend on, for its saved state."""
+    document: dict[str, object] = {
+        "variant": request.variant.value,
+        "recipe": request.recipe.model_dump(),
+        "data": data.digest,
+        "parents": parents,
+        "amp": request.amp,
+        "processes": request.ranks.size,
+    }
+    if epochs is not None:
+        document["refit"] = epochs
+    return sha256_bytes(canonical_json(document))

@@ -13,7 +13,7 @@ from ncf.artifacts import canonical_json, open_sealed, seal, sealed_folder
 from ncf.errors import ArtifactError
 from ncf.kinds import Kind, Manifest
 from ncf.models.weights import Weights
-from ncf.records import json_values, read_record
+from ncf.records import json_values, optional, read_record
 from ncf.training.checkpoint import weights_of
 from ncf.validation import Epoch
 
@@ -44,10 +44,13 @@ class EpochsBehind:
         In their order.
     best_epoch : int
         Epoch with the highest validation NDCG, from 1.
+    unjudged : int or None
+        Number of epochs of a refit, which no validation follows; None for none.
     """
 
     history: tuple[Epoch, ...]
     best_epoch: int
+    unjudged: int | None = optional()
 
 
 STATE = Kind("training state", "state.json", 3, "train again with `resume=False`", StateManifest)
@@ -65,16 +68,19 @@ class Progress:
         Epoch with the highest validation NDCG, from 1; 0 before the first.
     best : dict
         Weights of that epoch.
+    unjudged : int
+        Number of epochs of a refit, which no validation follows.
     """
 
     history: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
     best: Weights = field(default_factory=dict)
+    unjudged: int = 0
 
     @property
     def epoch(self) -> int:
         """Number of finished epochs."""
-        return len(self.history)
+        return len(self.history) + self.unjudged
 
     @property
     def best_row(self) -> Epoch:
@@ -111,7 +117,9 @@ def save_state(folder: Path, progress: Progress, learning: Learning, identity: s
     with sealed_folder(folder, STATE) as aside:
         contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
         (aside / _TENSORS).write_bytes(save(contiguous))
-        behind = EpochsBehind(tuple(progress.history), progress.best_epoch)
+        behind = EpochsBehind(
+            tuple(progress.history), progress.best_epoch, progress.unjudged or None
+        )
         (aside / _PROGRESS).write_bytes(canonical_json(json_values(behind)))
         seal(aside, STATE, json_values(StateManifest(identity=identity)))
 
@@ -140,7 +148,7 @@ def load_state(folder: Path, learning: Learning, identity: str) -> Progress | No
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     best = {name: tensor.numpy() for name, tensor in _under(tensors, "best.").items()}
-    return Progress(list(behind.history), behind.best_epoch, best)
+    return Progress(list(behind.history), behind.best_epoch, best, behind.unjudged or 0)
 
 
 def _epochs_behind(path: Path) -> EpochsBehind:

@@ -12,20 +12,20 @@ from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageEr
 from ncf.files import remove_aside, storage_errors, sweep_beside
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
-from ncf.records import json_values
+from ncf.training.addition import figures_of, refit_checkpoint
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
-from ncf.training.manifest import CHECKPOINT
+from ncf.training.early_ends import GO_ON, in_one_line
+from ncf.training.manifest import CHECKPOINT, Origin
 from ncf.training.recipe import Parents, Recipe
+from ncf.training.refit import REFIT_FOLDER, Kept, refit
 from ncf.training.request import ParentFolders, Request, architecture_of
-from ncf.training.stage import DivergedError, Stage
+from ncf.training.stage import Stage
 from ncf.volumes import beside
 
 if TYPE_CHECKING:
     from ncf.models.networks import GMF, MLP
 
 logger = logging.getLogger(__name__)
-
-_GO_ON = "go on with `resume=True`"
 
 
 def train(request: Request, data: PreparedData) -> dict[str, Any]:
@@ -34,7 +34,8 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
     Parameters
     ----------
     request : Request
-        The request: variant, recipe, options.
+        The request: variant, recipe, options. With ``refit`` the checkpoint also holds product
+        weights, trained on everything for as many epochs.
     data : PreparedData
         Training pairs and validation cases.
 
@@ -59,16 +60,20 @@ def train(request: Request, data: PreparedData) -> dict[str, Any]:
             sweep_beside(request.out)
             if not request.resume:
                 remove_aside(work, request.out)
-        done = _finished(request, data) if request.resume and not work.exists() else None
+        begun = work.exists() and any(each.name != REFIT_FOLDER for each in work.iterdir())
+        done = _finished(request, data) if request.resume and not begun else None
         request.ranks.wait()  # all must have looked before the leader writes
-        if done:
-            logger.info("%s: already trained, nothing to resume", request.out)
-            return done
         try:
-            summary = _train_in(work, request, data)
+            if done is None:
+                summary = _train_in(work, request, data)
+            elif request.refit and done.product is None:
+                summary = refit_checkpoint(done, request, data, work)
+            else:
+                logger.info("%s: already trained, nothing to resume", request.out)
+                return figures_of(done)
         except KeyboardInterrupt:
             raise InterruptedWorkError(
-                "interrupted between two trainings", where=request.out, remedy=_GO_ON
+                "interrupted between two trainings", where=request.out, remedy=GO_ON
             ) from None
         if leads:
             remove_aside(work, request.out)
@@ -102,7 +107,8 @@ def prepare_stage(work: Path, request: Request, data: PreparedData) -> Stage:
     stage = Stage(request, data, {name: parent.digest for name, parent in parents.items()})
     if parents:
         gmf, mlp = (parents[name].model() for name in ("gmf", "mlp"))
-        stage.start_from(cast("GMF", gmf), cast("MLP", mlp))
+        mix = request.recipe.parents.mix
+        stage.start_from(cast("GMF", gmf), cast("MLP", mlp), mix)
     return stage
 
 
@@ -111,15 +117,33 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
     state = work / "state"
     if request.resume:
         stage.restore(state)
-    try:
+    with in_one_line(request.out, lambda: _left_behind(stage, request.out)):
         stage.run(state)
-    except KeyboardInterrupt:
-        problem = f"interrupted{_left_behind(stage, request.out)}"
-        raise InterruptedWorkError(problem, where=request.out, remedy=_GO_ON) from None
-    except DivergedError as error:
-        problem = f"the loss became {error.args[0]}{_left_behind(stage, request.out)}"
-        raise ConfigError(problem, where=request.out, remedy="lower learning_rate") from None
-    return stage.publish(request.out, finished=True)
+    origins = _origins(work, request)
+    product = None
+    if request.refit:
+        best = stage.progress.best_epoch
+
+        def leave() -> str:
+            stage.publish(request.out, finished=False, origins=origins)
+            return f" in the refit; holds the honest weights of epoch {best}, and no others"
+
+        with in_one_line(request.out, leave):
+            kept = Kept(best, stage.mix, origins)
+            product = refit(request, data, kept, work)
+    return stage.publish(request.out, finished=True, origins=origins, product=product)
+
+
+def _origins(work: Path, request: Request) -> dict[str, Origin]:
+    """Read how the parents were trained, for a refit now or later."""
+    if request.variant is not Variant.NEUMF_PRE:
+        return {}
+    given = {Variant.GMF: request.parents.gmf, Variant.MLP: request.parents.mlp}
+    found = {}
+    for variant, path in given.items():
+        manifest = read_manifest(path or work / variant.value, CHECKPOINT)
+        found[variant.value] = Origin(manifest.recipe, manifest.validation.best_epoch or 0)
+    return found
 
 
 def _left_behind(stage: Stage, out: Path) -> str:
@@ -136,12 +160,15 @@ def _train_parent(variant: Variant, out: Path, request: Request, data: PreparedD
     schedule = parents.gmf if variant is Variant.GMF else parents.mlp
     recipe = request.recipe.model_copy(update={"schedule": schedule, "parents": Parents()})
     logger.info("training the %s parent", variant.value)
-    own = replace(request, variant=variant, recipe=recipe, out=out, parents=ParentFolders())
+    # Not refitted here: the child's refit repeats its parents' trainings too.
+    own = replace(
+        request, variant=variant, recipe=recipe, out=out, parents=ParentFolders(), refit=False
+    )
     try:
         train(own, data)
     except InterruptedWorkError:
         problem = f"interrupted while its {variant.value} parent was training"
-        raise InterruptedWorkError(problem, where=request.out, remedy=_GO_ON) from None
+        raise InterruptedWorkError(problem, where=request.out, remedy=GO_ON) from None
     return out
 
 
@@ -161,14 +188,15 @@ def _open_parent(path: Path, variant: Variant, recipe: Recipe, data: PreparedDat
     return parent
 
 
-def _finished(request: Request, data: PreparedData) -> dict[str, Any] | None:
-    """Read the figures of the checkpoint, if it is whole and matches the request."""
+def _finished(request: Request, data: PreparedData) -> Checkpoint | None:
+    """Open the checkpoint, if it is whole and matches the request."""
     try:
-        manifest = open_checkpoint(request.out).manifest
+        found = open_checkpoint(request.out)
     except ArtifactError:
         if request.out.exists():
             logger.info("%s is damaged: training from the start", request.out)
         return None
+    manifest = found.manifest
     given = {"gmf": request.parents.gmf, "mlp": request.parents.mlp}
     same_parents = all(
         read_manifest(path, CHECKPOINT).digest == manifest.parents.get(name)
@@ -183,4 +211,4 @@ def _finished(request: Request, data: PreparedData) -> dict[str, Any] | None:
     if not (manifest.finished and same and same_parents):
         logger.info("%s was made by another request: training from the start", request.out)
         return None
-    return {**json_values(manifest.validation), "digest": manifest.digest}
+    return found

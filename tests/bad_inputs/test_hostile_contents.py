@@ -74,7 +74,8 @@ def test_weights_that_are_not_finite_are_refused(command: str, value: float, hom
     save_file(weights, path)
     _reseal(home / "c", CHECKPOINT)
     line = refused(*command.split(), cwd=home)
-    assert "c: weights 'gmf.item.weight' are not all finite float32 numbers; train again" in line
+    problem = "weights 'gmf.item.weight' are not all finite float32 numbers; train again"
+    assert f"c/model.safetensors: {problem}" in line
 
 
 @pytest.mark.parametrize("command", OF_CHECKPOINT)

@@ -264,7 +264,7 @@ def _fail_archive(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    patch.setattr("export.publish.write_archive", full)
+    patch.setattr("export.swap.write_archive", full)
 
 
 @pytest.mark.parametrize(

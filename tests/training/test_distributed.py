@@ -21,8 +21,9 @@ from ncf.training.epoch import Batch, Learner, Samples, train_epoch
 from ncf.training.history import load_history
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE, Ranks
-from ncf.training.recipe import Recipe, Schedule
+from ncf.training.recipe import Recipe
 from ncf.training.request import Request
+from ncf.training.schedule import Schedule
 from ncf.training.stage import Stage
 from tests.commands import done
 

@@ -16,8 +16,9 @@ from ncf.training import plot
 from ncf.training.checkpoint import PICTURE_FILE, open_checkpoint
 from ncf.training.history import HISTORY_FILE
 from ncf.training.plot import draw, try_to_draw
-from ncf.training.recipe import Recipe, Schedule
+from ncf.training.recipe import Recipe
 from ncf.training.request import Request
+from ncf.training.schedule import Schedule
 from ncf.training.train import train
 from ncf.validation import Epoch
 

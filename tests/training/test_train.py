@@ -21,15 +21,17 @@ from ncf.models.kinds import Variant
 from ncf.models.networks import Network
 from ncf.models.scorer import group_scorer, scorer
 from ncf.training import optimizers
-from ncf.training import stage as training
+from ncf.training import sampled_epochs as training
 from ncf.training.average import Average
 from ncf.training.checkpoint import open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Samples, train_epoch
 from ncf.training.history import load_history
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
-from ncf.training.recipe import Parents, Recipe, Schedule
+from ncf.training.recipe import Parents, Recipe
 from ncf.training.request import ParentFolders, Request
+from ncf.training.sampled_epochs import SampledEpochs
+from ncf.training.schedule import Schedule
 from ncf.training.stage import Stage
 from ncf.training.train import train
 
@@ -141,7 +143,8 @@ from ncf.data.prepared import open_data
 from ncf.models.kinds import Variant
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
-from ncf.training.recipe import Parents, Recipe, Schedule
+from ncf.training.recipe import Parents, Recipe
+from ncf.training.schedule import Schedule
 from ncf.training.request import Request
 from ncf.training.train import train
 import torch; torch.set_num_threads(1)
@@ -313,7 +316,9 @@ def test_the_checkpoint_holds_the_average_over_the_newest_part(
 def test_l2_rises_over_its_warmup(data: PreparedData, tmp_path: Path) -> None:
     schedule = QUICK.schedule.model_copy(update={"l2": 10.0, "l2_warmup": 2.0})
     recipe = QUICK.model_copy(update={"schedule": schedule})
-    learner = Stage(Request(Variant.NEUMF_END, recipe, tmp_path / "c"), data, {}).learner
+    sampled_epochs = Stage(Request(Variant.NEUMF_END, recipe, tmp_path / "c"), data, {}).epochs
+    assert isinstance(sampled_epochs, SampledEpochs)
+    learner = sampled_epochs.learner
     batch = Batch(torch.tensor([0, 1]), torch.tensor([[1, 2, 3], [0, 4, 5]]))
     added = []
     for epochs in (0.0, 0.5, 1.0, 2.0, 7.5):

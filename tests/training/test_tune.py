@@ -13,8 +13,9 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError, InterruptedWorkError, UsageError
 from ncf.models.kinds import Variant
 from ncf.training import tune as tuning
-from ncf.training.recipe import Parents, Recipe, Schedule, default_recipe, load_recipe
+from ncf.training.recipe import Parents, Recipe, default_recipe, load_recipe
 from ncf.training.request import Request
+from ncf.training.schedule import Schedule
 from ncf.training.space import Choices, load_space
 from ncf.training.train import train
 from ncf.training.tune import Search, tune

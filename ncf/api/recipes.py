@@ -1,0 +1,44 @@
+"""The recipe of a training: of the toolkit, changed by callers, or recorded in a checkpoint."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ncf.api.options import Place, chosen, folder
+from ncf.artifacts import read_manifest
+from ncf.errors import UsageError
+from ncf.models.kinds import Variant
+from ncf.training.manifest import CHECKPOINT
+from ncf.training.names import Named
+from ncf.training.recipe import Recipe, load_recipe, merge, named_recipe, parse_recipe
+
+Changes = Place | Mapping[str, Any] | None
+"""Changes to a recipe: a TOML file, or nested mappings of the same keys."""
+
+
+def recipe_of(recipe: str, config: Changes, variant: Variant) -> Recipe:
+    """Read a recipe of the toolkit, and apply changes to it."""
+    base = named_recipe(chosen(Named, recipe, "recipe"), variant)
+    if isinstance(config, Mapping):
+        return parse_recipe(merge(base.model_dump(), dict(config)), "`config`")
+    return base if config is None else load_recipe(folder(config, "config"), base)
+
+
+def recorded_recipe(
+    target: Path, model: str | None, recipe: str | None, config: Changes, *, refit: bool
+) -> tuple[Variant, Recipe]:
+    """Read what a checkpoint was trained as, for a refit alone."""
+    if recipe is not None or config is not None or not refit:
+        raise UsageError(
+            "`refit_only` repeats the checkpoint's own recipe",
+            remedy="leave `recipe`, `config` and `refit=False` out",
+        )
+    manifest = read_manifest(target, CHECKPOINT)
+    variant = chosen(Variant, manifest.variant, "model")
+    if model is not None and chosen(Variant, model, "model") is not variant:
+        raise UsageError(
+            f"`model` is {model}, and the checkpoint a {variant.value}",
+            where=target,
+            remedy="leave `model` out",
+        )
+    return variant, parse_recipe(dict(manifest.recipe), target)
