@@ -12,6 +12,7 @@ from ncf.scoring.ranker import Pairs, Users
 from ncf.scoring.seen import Fresh, Seen
 
 _AT_ONCE = 1 << 15  # users whose histories are in memory
+_KEPT = 1 << 28  # bytes of rows
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Histories:
 class AudienceRows:
     """Rows by user index, made when they are asked for; see :class:`ncf.scoring.ranker.UserRows`.
 
-    Nothing is kept: a stranger costs as much time as a row costs to fold in, and no memory.
+    Folded rows are kept for the audit and for further tries, unless they take too much memory.
 
     Parameters
     ----------
@@ -98,6 +99,10 @@ class AudienceRows:
         self._bundle, self._fold_in, self._histories = bundle, fold_in, histories
         self._folded, self._refreshed = folded, refreshed
         self._learned = Learned(bundle)
+        width = bundle.user_rows.shape[1]
+        keeps = 4 * folded.size * width <= _KEPT
+        self._kept = np.empty((folded.size if keeps else 0, width), np.float32)
+        self._is_kept = np.zeros(len(self._kept), np.bool_)
         last = max([bundle.n_users - 1, *folded[-1:].tolist()])
         self.shape = (last + 1, bundle.user_rows.shape[1])
 
@@ -112,11 +117,24 @@ class AudienceRows:
         trained = np.setdiff1d(np.arange(users.size), strange, assume_unique=True)
         rows[trained] = self._bundle.user_rows[users[trained]]
         if strange.size:
-            history = self._histories.pairs(users[strange])
-            rows[strange] = self._fold_in.rows(history, strange.size)
+            rows[strange] = self._strangers(np.searchsorted(self._folded, users[strange]))
         moved = np.flatnonzero(among(users, self._refreshed))
         if moved.size:
             before = self._learned.pairs(users[moved])
             after = self._histories.pairs(users[moved])
             rows[moved] = self._fold_in.refreshed(rows[moved], before, after)
         return rows
+
+    def _strangers(self, places: Users) -> npt.NDArray[np.float32]:
+        """Get the rows at places among the folded users; threads may both make one, to the bit."""
+        if not self._kept.size:
+            return self._made(places)
+        new = places[~self._is_kept[places]]
+        if new.size:
+            self._kept[new] = self._made(new)
+            self._is_kept[new] = True
+        return self._kept[places]
+
+    def _made(self, places: Users) -> npt.NDArray[np.float32]:
+        history = self._histories.pairs(self._folded[places])
+        return self._fold_in.rows(history, places.size)
