@@ -4,6 +4,7 @@
 DATASET ?= ml-100k
 MODEL   ?= neumf-pre
 K       ?= 10
+SERVER  ?= asgi
 PYTHON  ?= python3
 FUZZ_SECONDS ?= 600
 
@@ -23,7 +24,7 @@ CHOICE     := .make/choice
 TOP        := .make/k
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train export batch serve test test-all lock schema lint fuzz mutate bench cuda cuda-kit clean FORCE
+.PHONY: help setup data train export batch serve test test-all soak lock schema lint fuzz mutate bench cuda cuda-kit clean FORCE
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -63,8 +64,8 @@ $(CHOICE): FORCE
 $(TOP): FORCE
 	@mkdir -p $(@D); echo '$(K)' | cmp -s - $@ || echo '$(K)' > $@
 
-serve: $(BUNDLE) ## Serve model_store/ncf.mar on 127.0.0.1:8080, until Ctrl-C
-	$(NCF) serve --model-store model_store
+serve: $(BUNDLE) ## Serve model_store/ncf on 127.0.0.1:8080, until Ctrl-C; SERVER=torchserve
+	$(NCF) serve --model-store model_store --server $(SERVER)
 
 lint: $(SETUP) ## ruff, mypy and the import contracts
 	$(VENV)/bin/ruff check .
@@ -77,6 +78,9 @@ test: lint ## Lint, type-check, test
 
 test-all: $(SETUP) ## The slow tests that 'make test' leaves out: the wheel in empty environments
 	$(VENV)/bin/pytest -m slow
+
+soak: $(SETUP) ## Load the server for NCF_SOAK_SECONDS (600) with reloads and killed workers
+	NCF_SOAK_SECONDS=$${NCF_SOAK_SECONDS:-600} $(VENV)/bin/pytest -s -m slow tests/serving/test_soak.py
 
 lock: $(SETUP) ## Write constraints.lock and requirements-cpu.txt from what .venv holds
 	$(VENV)/bin/python -m tests.packaging.requirements

@@ -46,6 +46,8 @@ class Job:
         Exact or screened; ``auto`` screens if that is faster and can keep the recall contract.
     recall : float
         Least recall, in (0, 1), that a screened run must prove; see :mod:`batch.recall_contract`.
+    like : str or None
+        Run whose decision to screen ``auto`` follows, instead of measuring.
     """
 
     bundle: Path
@@ -60,6 +62,7 @@ class Job:
     work: Path | None = None
     mode: Mode = Mode.AUTO
     recall: float = 0.999
+    like: str | None = None
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -71,6 +74,11 @@ class Job:
                 raise UsageError(f"`{name}` {value} is less than {least}")
         if not 0 < self.recall < 1:
             raise UsageError(f"`recall` {self.recall} is outside (0, 1)")
+        if self.like is not None and self.mode is not Mode.AUTO:
+            raise UsageError(
+                f'`like` with `mode="{self.mode.value}"` says twice how to rank',
+                remedy="leave one of them out",
+            )
 
     @property
     def users_a_shard(self) -> int:

@@ -61,7 +61,7 @@ class AuditPlan:
     confidence : float
         Confidence of this proof alone.
     number : int
-        Number of the try, from 1.
+        Number of the round, from 1.
     """
 
     pairs_a_user: float
@@ -90,7 +90,7 @@ class Identity:
     mode : Mode
         Exact or screened.
     width : float or None
-        Factor on the calibrated candidates beyond K; None for exact ranking.
+        Factor on the calibrated candidates; None for exact ranking.
     audit : AuditPlan or None
         Plan of the audit that proves a screen's recall; None for exact ranking.
     """
@@ -117,10 +117,10 @@ class RecallProof:
         Recall to prove.
     lower_bound, estimate : float
         Lower bound and estimate of the whole table's recall.
-    confidence, confidence_of_this_try : float
-        Confidence of all tries together, and of this one alone.
+    confidence : float
+        Confidence of the bound, however many rounds there were.
     number : int
-        Number of the try, from 1; ``try`` in JSON.
+        Count of rounds; ``try`` in JSON.
     method : str
         Method of the bound.
     seed : int
@@ -129,13 +129,14 @@ class RecallProof:
         Number of items scored exactly for each user.
     drawn, missed, population, listed : float, int, int, int
         The sample; see :class:`ncf.proof.recall.PairSample`.
+    confidence_of_this_try : float or None
+        In runs of earlier versions, the confidence of the last try alone.
     """
 
     target: float
     lower_bound: float
     estimate: float
     confidence: float
-    confidence_of_this_try: float
     number: int = field(metadata={KEY: "try"})
     method: str
     seed: int
@@ -144,6 +145,30 @@ class RecallProof:
     missed: int
     population: int
     listed: int
+    confidence_of_this_try: float | None = optional()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The decision how to rank, which is taken once, before the first shard.
+
+    Parameters
+    ----------
+    mode : Mode
+        Exact or screened. A screened run that cannot prove its recall ends exact after all.
+    reason : str
+        Why.
+    exact_seconds, screened_seconds : float or None
+        Estimates for this machine, where they decided.
+    took_seconds : float or None
+        Seconds that lists and proof took after that, where there were estimates.
+    """
+
+    mode: Mode
+    reason: str
+    exact_seconds: float | None = optional()
+    screened_seconds: float | None = optional()
+    took_seconds: float | None = optional()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +220,8 @@ class RunManifest(FileCounts, Identity, Manifest):
         Speed of the ranking; None if parts were reused.
     recall : RecallProof or None
         Recall that the audit has proven; None for exact ranking.
+    decision : Decision or None
+        How to rank was decided; None in runs of earlier versions.
     sequence : int
         Count of the runs published up to this one.
     seconds : mapping
@@ -210,6 +237,7 @@ class RunManifest(FileCounts, Identity, Manifest):
     parts_reused: int = 0
     users_per_second: float | None = optional()
     recall: RecallProof | None = optional()
+    decision: Decision | None = optional()
     sequence: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_memory_bytes: int | None = None

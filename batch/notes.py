@@ -21,15 +21,15 @@ class Note:
         Count of rows.
     users : mapping
         Count of users by policy.
-    audit : PairSample
-        Result of the audit.
+    samples : tuple of PairSample
+        Results of the audit after each round of :mod:`batch.rounds`; none for exact ranking.
     seconds : mapping
         Seconds that scoring, the audit and writing took.
     """
 
     rows: int
     users: Mapping[str, int]
-    audit: PairSample
+    samples: tuple[PairSample, ...]
     seconds: Mapping[str, float]
 
 

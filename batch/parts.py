@@ -6,10 +6,12 @@ Making a part depends on its arguments alone, so that an engine other than the t
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -18,12 +20,15 @@ import pyarrow as pa
 
 from batch.audience import Audience
 from batch.notes import Note
+from batch.rounds import Found, Round
 from batch.shards import Shard
 from batch.tables import Lists, Style, write_lists
 from ncf.policies import Policy
-from ncf.proof.audit import PairAudit
+from ncf.proof.audit import Missed, PairAudit
 from ncf.proof.recall import PairSample
 from ncf.scoring.ranker import Ranker, TopK, Users
+from ncf.scoring.rescorer import Rescorer
+from ncf.scoring.screened import ScreenedRanker, merged
 from ncf.scoring.seen import Seen
 
 _AUDITED_USERS, _AUDITED_PAIRS = 2048, 1 << 17  # in a block
@@ -48,8 +53,10 @@ class Task:
         Largest number of rows for each user, at least 1.
     style : Style
         File format and layout of parts.
-    audit : PairAudit or None
-        Audits screened lists; None for exact ranking.
+    rounds : tuple of Round
+        Rounds of screening and audit; none for exact ranking.
+    rescorer : Rescorer or None
+        Scores the pairs of an audit; None for exact ranking.
     pool : Executor or None
         Threads for the blocks of a shard.
     stop : threading.Event
@@ -62,7 +69,8 @@ class Task:
     ranker: Ranker
     k: int
     style: Style = field(default_factory=Style)
-    audit: PairAudit | None = None
+    rounds: tuple[Round, ...] = ()
+    rescorer: Rescorer | None = None
     pool: Executor | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     scored: Callable[[int], None] = lambda _: None
@@ -79,15 +87,40 @@ class Task:
         self.scored(users)
 
 
-def make_part(task: Task, shard: Shard, file: BinaryIO) -> Note:
-    """Score a shard and write its part."""
+def make_part(
+    task: Task,
+    shard: Shard,
+    file: BinaryIO,
+    kept: Path | None = None,
+    before: Note | None = None,
+) -> Note:
+    """Score a shard and write its part.
+
+    Parameters
+    ----------
+    task : Task
+        How to score and to write.
+    shard : Shard
+        Users of the part.
+    file : file
+        Receives the part.
+    kept : Path, optional
+        File of what the rounds have found; needed for a screen.
+    before : Note, optional
+        Note of the part after fewer rounds.
+    """
+    seconds = Counter(before.seconds if before else {})
+    found = Found.kept(kept, before.samples) if kept and before else None
+    if kept and task.rounds:
+        for number in range(len(found.samples) if found else 0, len(task.rounds)):
+            found = go_round(task, shard, found, number, seconds)
+        if found:
+            found.keep(kept)
     started = time.perf_counter()
-    lists, top = score(task, shard)
+    lists = score(task, shard, found.top if found else None)
     scored = time.perf_counter()
-    sample = audit(task, shard, top)
-    audited = time.perf_counter()
     write_lists(lists, task.item_ids, task.style, file)
-    written = time.perf_counter()
+    seconds.update({"score": scored - started, "write": time.perf_counter() - scored})
     by_policy = zip(Policy, np.bincount(lists.policies, minlength=len(Policy)), strict=True)
     return Note(
         rows=lists.items.size,
@@ -96,25 +129,49 @@ def make_part(task: Task, shard: Shard, file: BinaryIO) -> Note:
             for policy, count in by_policy
             if count or policy is not Policy.HISTORY  # named only where there are such users
         },
-        audit=sample,
-        seconds={
-            "score": scored - started,
-            "audit": audited - scored,
-            "write": written - audited,
-        },
+        samples=found.samples if found else (),
+        seconds={phase: float(seconds[phase]) for phase in ("score", "audit", "write")},
     )
 
 
-def score(task: Task, shard: Shard) -> tuple[Lists, TopK]:
-    """Rank a shard's users, strangers last; also return the ranker's lists of the ranked users."""
+def go_round(
+    task: Task, shard: Shard, found: Found | None, number: int, seconds: Counter[str]
+) -> Found:
+    """Screen a shard's ranked users with the candidates of a round, and audit their lists."""
+    now = task.rounds[number]
+    users = task.audience.ranked(shard.start, shard.stop)
+    started = time.perf_counter()
+    ranker = task.ranker
+    if not isinstance(ranker, ScreenedRanker):
+        raise TypeError("rounds are for a screen")
+    if found is None:
+        top = ranker.widened(now.width).rank(users, task.k, task.pool, task.started)
+        found = Found(top, Missed.joined([]), ())
+    elif now.width > (width := task.rounds[number - 1].width):
+        later = ranker.widened(now.width).beyond(width)
+        top = merged(found.top, later.rank(users, task.k, task.pool, task.started))
+        still = found.missed.still(top, task.audience.bundle.n_items)
+        found = Found(top, still, found.samples)
+    scored = time.perf_counter()
+    sample, missed = audit(task, shard, found.top, now)
+    drawn = (found.samples[-1].drawn if found.samples else 0.0) + sample.drawn
+    missed = Missed.joined([found.missed, missed])
+    sample = replace(sample, drawn=drawn, missed=missed.positions.size)
+    seconds.update({"score": scored - started, "audit": time.perf_counter() - scored})
+    return Found(found.top, missed, (*found.samples, sample))
+
+
+def score(task: Task, shard: Shard, top: TopK | None = None) -> Lists:
+    """Rank a shard's users, strangers last; ``top`` holds the ranked users' lists if known."""
     audience = task.audience
     users = audience.ranked(shard.start, shard.stop)
     others = audience.others(shard.start, shard.stop)
-    top = task.ranker.rank(users, task.k, task.pool, task.started)
+    if top is None:
+        top = task.ranker.rank(users, task.k, task.pool, task.started)
     valid = top.valid()
     popular = list(_popular(task, others))
     places = {policy: place for place, policy in enumerate(Policy)}
-    lists = Lists(
+    return Lists(
         users=[*audience.raw_ids(users), *audience.raw_ids(others)],
         counts=np.concatenate([valid.sum(axis=1), [each.size for each in popular]]).astype(
             np.int64
@@ -127,29 +184,30 @@ def score(task: Task, shard: Shard) -> tuple[Lists, TopK]:
             [places[each] for each in audience.policies(shard.start, shard.stop)], np.int64
         ),
     )
-    return lists, top
 
 
-def audit(task: Task, shard: Shard, top: TopK) -> PairSample:
-    """Audit the lists of the ranked users; without a screen, the sample is empty."""
-    checker = task.audit
-    if checker is None:
-        return PairSample()
+def audit(task: Task, shard: Shard, top: TopK, now: Round) -> tuple[PairSample, Missed]:
+    """Draw the pairs of a round, and count those that the ranked users' lists miss."""
     users = task.audience.ranked(shard.start, shard.stop)
+    if task.rescorer is None:
+        raise TypeError("an audit needs a rescorer")
+    checker = PairAudit(task.audience.eligibility, task.rescorer, now.each, now.seed)
 
-    def block(start: int) -> PairSample:
+    def block(start: int) -> tuple[PairSample, Missed]:
         if task.stop.is_set():
             raise Stopped
         part = slice(start, start + step)
-        return checker(
+        sample, missed = checker.draw(
             users[part],
             TopK(top.items[part], top.scores[part]),
-            np.random.default_rng([checker.seed, shard.start + start]),
+            np.random.default_rng([now.seed, shard.start + start]),
         )
+        return sample, missed.moved(start)
 
-    step = max(1, min(_AUDITED_USERS, int(_AUDITED_PAIRS / max(1.0, checker.each))))
+    step = max(1, min(_AUDITED_USERS, int(_AUDITED_PAIRS / max(1.0, now.each))))
     starts = range(0, users.size, step)
-    return sum((task.pool.map if task.pool else map)(block, starts), start=PairSample())
+    drawn = list((task.pool.map if task.pool else map)(block, starts))
+    return sum((each for each, _ in drawn), PairSample()), Missed.joined([m for _, m in drawn])
 
 
 def _popular(task: Task, strangers: Users) -> Iterator[npt.NDArray[np.int32]]:

@@ -4,11 +4,9 @@ After a crash, the same command continues from the whole parts and ends in the s
 other inputs it starts over.
 """
 
-import itertools
 import json
 import logging
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
@@ -17,13 +15,15 @@ from typing import Any
 import pyarrow as pa
 
 from batch.audience import Audience
+from batch.decision import Rankers, decide
 from batch.inputs import Inputs, read_inputs, require_unchanged
 from batch.job import Job
-from batch.manifest import RUN, Identity, Parameters, RecallProof, RunManifest
+from batch.manifest import RUN, Decision, Identity, Parameters, RecallProof, RunManifest
 from batch.memory import peak_memory
+from batch.options import Mode
 from batch.parts import Task
 from batch.publication import Publication
-from batch.recall_contract import Attempt, attempts
+from batch.recall_contract import Contract
 from batch.runs import SUCCESS_FILE, Runs
 from batch.totals import Totals, finish_parts
 from batch.unfinished import Unfinished
@@ -38,7 +38,7 @@ _NOT_FIGURES = {
     *("digest", "files", "inputs", "parameters", "parts_version", "rows_by_part", "schema_version"),
     *("audit", "ncf", "onnxruntime", "pyarrow", "width"),
 }
-_PARTS_VERSION = 1  # raised when parts are made in another way
+_PARTS_VERSION = 2  # raised when parts are made in another way
 
 
 def run_batch(job: Job, now: datetime) -> dict[str, Any]:
@@ -72,12 +72,14 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
     started = time.monotonic()
     inputs = read_inputs(job)
     publication = Publication.open(job)
-    ways = attempts(job, inputs.audience, inputs.digests)
-    first = next(ways)  # opens the graphs, so that a missing one is an error before the lock
-    logger.info("scoring %s users on %s", f"{len(inputs.audience):,}", first.ranker.device.value)
+    rankers = Rankers.open(job, inputs.audience)  # a missing graph is an error before the lock
+    if job.mode is Mode.SCREENED or job.like is not None:
+        _decided(job, inputs, rankers, None)  # so is a screen that is not there
+    logger.info("scoring %s users on %s", f"{len(inputs.audience):,}", rankers.exact.device.value)
     with publication.writing():
         read = time.monotonic() - started
-        unfinished, found = _finish(job, inputs, itertools.chain([first], ways), publication)
+        decision = _decided(job, inputs, rankers, publication)
+        unfinished, found = _finish(job, inputs, rankers, decision, publication)
         if isinstance(found, RunManifest):
             require_unchanged(inputs)
             seconds = {"read": read, **found.seconds, "total": time.monotonic() - started}
@@ -90,10 +92,26 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
         return {"run": name, "table": f"{runs.folder or runs.root}/{name}", **_figures(runs, name)}
 
 
+def _decided(
+    job: Job, inputs: Inputs, rankers: Rankers, publication: Publication | None
+) -> Decision:
+    """Decide how to rank; an unfinished run of these inputs has decided already."""
+    contract = Contract(job, inputs.audience, inputs.digests)
+    if publication is not None and job.mode is Mode.AUTO and job.like is None and rankers.screen:
+        for mode in (Mode.EXACT, Mode.SCREENED):
+            if publication.is_begun(_identity(job, inputs, rankers, mode)):
+                return Decision(mode, "an unfinished run decided so")
+    decision = decide(job, inputs.audience, contract, rankers)
+    if publication is not None and job.mode is not decision.mode:
+        way = "ranking exactly" if decision.mode is Mode.EXACT else "screening"
+        logger.info("%s: %s", way, decision.reason)
+    return decision
+
+
 def _finish(
-    job: Job, inputs: Inputs, ways: Iterable[Attempt], publication: Publication
+    job: Job, inputs: Inputs, rankers: Rankers, decision: Decision, publication: Publication
 ) -> tuple[Unfinished, RunManifest | str]:
-    """Finish every part in the first way that keeps the recall contract.
+    """Finish every part: screened if that was decided and keeps the recall contract, else exactly.
 
     Returns
     -------
@@ -102,17 +120,62 @@ def _finish(
     RunManifest or str
         Manifest of the parts, or the name under which a batch that died had published them.
     """
-    for attempt in ways:
-        identity = _identity(job, inputs, attempt)
-        unfinished = publication.take_up(identity)
-        if (name := publication.published(unfinished)) is not None:
-            return unfinished, name
-        task = Task(inputs.audience, attempt.ranker, job.k, job.style, attempt.audit)
+    started = time.monotonic()
+    if decision.mode is Mode.SCREENED:
+        done = _screened(job, inputs, rankers, publication)
+        if done is not None:
+            unfinished, found = done
+            if isinstance(found, RunManifest):
+                found = replace(found, decision=_kept(decision, started))
+            return unfinished, found
+        logger.warning("ranking exactly instead")
+    identity = _identity(job, inputs, rankers, Mode.EXACT)
+    unfinished = publication.take_up(identity)
+    if (name := publication.published(unfinished)) is not None:
+        return unfinished, name
+    task = Task(inputs.audience, rankers.exact, job.k, job.style)
+    totals = finish_parts(job, task, unfinished)
+    described = _described(identity, task.audience, totals, None)
+    return unfinished, replace(described, decision=_kept(decision, started))
+
+
+def _kept(decision: Decision, started: float) -> Decision:
+    """Say what came of an estimate."""
+    if decision.exact_seconds is None:
+        return decision
+    took = round(time.monotonic() - started, 3)
+    logger.info("it took %.2g s", took)
+    return replace(decision, took_seconds=took)
+
+
+def _screened(
+    job: Job, inputs: Inputs, rankers: Rankers, publication: Publication
+) -> tuple[Unfinished, RunManifest | str] | None:
+    """Screen and audit, round after round; None if the recall contract cannot be kept so."""
+    contract = Contract(job, inputs.audience, inputs.digests)
+    rounds, screen = contract.begin(), rankers.screen
+    if not rounds or screen is None:
+        logger.warning("proving a recall of %s costs as much as it saves", job.recall)
+        return None
+    identity = _identity(job, inputs, rankers, Mode.SCREENED)
+    unfinished = publication.take_up(identity)
+    if (name := publication.published(unfinished)) is not None:
+        return unfinished, name
+    logger.info("screening with %s candidates a user", f"{contract.candidates(1):,}")
+    elapsed = 0.0
+    while True:
+        task = Task(inputs.audience, screen, job.k, job.style, rounds, rankers.rescorer)
         totals = finish_parts(job, task, unfinished)
-        if attempt.keeps(totals.audited):
-            proof = attempt.proof(totals.audited, job.k)
-            return unfinished, _described(identity, task.audience, totals, proof)
-    raise AssertionError  # the last way ranks exactly, which keeps any contract
+        totals.elapsed = elapsed = elapsed + totals.elapsed
+        if contract.keeps(totals.audited):
+            proof = contract.proof(rounds, totals.audited)
+            described = _described(identity, task.audience, totals, proof)
+            return unfinished, replace(described, width=rounds[-1].width)
+        logger.warning("the screen did not prove a recall of %s", job.recall)
+        further = contract.after(rounds, totals.audited)
+        if further is None:
+            return None
+        rounds = further
 
 
 def _seal(unfinished: Unfinished, manifest: RunManifest) -> None:
@@ -123,8 +186,9 @@ def _seal(unfinished: Unfinished, manifest: RunManifest) -> None:
         seal(unfinished.parts, RUN, json_values(measured))
 
 
-def _identity(job: Job, inputs: Inputs, attempt: Attempt) -> Identity:
-    audit = attempt.plan()
+def _identity(job: Job, inputs: Inputs, rankers: Rankers, mode: Mode) -> Identity:
+    screened = mode is Mode.SCREENED
+    audit = Contract(job, inputs.audience, inputs.digests).plan() if screened else None
     return Identity(
         parameters=Parameters(
             k=job.k,
@@ -140,9 +204,9 @@ def _identity(job: Job, inputs: Inputs, attempt: Attempt) -> Identity:
         onnxruntime=ort.__version__,
         pyarrow=pa.__version__,
         parts_version=_PARTS_VERSION,
-        device=attempt.ranker.device.value,
-        mode=attempt.mode,
-        width=attempt.width if audit else None,
+        device=rankers.exact.device.value,
+        mode=mode,
+        width=1.0 if screened else None,
         audit=audit,
     )
 

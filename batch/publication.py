@@ -68,6 +68,10 @@ class Publication:
         """Continue the unfinished run of the same inputs, or begin one."""
         return Unfinished.open(self._destination.work, identity, self._forget)
 
+    def is_begun(self, identity: Identity) -> bool:
+        """Whether the unfinished run that lies here is of the same inputs."""
+        return Unfinished.is_of(self._destination.work, identity)
+
     def published(self, unfinished: Unfinished) -> str | None:
         """Find the name of a whole run that is in place, but that LATEST does not name yet."""
         name = unfinished.published()

@@ -1,119 +1,43 @@
-"""Keep the recall contract: screen, prove the recall, widen, and fall back to exact ranking.
+"""Keep the recall contract: screen, prove the recall, look further, and fall back to exact ranking.
 
 A screened run gives exact scores, but may miss an item. The same run measures how many it missed:
 random pairs of its users and items are scored exactly and compared with the end of each list
 (:mod:`ncf.proof.audit`). Their misses bound the recall of the whole table from below at 95 %
-confidence, even if users are alike (:class:`PairSample`). If the bound is under the contract, a
-larger audit is tried, then more candidates, then exact ranking: no table under the contract is
-published.
+confidence, even if users are alike, by a test that may be continued (:class:`PairSample`). The
+first audit is so large that the recall that export has measured passes nearly always. If the
+bound is under the contract, more pairs are drawn or more candidates are scored, beside those of
+before, and at last all is ranked exactly: no table under the contract is published.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 from batch.audience import Audience
 from batch.job import Job
 from batch.manifest import AuditPlan, RecallProof
-from batch.options import Mode
+from batch.rounds import Round
 from ncf.artifacts import canonical_json
-from ncf.devices import Device
-from ncf.errors import UsageError
 from ncf.files import sha256_bytes
-from ncf.proof.audit import PairAudit
-from ncf.proof.recall import CONFIDENCE, PairSample, pairs_needed
-from ncf.scoring.exact import ExactRanker
-from ncf.scoring.ranker import Ranker
-from ncf.scoring.screen_manifest import NoScreen
-from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
+from ncf.proof.recall import CONFIDENCE, PairSample, misses_proven, misses_to_allow, pairs_needed
+from ncf.scoring.screen_manifest import Calibrated, Screen
+from ncf.scoring.screened import Calibration
 
 logger = logging.getLogger(__name__)
 
-
-class Try(NamedTuple):
-    """A width, the misses that its audit allows, and the probability that its proof is wrong."""
-
-    width: float
-    misses: int
-    doubt: float
-
-
-# The probabilities add up to what the contract allows, so that several tries do not weaken it
-# (Bonferroni). The first audit is the smallest possible; after an unlucky one comes a larger one.
-TRIES = (
-    Try(1, 0, 0.03),
-    Try(1, 2, 0.01),
-    Try(2, 2, 0.004),
-    Try(4, 2, 0.003),
-    Try(8, 2, 0.003),
-)
-_LARGEST_SHARE = 0.2  # of all pairs in the audit; above this, exact ranking costs no more
+POWER = 0.99  # share of runs whose first audit proves the contract, at the calibrated recall
+_POWER_LATER = 0.95
+_DOUBTFUL = 0.6  # of the misses that the contract allows: for more, no audit is large enough
+_LARGEST_SHARE = 0.4  # of all pairs in all audits; above this, exact ranking costs no more
+_WIDEST = 8.0
+_MOST_CANDIDATES = 0.25  # of the catalogue
+_ROUNDS = 12
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One way to rank the audience, with the audit that proves its recall.
-
-    Parameters
-    ----------
-    ranker : Ranker
-        Ranks exactly, or screens with some width.
-    audit : PairAudit or None
-        Proves a screen's recall; None for exact ranking.
-    width : float
-        Factor on the calibrated candidates beyond K; 0 for exact ranking.
-    target : float
-        Recall to prove.
-    confidence : float
-        Confidence of this proof alone.
-    number : int
-        Number of the try, from 1.
-    """
-
-    ranker: Ranker
-    audit: PairAudit | None = None
-    width: float = 0.0
-    target: float = 0.0
-    confidence: float = CONFIDENCE
-    number: int = 0
-
-    @property
-    def mode(self) -> Mode:
-        """Mode of ranking: exact or screened."""
-        return Mode.SCREENED if self.audit else Mode.EXACT
-
-    def plan(self) -> AuditPlan | None:
-        """Describe the plan of the audit; None for exact ranking."""
-        if self.audit is None:
-            return None
-        contract = (self.target, self.confidence, self.number)
-        return AuditPlan(self.audit.each, self.audit.seed, *contract)
-
-    def keeps(self, sample: PairSample) -> bool:
-        """Whether the sample proves the recall contract; exact ranking needs no proof."""
-        return self.audit is None or sample.lower_bound(self.confidence) >= self.target
-
-    def proof(self, sample: PairSample, k: int) -> RecallProof | None:
-        """Describe the proof, for the manifest; None for exact ranking."""
-        if self.audit is None or not isinstance(self.ranker, ScreenedRanker):
-            return None
-        return RecallProof(
-            target=self.target,
-            lower_bound=round(sample.lower_bound(self.confidence), 7),
-            estimate=round(sample.recall(), 7),
-            confidence=CONFIDENCE,
-            confidence_of_this_try=self.confidence,
-            number=self.number,
-            method="random pairs, Garwood's bound for a Poisson mean",
-            seed=self.audit.seed,
-            candidates=self.ranker.candidates(k),
-            **asdict(sample),
-        )
-
-
-def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterator[Attempt]:
-    """Yield ways to rank, each safer than the one before; the last one is exact.
+class Contract:
+    """Plans the rounds of a screened run, by counts alone: the same run plans the same rounds.
 
     Parameters
     ----------
@@ -122,73 +46,122 @@ def attempts(job: Job, audience: Audience, inputs: Mapping[str, str]) -> Iterato
     audience : Audience
         Users of the batch.
     inputs : mapping
-        Digests of all inputs. With the number of the try they give the seed of its audit, so that
-        another night draws other pairs, and a resumed run the same ones.
-
-    Raises
-    ------
-    UsageError
-        A screen is asked for, but the bundle has none, or none for lists of this length.
-    CapabilityError
-        CUDA was asked for and is not available.
+        Digests of all inputs. With the number of the round they give the seed of its pairs, so
+        that another night draws other pairs, and a resumed run the same ones.
     """
-    bundle, eligibility = audience.bundle, audience.eligibility
-    why_not = _why_not(job, audience)
-    if job.mode is Mode.SCREENED and why_not:
-        raise UsageError(
-            f'`mode="screened"`: {why_not}', where=job.bundle, remedy='use `mode="exact"`, or auto'
+
+    job: Job
+    audience: Audience
+    inputs: Mapping[str, str]
+
+    @property
+    def target(self) -> float:
+        """Recall to prove."""
+        return self.job.recall
+
+    @cached_property
+    def first(self) -> Round | None:
+        """The first round; None if its audit would cost as much as exact ranking."""
+        misses = misses_to_allow(min(_DOUBTFUL, self._expected()), POWER)
+        pairs = None if misses is None else self._pairs(misses_proven(misses))
+        return None if pairs is None or self._costs_too_much(pairs) else self._round(1, 1.0, pairs)
+
+    def begin(self) -> tuple[Round, ...]:
+        """Plan the first round; none if its audit would cost as much as exact ranking."""
+        return () if self.first is None else (self.first,)
+
+    def after(self, rounds: tuple[Round, ...], sample: PairSample) -> tuple[Round, ...] | None:
+        """Plan one more round, or None if exact ranking is the better way to go on.
+
+        Parameters
+        ----------
+        rounds : tuple of Round
+            Rounds so far.
+        sample : PairSample
+            All pairs drawn so far, against the lists of the last round.
+        """
+        allowed = sample.listed / max(1, sample.population) * (1 - self.target)
+        drawn = sample.drawn * allowed  # in misses that the contract allows
+        misses = misses_to_allow((sample.missed + 0.5) / drawn, _POWER_LATER) if drawn else None
+        width, number = rounds[-1].width, len(rounds) + 1
+        if number > _ROUNDS:
+            return None
+        pairs = 0.0 if misses is None else (misses_proven(misses) - drawn) / allowed
+        if misses is None or self._costs_too_much(sample.drawn + pairs):
+            width *= 2
+            if width > _WIDEST or self.candidates(width) > self._most_candidates():
+                return None
+            logger.warning("scoring %s candidates a user", f"{self.candidates(width):,}")
+            return (*rounds, self._round(number, width, 0.0))
+        logger.warning("drawing %s more pairs", f"{pairs:,.0f}")
+        return (*rounds, self._round(number, width, pairs))
+
+    def keeps(self, sample: PairSample) -> bool:
+        """Whether the pairs drawn so far prove the contract."""
+        return sample.lower_bound(CONFIDENCE) >= self.target
+
+    def candidates(self, width: float) -> int:
+        """Count the items scored exactly for each user at a width."""
+        return min(self.audience.bundle.n_items, round(width * self._calibrated.candidates))
+
+    def plan(self) -> AuditPlan | None:
+        """Describe the plan of the audit; None if there is none."""
+        first = self.first
+        if first is None:
+            return None
+        return AuditPlan(first.each, first.seed, self.target, CONFIDENCE, 1)
+
+    def proof(self, rounds: tuple[Round, ...], sample: PairSample) -> RecallProof:
+        """Describe the proof, for the manifest."""
+        return RecallProof(
+            target=self.target,
+            lower_bound=round(sample.lower_bound(CONFIDENCE), 7),
+            estimate=round(sample.recall(), 7),
+            confidence=CONFIDENCE,
+            number=len(rounds),
+            method="random pairs, sequential test (Wald, Ville)",
+            seed=rounds[0].seed,
+            candidates=self.candidates(rounds[-1].width),
+            **asdict(sample),
         )
-    rows = audience.rows
-    exact = ExactRanker.open(bundle, job.device, 1, eligibility).over(rows)
-    if job.mode is Mode.AUTO and exact.device is Device.CUDA:
-        why_not = why_not or "CUDA ranks exactly"
-    if why_not:
-        if job.mode is Mode.AUTO:
-            logger.info("ranking exactly: %s", why_not)
-        yield Attempt(exact)
-        return
-    screen = ScreenedRanker.open(bundle, exact.device, 1, eligibility).over(rows)
-    rescorer = Rescorer.open(bundle, exact.device, 1, rows)
-    for number, attempt in enumerate(TRIES, 1):
-        if _too_costly(job, audience, attempt):
-            logger.warning("proving a recall of %s costs as much as it saves", job.recall)
-            break
-        ranker = screen.widened(attempt.width)
-        logger.info("screening with %s candidates a user", f"{ranker.candidates(job.k):,}")
-        pairs = _audit_pairs(job, audience, attempt)
-        seed = int(sha256_bytes(canonical_json({**inputs, "try": number}))[:8], 16)
-        audit = PairAudit.of_size(eligibility, rescorer, pairs, audience.n_ranked, seed)
-        yield Attempt(ranker, audit, attempt.width, job.recall, 1 - attempt.doubt, number)
-        logger.warning("the screen did not prove a recall of %s", job.recall)
-    logger.warning("ranking exactly instead")
-    yield Attempt(exact)
 
+    @cached_property
+    def _calibrated(self) -> Calibrated:
+        found = Calibration.of(self.audience.bundle).find(self.job.k)
+        if found is None:
+            raise ValueError(f"the screen is not calibrated for k = {self.job.k}")
+        return found
 
-def _why_not(job: Job, audience: Audience) -> str:
-    """Give the reason not to screen; empty if there is none."""
-    if job.mode is Mode.EXACT:
-        return "every item is to be scored"
-    screen = audience.bundle.manifest.screen
-    if isinstance(screen, NoScreen):
-        return f"the bundle has no screen ({screen.reason})"
-    found = Calibration.of(audience.bundle).find(job.k)
-    if found is None:
-        return f"the screen is not calibrated for k = {job.k}"
-    if job.mode is Mode.AUTO:
-        if found.recall < job.recall:
-            return f"its calibrated recall {found.recall:.5f} is under {job.recall}"
-        if _too_costly(job, audience, TRIES[0]):
-            return "for so few users or items the proof would cost as much as it saves"
-    return ""
+    def _expected(self) -> float:
+        """Misses to expect by the calibration, as a share of those that the contract allows.
 
+        Half a miss is added: none among so many entries does not say that there is none.
+        """
+        calibrated, screen = self._calibrated, self.audience.bundle.manifest.screen
+        missed, entries = calibrated.missed, calibrated.entries
+        if missed is None or not entries:  # of an earlier version
+            held_out = screen.users.held_out if isinstance(screen, Screen) else 1
+            entries = calibrated.k * held_out
+            missed = round((1 - calibrated.recall) * entries)
+        return (missed + 0.5) / entries / (1 - self.target)
 
-def _too_costly(job: Job, audience: Audience, attempt: Try) -> bool:
-    pairs = audience.n_ranked * audience.bundle.n_items
-    return _audit_pairs(job, audience, attempt) > _LARGEST_SHARE * pairs
+    def _round(self, number: int, width: float, pairs: float) -> Round:
+        each = pairs / max(1, self.audience.n_ranked)
+        seed = int(sha256_bytes(canonical_json({**self.inputs, "try": number}))[:8], 16)
+        return Round(width, float(-(-each // 1)) if each > 1 else each, seed)
 
+    def _pairs(self, misses: float) -> float:
+        """Count pairs of which a number of misses shows a recall at the target."""
+        one = pairs_needed(self.target, self._length(), self.audience.bundle.n_items)
+        return one * misses / misses_proven(0)
 
-def _audit_pairs(job: Job, audience: Audience, attempt: Try) -> int:
-    """Count the pairs of an audit; lists are shorter than K if few items are eligible."""
-    length = min(job.k, audience.eligibility.count())
-    n_items, misses = audience.bundle.n_items, attempt.misses
-    return pairs_needed(job.recall, length, n_items, 1 - attempt.doubt, misses=misses)
+    def _length(self) -> int:
+        """Length of lists; they are shorter than K if few items are eligible."""
+        return min(self.job.k, self.audience.eligibility.count())
+
+    def _costs_too_much(self, pairs: float) -> bool:
+        all_pairs = self.audience.n_ranked * self.audience.bundle.n_items
+        return pairs > _LARGEST_SHARE * all_pairs
+
+    def _most_candidates(self) -> float:
+        return _MOST_CANDIDATES * self.audience.bundle.n_items

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import replace
+from typing import BinaryIO
 
 from batch.engine import run_shards
 from batch.job import Job
@@ -29,11 +30,12 @@ class Totals:
         self.elapsed = 0.0
         self.audited = PairSample()
 
-    def add(self, name: str, note: Note, *, reused: bool) -> None:
-        """Add a part to the totals."""
+    def add(self, name: str, note: Note, rounds: int, *, reused: bool) -> None:
+        """Add a part to the totals, with its audit after so many rounds."""
         self.rows[name] = note.rows
         self.users.update(note.users)
-        self.audited += note.audit
+        if rounds:
+            self.audited += note.samples[rounds - 1]
         self.reused += reused
         if not reused:
             self.seconds.update(note.seconds)
@@ -47,6 +49,7 @@ def finish_parts(job: Job, task: Task, work: Unfinished) -> Totals:
     InterruptedWorkError
         Ctrl-C or SIGTERM came; finished parts are kept.
     """
+    rounds = len(task.rounds)
     shards = list(plan(len(task.audience), job.users_a_shard))
     found: dict[int, tuple[Note, bool]] = {}
     started = time.monotonic()
@@ -54,7 +57,12 @@ def finish_parts(job: Job, task: Task, work: Unfinished) -> Totals:
 
         def finish(task: Task, shard: Shard) -> None:
             name = job.style.part(shard.number)
-            found[shard.number] = work.finish(name, lambda file: make_part(task, shard, file))
+            kept = work.kept(name) if rounds else None
+
+            def make(file: BinaryIO, before: Note | None) -> Note:
+                return make_part(task, shard, file, kept, before)
+
+            found[shard.number] = work.finish(name, make, rounds)
             if found[shard.number][1]:
                 progress.advance(shard.stop - shard.start)
 
@@ -69,7 +77,7 @@ def finish_parts(job: Job, task: Task, work: Unfinished) -> Totals:
     totals = Totals()
     for number in range(len(shards)):
         note, reused = found[number]
-        totals.add(job.style.part(number), note, reused=reused)
+        totals.add(job.style.part(number), note, rounds, reused=reused)
     totals.elapsed = time.monotonic() - started
     return totals
 

@@ -62,6 +62,13 @@ class Unfinished:
                 sweep(place, ".*")
         return work
 
+    @staticmethod
+    def is_of(folder: Path, identity: Identity) -> bool:
+        """Whether a folder holds the unfinished run of these inputs."""
+        found = folder / _IDENTITY
+        with storage_errors(folder):
+            return found.is_file() and found.read_bytes() == canonical_json(json_values(identity))
+
     @property
     def parts(self) -> Path:
         """Folder that becomes the run."""
@@ -72,8 +79,12 @@ class Unfinished:
         """Folder of the notes."""
         return self.folder / "notes"
 
-    def finish(self, name: str, make: Callable[[BinaryIO], Note]) -> tuple[Note, bool]:
+    def finish(
+        self, name: str, make: Callable[[BinaryIO, Note | None], Note], rounds: int = 0
+    ) -> tuple[Note, bool]:
         """Read the note of a part, or make the part unless it is here and whole.
+
+        A part that has gone through fewer than so many rounds is made from what they have found.
 
         Returns
         -------
@@ -83,14 +94,19 @@ class Unfinished:
             Whether the part was here.
         """
         part, beside = self.parts / name, self.notes / f"{name}.json"
-        if (note := read_note(part, beside)) is not None:
-            return note, True
+        before = read_note(part, beside)
+        if before is not None and len(before.samples) >= rounds:
+            return before, True
         with atomic_file(part, clean=False) as file:
-            note = make(file)
+            note = make(file, before)
         # The note is written last: a part without a note is made again.
         with atomic_file(beside, clean=False) as file:
             file.write(note_bytes(note, part))
         return note, False
+
+    def kept(self, name: str) -> Path:
+        """Name the file of what the rounds of a part have found."""
+        return self.notes / f"{name}.npz"
 
     def name(self, choose: Callable[[], str]) -> str:
         """Get the name of the run, which is chosen once and kept for later tries."""

@@ -36,8 +36,9 @@ from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.ranker import Ranker, TopK
+from ncf.scoring.rescorer import Rescorer
 from ncf.scoring.screen_manifest import NoScreen
-from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
+from ncf.scoring.screened import Calibration, ScreenedRanker
 from ncf.scoring.seen import Seen
 from ncf.scoring.sessions import open_cpu
 from ncf.training.checkpoint import open_checkpoint
@@ -100,9 +101,10 @@ class World:
         return ExactRanker(open_cpu(self.topk, threads=1), self.rows, self.eligibility)
 
     def screened(self, calibration: Calibration) -> ScreenedRanker:
-        """Open the screened graph, on one thread."""
+        """Open the screened graph, on one thread, with the exact one behind it."""
         session = open_cpu(self.screen.graphs[SCREEN_GRAPH], threads=1)
-        return ScreenedRanker(session, self.rows, self.eligibility, calibration)
+        ranker = ScreenedRanker(session, self.rows, self.eligibility, calibration)
+        return ranker.backed_by(self.exact())
 
     def rescorer(self) -> Rescorer:
         """Open the graph that scores given pairs, on one thread."""

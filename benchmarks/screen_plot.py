@@ -15,15 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from export.screen.calibration import landmarks_of
-from export.screen.lowrank import fit_basis, low_rank
-from export.screen.sampling import ExactLogits, best_lists, blocks, places, sample_groups
+from export.screen.judging import Judges
+from export.screen.regression import fit_guess
+from export.screen.sampling import ExactLogits, sample_groups
 from ncf.data.prepared import open_data
 from ncf.graphs.topk import user_rows
 from ncf.training.checkpoint import open_checkpoint
 
 _K = 10
-_RANKS = (2, 4, 8, 16, 32, 64)
+_RANKS = (4, 8, 16, 32, 64, 128)
 _CANDIDATES = np.unique(np.geomspace(_K, 500, 60).astype(np.int64))
 
 
@@ -33,16 +33,11 @@ def recall_curves(checkpoint: Path, data: Path) -> dict[int, npt.NDArray[np.floa
     rows = np.concatenate(list(user_rows(weights)))
     exact = ExactLogits(weights, rows, seen)
     groups = sample_groups(*seen.shape, seed=0)
-    basis = fit_basis(exact.tower(groups.fit), _RANKS[-1])
-    towers = exact.tower(groups.choose)
-    truth = best_lists(exact, towers, groups.choose, _K)
+    fitted = fit_guess(weights, exact, groups.fit, _RANKS[-1], np.random.default_rng(0))
+    judges = Judges.of(exact, groups.choose, [_K])
     curves = {}
     for rank in _RANKS:
-        stand_in = low_rank(basis, rank, landmarks_of(rank), np.random.default_rng(rank))
-        guesses = (
-            stand_in.logits(towers[at][:, stand_in.landmarks]) for at in blocks(groups.choose)
-        )
-        found = places(exact, guesses, groups.choose, truth)[truth.valid]
+        found = judges.places(fitted.at_rank(rank))[1][judges.truth.valid]
         curves[rank] = np.array([np.mean(found <= count) for count in _CANDIDATES])
     return curves
 

@@ -1,179 +1,188 @@
-"""Our handler against one that does nothing, both served at once with the same settings.
+"""Our server against a do-nothing application under the same uvicorn, and against TorchServe.
 
-Rounds alternate between the two, so that a noisy neighbour meets both. The clients are one
-process on the same cores: figures compare the handlers, and are no limit of a machine.
+All run at once, and rounds alternate between them, so that a noisy neighbour meets each. Clients
+are one process on the same cores: figures compare servers, and are no limit of a machine.
 
-    python -m benchmarks.serve
-    python -m benchmarks.serve --checkpoint checkpoints/mine --data data/mine [--no-screen]
-    python -m benchmarks.serve --soak 300
+    python -m benchmarks.serve --models /tmp/models [--rounds 5] [--seconds 2]
+    python -m benchmarks.serve --checkpoint checkpoints/mine --data data/mine
 """
 
 import argparse
-import asyncio
-import itertools
-import json
+import contextlib
+import os
+import re
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from benchmarks.gpu.making import trained_source
+from benchmarks.load import bodies, load, percentiles
+from benchmarks.nothing import serving_nothing
 from benchmarks.synthetic import make_bundle, make_data
 from export.publish import publish
-from export.source import Source
-from ncf.data.prepared import open_data
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import open_bundle
-from ncf.serving.check import golden_user, read_token
-from ncf.serving.process import Server, running
-from ncf.serving.settings import HOST, Ports, Settings
-from ncf.training.checkpoint import open_checkpoint
+from ncf.serving.check import read_token
+from ncf.serving.process import running
+from ncf.serving.settings import Ports, Settings
 
-_CLIENTS = (1, 8, 32)
+_CLIENTS = (1, 8, 32, 128)
 _MIB = 1 << 20
-_NOTHING = """\
-def handle(data, context):
-    if data is None:
-        return None
-    for position in range(len(data)):
-        context.set_response_content_type(position, "application/json")
-    return [{answer!r}] * len(data)
-"""
+_OLD = "torchserve"
+_TOKEN = "a-token-of-the-benchmark"  # noqa: S105 - on loopback
+_OLD_QUEUE = 100  # requests that TorchServe lets wait
+_NEUMF, _GMF = "neumf", "gmf"
 
 
-def write_nothing(archive: Path, target: Path) -> None:
-    """Write the same archive with a handler that gives one fixed, empty list."""
-    user, digest = golden_user(archive)
-    answer = json.dumps({"user": user, "policy": "model", "items": [], "model": digest}).encode()
-    with zipfile.ZipFile(archive) as before, zipfile.ZipFile(target, "w") as after:
-        for name in before.namelist():
-            nothing = name == "ncf_handler.py"
-            after.writestr(name, _NOTHING.format(answer=answer) if nothing else before.read(name))
+@dataclass(frozen=True)
+class Target:
+    """A server under load: its port, and the token that it asks for."""
+
+    name: str
+    port: int
+    token: str | None = None
 
 
-@contextmanager
-def both(folder: Path, workers: int) -> Iterator[tuple[Server, Server]]:
-    """Serve the model in a folder, and nothing."""
-    (folder / "nothing").mkdir()
-    write_nothing(folder / "ncf.mar", folder / "nothing" / "ncf.mar")
-    first, second = Ports(), Ports(*range(8180, 8185))
-    ours = Settings(folder, "ncf", folder / "a", first)
-    nothing = Settings(folder / "nothing", "ncf", folder / "b", second)
-    with running(ours, workers, 120) as one, running(nothing, workers, 120) as other:
-        yield one, other
+@dataclass(frozen=True)
+class Figures:
+    """What one server did in all rounds: answers a second, and milliseconds."""
+
+    rate: float
+    median: float
+    p99: float
 
 
-def make_model(folder: Path, arguments: argparse.Namespace) -> None:
-    """Export a trained model, or one of random weights at ML-1M's size."""
-    if arguments.checkpoint is None:
-        make_bundle(folder, make_data(folder / "data", 6038, 3533, 95), arguments.kind)
-    else:
-        checkpoint, data = open_checkpoint(arguments.checkpoint), open_data(arguments.data)
-        publish(Source(checkpoint, data, screen=not arguments.no_screen), folder, "ncf")
-
-
-async def _ask(server: Server, users: Iterator[str], until: float, seconds: list[float]) -> None:
-    token = read_token(server.token_file, "inference")
-    port = server.settings.ports.port
-    reader, writer = await asyncio.open_connection(HOST, port)
-    while (started := time.perf_counter()) < until:
-        body = json.dumps({"user": next(users), "k": 10})
-        writer.write(
-            (
-                f"POST /predictions/ncf HTTP/1.1\r\nHost: {HOST}\r\n"
-                f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n{body}"
-            ).encode()
+def make_models(folder: Path, arguments: argparse.Namespace) -> None:
+    """Export a trained NeuMF of ML-1M's size with a screen, and a GMF of random weights."""
+    if not (folder / _NEUMF / "ncf").is_dir():
+        source = trained_source(
+            folder / "made", arguments.checkpoint, arguments.data, small=arguments.small
         )
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
-        if " 200 " not in head[:20]:
-            raise SystemExit(head)
-        seconds.append(time.perf_counter() - started)
-    writer.close()
+        publish(source, folder / _NEUMF, "ncf")
+    if not (folder / _GMF / "ncf").is_dir():
+        sizes = (120, 300, 12) if arguments.small else (6038, 3533, 95)
+        data = make_data(folder / _GMF / "data", *sizes)
+        make_bundle(folder / _GMF, data, Kind.GMF)
 
 
-def load(server: Server, clients: int, lasting: float) -> list[float]:
-    """Ask for that many seconds; the seconds that each answer took."""
-    seconds: list[float] = []
-    bundle = server.settings.state.parent / "ncf"
-    users = itertools.cycle(open_bundle(bundle).users.raw[::7])
+@contextlib.contextmanager
+def serving_ours(store: Path, workers: int) -> Iterator[tuple[Target, "subprocess.Popen[str]"]]:
+    """Run ``ncf serve``; prints how long it took until every worker answered."""
+    words = ["serve", "--model-store", str(store), "--port", "0", "--workers", str(workers)]
+    command = [sys.executable, "-c", "from ncf.cli import main; main()", *words]
+    started = time.monotonic()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"NCF_TOKEN": _TOKEN}
+    ) as process:
+        try:
+            lines = iter(process.stdout or ())
+            said = next(line for line in lines if line.startswith("address"))
+            print(f"ready after {time.monotonic() - started:.2f} s, {workers} workers")
+            port = int(re.findall(r":(\d+)/", said)[0])
+            yield Target("ours", port, _TOKEN), process
+        finally:
+            process.terminate()
 
-    async def everyone() -> None:
-        until = time.perf_counter() + lasting
-        await asyncio.gather(*(_ask(server, users, until, seconds) for _ in range(clients)))
 
-    asyncio.run(everyone())
-    return seconds
-
-
-def memory(server: Server) -> tuple[int, int]:
-    """Bytes of a worker's own and resident, the mean over workers."""
-    found = [psutil.Process(worker["pid"]).memory_full_info() for worker in server.workers()]
-    return sum(each.uss for each in found) // len(found), sum(e.rss for e in found) // len(found)
+@contextlib.contextmanager
+def serving_torchserve(store: Path, workers: int) -> Iterator[Target]:
+    """Run TorchServe as ``ncf serve --server torchserve`` does."""
+    with tempfile.TemporaryDirectory(prefix="ncf-") as state:
+        settings = Settings(store, "ncf", Path(state, "s"), Ports(*range(8180, 8185)))
+        with running(settings, workers, 120) as server:
+            token = read_token(server.token_file, "inference")
+            yield Target(_OLD, settings.ports.port, token)
 
 
-def compare(ours: Server, nothing: Server, rounds: int, lasting: float) -> None:
-    """Print throughput and latency of both by number of clients."""
-    for server in (ours, nothing):
-        load(server, 8, lasting)  # Java compiles what is hot
-    print("clients  ours/s  nothing/s  ratio  ours p50 ms  nothing p50 ms  ours p99 ms")
-    for clients in _CLIENTS:
-        pairs = [
-            (load(ours, clients, lasting), load(nothing, clients, lasting)) for _ in range(rounds)
-        ]
-        rates = [[len(each) / lasting for each in side] for side in zip(*pairs, strict=True)]
-        mine, its = (sorted(itertools.chain(*side)) for side in zip(*pairs, strict=True))
-        ratio = statistics.median(a / b for a, b in zip(*rates, strict=True))
+def measure(
+    targets: list[Target], asked: list[bytes], clients: int, rounds: int, lasting: float
+) -> dict[str, Figures]:
+    """Load each server in turn, again and again; medians over rounds."""
+    found: dict[str, list[Figures]] = {target.name: [] for target in targets}
+    for _ in range(rounds):
+        for target in targets:
+            seconds = load(target.port, clients, lasting, asked, target.token)
+            found[target.name].append(
+                Figures(len(seconds) / lasting, *percentiles(seconds, 0.5, 0.99))
+            )
+    return {
+        name: Figures(
+            statistics.median(each.rate for each in every),
+            statistics.median(each.median for each in every),
+            statistics.median(each.p99 for each in every),
+        )
+        for name, every in found.items()
+    }
+
+
+def compare(
+    targets: list[Target], asked: list[bytes], title: str, arguments: argparse.Namespace
+) -> None:
+    """Print a line for each number of clients."""
+    for target in targets:
+        load(target.port, 8, 1.0, asked, target.token)
+    for clients in arguments.clients:
+        asked_now = [t for t in targets if t.name != _OLD or clients <= _OLD_QUEUE]
+        found = measure(asked_now, asked, clients, arguments.rounds, arguments.seconds)
+        ours, nothing = found["ours"], found["nothing"]
+        old = found.get(_OLD)
         print(
-            f"{clients:7}  {statistics.median(rates[0]):6.0f}  {statistics.median(rates[1]):9.0f}"
-            f"  {ratio:5.2f}  {1000 * statistics.median(mine):11.2f}"
-            f"  {1000 * statistics.median(its):14.2f}  {1000 * mine[len(mine) * 99 // 100]:11.1f}",
+            f"| {title} | {clients} | {ours.rate:,.0f} | {nothing.rate:,.0f} "
+            f"| {ours.rate / nothing.rate:.2f} | {ours.median:.2f} | {nothing.median:.2f} "
+            f"| {ours.p99:.2f} | {f'{old.rate:,.0f} | {old.median:.2f}' if old else '- | -'} |",
             flush=True,
         )
-    for name, server in (("ours", ours), ("nothing", nothing)):
-        own, resident = memory(server)
-        print(f"memory a worker, {name}: {own // _MIB} MiB its own, {resident // _MIB} resident")
 
 
-def soak(server: Server, lasting: float, samples: int = 10) -> None:
-    """Ask with eight clients and print a worker's memory as time goes."""
-    print("seconds  answers  worker MiB its own  resident  Java resident")
-    answers, started = 0, time.monotonic()
-    java = next(iter(psutil.Process(server.process.pid).children()))
-    for _ in range(samples):
-        answers += len(load(server, 8, lasting / samples))
-        own, resident = memory(server)
-        print(
-            f"{time.monotonic() - started:7.0f}  {answers:7,}  {own / _MIB:18.1f}"
-            f"  {resident / _MIB:8.1f}  {java.memory_info().rss / _MIB:13.1f}",
-            flush=True,
-        )
+def memory(process: "subprocess.Popen[str]") -> list[int]:
+    """Private memory of each worker, MiB."""
+    workers = psutil.Process(process.pid).children()
+    return [each.memory_full_info().uss // _MIB for each in workers]
+
+
+def run(folder: Path, arguments: argparse.Namespace) -> None:
+    """Compare for each model, ranking and number of workers."""
+    head = "ranking, workers | clients | ours/s | nothing/s | ratio | ours p50 ms | nothing p50 ms"
+    print(f"| {head} | ours p99 ms | TorchServe/s | its p50 ms |")
+    print("|" + " --- |" * 10)
+    for workers in arguments.workers:
+        for model, exact in ((_NEUMF, False), (_NEUMF, True), (_GMF, False)):
+            users = list(open_bundle(folder / model / "ncf").users.raw)[::7]
+            ranking = "exact" if exact else "screened" if model == _NEUMF else model
+            with contextlib.ExitStack() as stack:
+                ours, process = stack.enter_context(serving_ours(folder / model, workers))
+                targets = [ours, Target("nothing", stack.enter_context(serving_nothing(workers)))]
+                if workers == 1 and not arguments.no_torchserve:
+                    targets.append(stack.enter_context(serving_torchserve(folder / model, 1)))
+                time.sleep(1.0)
+                compare(targets, bodies(users, exact=exact), f"{ranking}, {workers}", arguments)
+                print(f"private memory of the workers: {memory(process)} MiB", flush=True)
 
 
 def main() -> None:
-    """Compare, or soak."""
+    """Make the models, and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kind", type=Kind, default=Kind.NEUMF)
-    parser.add_argument("--checkpoint", type=Path, help="a trained model, in place of a random one")
+    parser.add_argument("--models", type=Path, help="folder of the models, made where missing")
+    parser.add_argument("--checkpoint", type=Path, help="a trained NeuMF in place of a made-up one")
     parser.add_argument("--data", type=Path, help="what it was trained on")
-    parser.add_argument("--no-screen", action="store_true", help="export it without a screen")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--small", action="store_true", help="tiny models, to try this out")
+    parser.add_argument("--no-torchserve", action="store_true")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--clients", type=int, nargs="+", default=list(_CLIENTS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each round")
-    parser.add_argument("--soak", type=float, help="seconds of load instead of the comparison")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each round and server")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ncf-") as scratch:
-        make_model(Path(scratch), arguments)
-        with both(Path(scratch), arguments.workers) as (ours, nothing):
-            if arguments.soak:
-                soak(ours, arguments.soak)
-            else:
-                compare(ours, nothing, arguments.rounds, arguments.seconds)
+        folder = arguments.models or Path(scratch)
+        make_models(folder, arguments)
+        run(folder, arguments)
 
 
 if __name__ == "__main__":

@@ -194,8 +194,8 @@ def _screen(screen: Screen | NoScreen) -> str:
     if isinstance(screen, NoScreen):
         return f"None: {screen.reason}."
     intro = (
-        f"Rank {screen.rank}, {screen.landmarks} landmarks. Recall of the exact lists of "
-        f"{screen.users.held_out} held-out users, and its one-sided 95 % lower bound:"
+        f"A guess of rank {screen.rank}, fitted on {screen.users.fit} users. Recall of the exact "
+        f"lists of {screen.users.held_out} held-out users, and its one-sided 95 % lower bound:"
     )
     lines = [
         f"- K = {each.k}: {each.candidates} candidates, recall {each.recall:.4f} "

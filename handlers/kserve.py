@@ -7,7 +7,8 @@ is taken for a request of this protocol.
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.requests import compact, use_of
+from handlers.encoding import compact
+from handlers.requests import use_of
 from ncf.errors import RequestError
 from ncf.scoring.queries import Recommendation
 

@@ -68,7 +68,8 @@ class Metrics:
         except Exception:
             logger.exception("the metrics of a batch of %d are lost", len(answers))
 
-    def _write(self, answers: Sequence[Answer], seconds: float) -> None:
+    def _write(self, rows: Sequence[Answer], seconds: float) -> None:
+        answers = [each for row in rows for each in row.parts or (row,)]
         for (policy, code), count in Counter(
             (answer.policy, answer.code) for answer in answers
         ).items():

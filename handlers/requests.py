@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from handlers.encoding import compact_scores, parse
 from handlers.limits import MAX_K, MAX_USER
 from ncf.errors import RequestError
 from ncf.scoring.queries import Recommendation, Request, Wishes
@@ -71,17 +72,18 @@ def check(body: Mapping[str, Any], longest: int = MAX_K) -> Request:
 
 def encode(found: Recommendation, model: str) -> bytes:
     """Encode one answer as compact JSON; ``model`` is the bundle's short digest."""
-    items = []
-    for each in found.items:
-        item: dict[str, Any] = {"item": each.item}
-        if each.score is not None:
-            item["score"] = each.score
-        if each.title is not None:
-            item["title"] = each.title
+    items, scores = [], []
+    for raw, title, score in found.items:
+        item: dict[str, Any] = {"item": raw}
+        if score is not None:
+            item["score"] = score
+            scores.append(score)
+        if title is not None:
+            item["title"] = title
         items.append(item)
     who = {"user": found.user} if found.user else {}
     answer = {**who, "policy": found.policy.value, "items": items, **use_of(found), "model": model}
-    return compact(answer)
+    return compact_scores(answer, scores)
 
 
 def use_of(found: Recommendation) -> dict[str, Any]:
@@ -96,11 +98,6 @@ def encode_error(code: str, message: str) -> bytes:
     """Encode one error as compact JSON in ASCII: a message may quote text that is not Unicode."""
     answer = {"error": {"code": code, "message": message}}
     return json.dumps(answer, separators=(",", ":")).encode()
-
-
-def compact(document: Mapping[str, Any]) -> bytes:
-    """Encode JSON without spaces, in UTF-8."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _form(row: Mapping[str, object]) -> dict[str, Any]:
@@ -122,14 +119,9 @@ def _form(row: Mapping[str, object]) -> dict[str, Any]:
 
 def _parse(body: bytes | bytearray | str) -> object:
     try:
-        parsed: object = json.loads(body, parse_constant=_refuse_constant)
+        return parse(body)
     except (ValueError, RecursionError) as error:
         raise RequestError("the body is not JSON", remedy=_EXAMPLE) from error
-    return parsed
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(name)
 
 
 def _k(value: object, longest: int) -> int:

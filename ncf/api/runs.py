@@ -73,6 +73,7 @@ def batch(
     device: str = "auto",
     mode: str = "auto",
     recall: float = 0.999,
+    like: Place | None = None,
     seen: Given = None,
     users: Given = None,
     exclude_items: Given = None,
@@ -105,6 +106,9 @@ def batch(
         Rank exactly, screen, or (auto) screen where that is faster.
     recall : float
         Least recall, in (0, 1), that a screened table must prove.
+    like : str or Path, optional
+        A run, such as ``topk/RUN``, whose choice to screen ``auto`` follows, so that the table has
+        the same bytes on another machine.
     seen : file or frame, optional
         Interactions since the export: what somebody took. Strangers get lists by theirs, where
         the bundle folds in and they are long enough.
@@ -163,7 +167,7 @@ def batch(
     style = Style(chosen(TableFormat, format, "format"), chosen(Layout, layout, "layout"))
     strangers = None if cold_user is None else chosen(Strangers, cold_user, "cold_user")
     machine = (chosen(Device, device, "device"), shard_users, workers)
-    way = (chosen(Mode, mode, "mode"), recall)
+    way = (chosen(Mode, mode, "mode"), recall, None if like is None else str(like))
     aside = None if work is None else folder(work, "work")
     metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with (

@@ -15,6 +15,7 @@ from ncf.cli.batch_options import (
     KeepSpaces,
     KeptRuns,
     LeastRecall,
+    LikeRun,
     MetricsFile,
     PartFormat,
     PartLayout,
@@ -40,6 +41,7 @@ def batch(
     device: Where = Device.AUTO,
     mode: RankingMode = Mode.AUTO,
     recall: LeastRecall = 0.999,
+    like: LikeRun = None,
     seen: SeenFile = None,
     users: UsersFile = None,
     exclude_items: ExcludedFile = None,
@@ -73,6 +75,7 @@ def batch(
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
     table = partial(table, keep_spaces=keep_spaces, exclude_pairs=exclude_pairs, refresh=refresh)
+    table = partial(table, like=like)
     run = table(metrics_file=metrics_file)
     show(run.figures, as_json=as_json)
 

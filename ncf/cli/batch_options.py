@@ -27,6 +27,9 @@ KeptRuns = Annotated[
     int, typer.Option(help="Number of runs to keep, with the new one; 0 keeps all.")
 ]
 LeastRecall = Annotated[float, typer.Option(help="Least recall that a screened table must prove.")]
+LikeRun = Annotated[
+    str | None, typer.Option(help="Run, such as topk/RUN, whose choice to screen is followed.")
+]
 MetricsFile = Annotated[
     Path | None, typer.Option(help="File for figures in Prometheus' text format.")
 ]

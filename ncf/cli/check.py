@@ -16,7 +16,7 @@ def check(
     name: ModelName = "ncf",
     state: State = Path(".serve"),
     token_file: Annotated[
-        Path | None, typer.Option(help="TorchServe's key_file.json; by default that in --state.")
+        Path | None, typer.Option(help="File of the token; by default that in --state.")
     ] = None,
     user: Annotated[
         str | None, typer.Option(help="Raw user id; if not given, one from the archive.")

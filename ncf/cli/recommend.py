@@ -1,6 +1,5 @@
 """``ncf recommend`` prints a user's history and top-K list."""
 
-from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +44,7 @@ def recommend(
     if as_json:
         print_json(_described(found))
         return
-    rows = [(rank, *astuple(item)) for rank, item in enumerate(found.items, 1)]
+    rows = [(rank, *item) for rank, item in enumerate(found.items, 1)]
     if as_csv:
         names = (Columns.USER_ID, Columns.RANK, Columns.ITEM_ID, Columns.TITLE, Columns.SCORE)
         print_csv((*names, Columns.POLICY), ((user, *row, found.policy.value) for row in rows))
@@ -75,7 +74,7 @@ def _ids(given: str) -> list[str]:
 
 def _described(found: "Recommendation") -> dict[str, object]:
     items = [
-        {name: value for name, value in asdict(item).items() if value is not None}
+        {name: value for name, value in item._asdict().items() if value is not None}
         for item in found.items
     ]
     who = {"user": found.user} if found.user else {}

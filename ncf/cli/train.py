@@ -76,7 +76,7 @@ def train(
         _print(out, trained, as_json=as_json)
 
 
-def _print(out: Path, trained: ncf.Model, *, as_json: bool) -> None:
+def _print(out: Path, trained: "ncf.Model", *, as_json: bool) -> None:
     found = trained.figures
     if as_json:
         print_json({"checkpoint": str(out), **found})

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,38 @@ from ncf.proof.recall import PairSample
 from ncf.proof.tolerance import tolerances
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.ranker import TopK, Users
-from ncf.scoring.screened import Rescorer
+from ncf.scoring.rescorer import Rescorer
+
+
+class Missed(NamedTuple):
+    """Pairs that were drawn and are missed: position of the user, item, and exact logit.
+
+    Better lists can miss these pairs alone, so they are all that has to be kept of an audit.
+    """
+
+    positions: npt.NDArray[np.int64]
+    items: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, parts: "list[Missed]") -> "Missed":
+        """Join the pairs of several audits of the same lists."""
+        none = cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        return cls(*(np.concatenate(each) for each in zip(none, *parts, strict=True)))
+
+    def moved(self, by: int) -> "Missed":
+        """Count positions from an earlier user."""
+        return self._replace(positions=self.positions + by)
+
+    def still(self, found: TopK, n_items: int) -> "Missed":
+        """Find which of the pairs other lists of the same users miss, too."""
+        if not self.positions.size:
+            return self
+        scores = found.scores[self.positions]
+        kept = (self.logits > scores[:, -1] + tolerances(scores)) & ~_listed(
+            found, self.positions, self.items, n_items
+        )
+        return Missed(self.positions[kept], self.items[kept], self.logits[kept])
 
 
 @dataclass(frozen=True)
@@ -44,7 +76,13 @@ class PairAudit:
         return cls(eligibility, rescorer, math.ceil(each) if each > 1 else each, seed)
 
     def __call__(self, users: Users, found: TopK, rng: np.random.Generator) -> PairSample:
-        """Audit the lists of some users.
+        """Audit the lists of some users: see :meth:`draw`."""
+        return self.draw(users, found, rng)[0]
+
+    def draw(
+        self, users: Users, found: TopK, rng: np.random.Generator
+    ) -> tuple[PairSample, Missed]:
+        """Audit the lists of some users; return the counts, and the pairs that are missed.
 
         Parameters
         ----------
@@ -63,19 +101,20 @@ class PairAudit:
         logits = self.rescorer.score(users[chosen], items)
         last = found.scores[chosen, -1] + tolerances(found.scores[chosen])
         rows, columns = np.nonzero(logits > last[:, None])  # few, so the rest is cheap
-        positions, better = chosen[rows], items[rows, columns]
+        positions, better, exact = chosen[rows], items[rows, columns], logits[rows, columns]
         unlisted = self.eligibility.items[better] & ~_listed(found, positions, better, n_items)
-        positions, better = positions[unlisted], better[unlisted]
+        positions, better, exact = positions[unlisted], better[unlisted], exact[unlisted]
         doubtful, rows = np.unique(positions, return_inverse=True)
         excluded = self.eligibility.excluded(users[doubtful])
         ascending = np.sort(pair_keys(excluded[:, 0], excluded[:, 1], n_items))
         missed = ~among(pair_keys(rows, better, n_items), ascending)
-        return PairSample(
+        sample = PairSample(
             drawn=self.each * users.size,
             missed=int(np.count_nonzero(missed)),
             population=users.size * n_items,
             listed=int(np.count_nonzero(found.valid())),
         )
+        return sample, Missed(positions[missed], better[missed], exact[missed])
 
 
 def _listed(

@@ -23,8 +23,9 @@ from ncf.scoring.exact import ExactRanker
 from ncf.scoring.fold_in import FoldIn
 from ncf.scoring.manifest import Parity
 from ncf.scoring.ranker import TopK
+from ncf.scoring.rescorer import Rescorer
 from ncf.scoring.screen_manifest import NoScreen
-from ncf.scoring.screened import Rescorer, ScreenedRanker
+from ncf.scoring.screened import ScreenedRanker
 from ncf.scoring.sessions import open_cpu
 
 _PAIRS = 20_000
@@ -140,7 +141,7 @@ def _compare_screens(bundle: Bundle, expected: Reference) -> dict[str, Parity]:
     if isinstance(screen, NoScreen):
         return {}
     report = {RESCORE_GRAPH: compare_rescored(RESCORE_GRAPH, Rescorer.open(bundle).score, expected)}
-    ranker = ScreenedRanker.open(bundle)
+    ranker = ScreenedRanker.open(bundle).backed_by(ExactRanker.open(bundle))
     for each in screen.by_k:
         top = ranker.rank(expected.users, each.k)
         report[SCREEN_GRAPH] = compare_screen(SCREEN_GRAPH, top, expected)

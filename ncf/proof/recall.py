@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaincinv
+from scipy.special import pdtr
 
 from ncf.proof.tolerance import tolerances
 from ncf.scoring.ranker import TopK
@@ -24,6 +24,8 @@ CONFIDENCE = 0.95
 _STAKES = np.array([1.0, 0.9, 0.75, 0.5])  # of the largest bet that one 0 cannot ruin
 _SHARES = np.array([0.7, 0.1, 0.1, 0.1])
 _STEPS = 60
+_STAKE = 0.2  # misses that the test is sharpest at, as a share of those that the contract allows
+_MOST_MISSES = 200  # that an audit is sized for
 
 
 def recalls(found: TopK, exact: TopK) -> npt.NDArray[np.float64]:
@@ -109,15 +111,23 @@ class PairSample:
     the screened one is a miss, so ``1 - misses / listed`` over the whole population is at most
     the recall averaged over listed items.
 
-    The bound is Garwood's for a Poisson mean. It holds even if users are alike: pairs are drawn
-    independently from a fixed population, so the count is a sum of independent trials. Such a sum
-    is less spread than a binomial count of the same mean (Hoeffding), and that less than a Poisson
-    count (Anderson and Samuels), below the mean, which is the side that matters here.
+    The bound is that of a sequential test, so pairs may be drawn in any number of rounds, and one
+    may look after each and go on or stop. For a supposed number L of misses in the population,
+    drawing a pair multiplies a capital by ``exp(L (1 - s) / population)``, and a miss multiplies it
+    by the stake s = 0.2 besides. If there are L misses or more, the capital is not expected to
+    grow: a trial of probability p is expected to multiply it by ``1 - (1 - s) p``, which is at most
+    ``exp(-(1 - s) p)``. So it ever exceeds ``1 / (1 - confidence)`` with probability at most ``1 -
+    confidence`` (Ville's inequality), however users differ and whatever made one stop. The bound
+    is the least L at which it exceeds that.
 
-    Sources: Garwood, "Fiducial limits for the Poisson distribution", Biometrika 28(3/4), 1936;
-    Hoeffding, "On the distribution of the number of successes in independent trials", Annals of
-    Mathematical Statistics 27(3), 1956, theorem 4; Anderson and Samuels, "Some inequalities among
-    binomial and Poisson probabilities", Fifth Berkeley Symposium, 1967.
+    The lists may be improved between rounds: a better list misses some of the same pairs and no
+    other, so its capital is never lower than that of a worse one, and the capital of the best
+    lists that are still under a contract bounds the probability to publish any such lists.
+
+    Sources: Wald, "Sequential tests of statistical hypotheses", Annals of Mathematical Statistics
+    16(2), 1945; Ville, "Etude critique de la notion de collectif", 1939; Robbins, "Statistical
+    methods related to the law of the iterated logarithm", Annals of Mathematical Statistics 41(5),
+    1970 (tests of power one).
 
     Parameters
     ----------
@@ -136,7 +146,7 @@ class PairSample:
     >>> sample.recall()
     0.95
     >>> round(sample.lower_bound(), 3)
-    0.763
+    0.712
     """
 
     drawn: float = 0.0
@@ -157,8 +167,8 @@ class PairSample:
         return self._recall(float(self.missed))
 
     def lower_bound(self, confidence: float = CONFIDENCE) -> float:
-        """Bound the recall from below, one-sided, in [0, 1]."""
-        return self._recall(float(gammaincinv(self.missed + 1, confidence)))
+        """Bound the recall from below, one-sided, in [0, 1], at any time."""
+        return self._recall(misses_proven(self.missed, confidence))
 
     def _recall(self, misses: float) -> float:
         if not self.listed:
@@ -168,18 +178,58 @@ class PairSample:
         return max(0.0, 1 - misses / self.drawn * self.population / self.listed)
 
 
+def misses_proven(missed: int, confidence: float = CONFIDENCE) -> float:
+    """Bound the expected number of misses in a sample from above, by the number found.
+
+    Examples
+    --------
+    >>> [round(misses_proven(missed), 2) for missed in (0, 1, 2)]
+    [3.74, 5.76, 7.77]
+    """
+    return (missed * -math.log(_STAKE) - math.log(1 - confidence)) / (1 - _STAKE)
+
+
+def misses_to_allow(rate: float, power: float, confidence: float = CONFIDENCE) -> int | None:
+    """Count the misses that an audit must allow, so that it nearly always proves the contract.
+
+    Parameters
+    ----------
+    rate : float
+        Misses to expect, as a share of those that the contract allows.
+    power : float
+        Least probability that an audit of that size draws no more.
+    confidence : float
+        Of the proof.
+
+    Returns
+    -------
+    int or None
+        None if no audit of a reasonable size does.
+
+    Examples
+    --------
+    >>> misses_to_allow(0.02, 0.99), misses_to_allow(0.2, 0.99), misses_to_allow(0.9, 0.99)
+    (1, 6, None)
+    """
+    for missed in range(_MOST_MISSES):
+        if pdtr(missed, rate * misses_proven(missed, confidence)) >= power:
+            return missed
+    return None
+
+
 def pairs_needed(
     recall: float, k: int, n_items: int, confidence: float = CONFIDENCE, *, misses: int = 0
 ) -> int:
     """Count the pairs that prove a recall below 1 for full lists of K, given a number of misses.
 
-    At 95 % and without misses it is about ``3 n_items / ((1 - recall) k)``. That is the arithmetic
-    of ``3 / ((1 - recall) k)`` users' exact lists, K times less than comparing whole lists takes.
+    At 95 % and without misses it is about ``3.7 n_items / ((1 - recall) k)``. That is the
+    arithmetic of ``3.7 / ((1 - recall) k)`` users' exact lists, K times less than comparing whole
+    lists takes.
 
     Examples
     --------
     >>> pairs_needed(0.999, 10, 3533)
-    1058393
+    1322993
     """
-    most = float(gammaincinv(misses + 1, confidence))
+    most = misses_proven(misses, confidence)
     return math.ceil(most * n_items / ((1 - recall) * min(k, n_items)))

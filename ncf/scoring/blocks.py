@@ -21,7 +21,6 @@ from ncf.scoring.sessions import GpuMemoryError, device_of, failed_on_cuda
 logger = logging.getLogger(__name__)
 
 _MOST_USERS = 1 << 20  # in one call, until a GPU turns out to have memory for fewer
-_OUTPUTS = ("item", "logit")
 Feeds = dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]
 
 
@@ -53,6 +52,7 @@ class BlockRanker(ABC):
         self.eligibility = eligibility
         self.device = device_of(session)
         self._most = _MOST_USERS
+        self._outputs = ["item", "logit"]
         # The mask stays on the device; the other inputs change with every call.
         self._mask = ort.OrtValue.ortvalue_from_numpy(eligibility.mask(), self.device.value, 0)
 
@@ -79,7 +79,7 @@ class BlockRanker(ABC):
                 started(block.size)
             return self._rank_or_halve(block, self.eligibility.excluded(block), k)
 
-        return _joined(list((pool.map if pool else map)(rank_block, blocks)) or [self._nobody(k)])
+        return joined(list((pool.map if pool else map)(rank_block, blocks)) or [self._nobody(k)])
 
     def _rank_or_halve(self, users: Users, excluded: Pairs, k: int) -> TopK:
         """Rank a block; if the GPU lacks memory, halve it, and keep blocks small from then on."""
@@ -94,7 +94,7 @@ class BlockRanker(ABC):
             logger.warning("the GPU has too little memory: continuing with %d users a call", half)
         later = excluded[:, 0] >= half
         second = excluded[later] - np.array([half, 0])
-        return _joined(
+        return joined(
             [
                 self._rank_or_halve(users[:half], excluded[~later], k),
                 self._rank_or_halve(users[half:], second, k),
@@ -116,7 +116,7 @@ class BlockRanker(ABC):
         binding.bind_ortvalue_input("mask", self._mask)
         for name, array in self._feeds(rows, excluded, k).items():
             binding.bind_cpu_input(name, array)
-        for name in _OUTPUTS:
+        for name in self._outputs:
             binding.bind_output(name)
         try:
             self._session.run_with_iobinding(binding)
@@ -124,14 +124,24 @@ class BlockRanker(ABC):
             if self.device is not Device.CUDA:
                 raise
             raise failed_on_cuda(error, len(rows)) from error
-        items, scores = binding.copy_outputs_to_cpu()
+        items, scores, *rest = binding.copy_outputs_to_cpu()
         if np.isnan(scores).any():
             raise ArtifactError("the model scores NaN", where=self._where)
-        return TopK(items, scores)
+        return self._checked(TopK(items, scores), rest, rows, excluded)
 
     def users_at_once(self, k: int) -> int:
         """Count the users of one call for lists of K; there are fewer once GPU memory ran out."""
         return min(self._users_at_once(k), self._most)
+
+    def _checked(
+        self,
+        found: TopK,
+        rest: list[npt.NDArray[np.float32]],  # noqa: ARG002 - of graphs with more outputs
+        rows: npt.NDArray[np.float32],  # noqa: ARG002
+        excluded: Pairs,  # noqa: ARG002
+    ) -> TopK:
+        """Improve lists by what else the graph says."""
+        return found
 
     @abstractmethod
     def _users_at_once(self, k: int) -> int:
@@ -155,6 +165,7 @@ class BlockRanker(ABC):
             raise IndexError(f"user index outside [0, {n_users})")
 
 
-def _joined(parts: list[TopK]) -> TopK:
+def joined(parts: list[TopK]) -> TopK:
+    """Join the lists of blocks of users."""
     items, scores = ([getattr(part, name) for part in parts] for name in ("items", "scores"))
     return TopK(np.concatenate(items), np.concatenate(scores))

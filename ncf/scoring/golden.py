@@ -9,7 +9,7 @@ from ncf.errors import ArtifactError
 from ncf.policies import Policy
 from ncf.records import json_values, optional, read_record
 from ncf.scoring.bundle import GOLDEN_FILE, Bundle
-from ncf.scoring.queries import Request, Wishes
+from ncf.scoring.queries import Recommendation, Request, Wishes
 from ncf.scoring.recommend import Recommender
 
 # Relative to the logit, or to 1 where it is smaller: machines round float32 sums differently.
@@ -40,11 +40,6 @@ class Answer:
     scores: tuple[float | None, ...]
     history: tuple[str, ...] | None = optional()
 
-    @property
-    def request(self) -> Request:
-        """The request without its length."""
-        return Request(self.user, Wishes(history=self.history))
-
 
 @dataclass(frozen=True)
 class Golden:
@@ -61,10 +56,18 @@ class Golden:
     k: int
     answers: tuple[Answer, ...]
 
+    def wishes(self, answer: Answer) -> Wishes:
+        """Wishes of the request that was answered."""
+        return Wishes(self.k, history=answer.history)
+
 
 def record(recommender: Recommender, requests: list[Request], k: int) -> bytes:
     """Answer some requests with lists of K; gives the content of ``golden.json``."""
-    answers = (_answer(recommender, request, k) for request in requests)
+    answers = []
+    for request in requests:
+        history = request.wishes.history
+        found = recommender.recommend(request.user, Wishes(k, history=history))
+        answers.append(_described(found, history))
     return canonical_json(json_values(Golden(k, tuple(answers))))
 
 
@@ -76,20 +79,38 @@ def replay(bundle: Bundle, recommender: Recommender) -> int:
     ArtifactError
         An answer differs by more than ties and rounding.
     """
-    golden = _read(bundle.path / GOLDEN_FILE)
+    golden = read_golden(bundle)
     for expected in golden.answers:
-        found = _answer(recommender, expected.request, golden.k)
-        if not _agree(expected, found):
-            raise ArtifactError(
-                f"does not answer user {expected.user!r} as it did when it was exported",
-                where=bundle.path,
-                remedy="compare versions of ONNX Runtime with 'ncf doctor', or export again",
-            )
+        found = recommender.recommend(expected.user, golden.wishes(expected))
+        check_answer(bundle.path, expected, found)
     return len(golden.answers)
 
 
-def _read(path: Path) -> Golden:
-    """Length of the lists and the answers expected, each field of the type that it must have."""
+def check_answer(where: Path, expected: Answer, found: Recommendation) -> None:
+    """Compare the answer to a golden request with that at the export.
+
+    Raises
+    ------
+    ArtifactError
+        It differs by more than ties and rounding.
+    """
+    if not _agree(expected, _described(found, expected.history)):
+        raise ArtifactError(
+            f"does not answer user {expected.user!r} as it did when it was exported",
+            where=where,
+            remedy="compare versions of ONNX Runtime with 'ncf doctor', or export again",
+        )
+
+
+def read_golden(bundle: Bundle) -> Golden:
+    """Read the golden requests; each field has the type that it must have.
+
+    Raises
+    ------
+    ArtifactError
+        The file is damaged, or holds no request.
+    """
+    path = bundle.path / GOLDEN_FILE
     try:
         golden = read_record(Golden, json.loads(path.read_bytes()))
     except (ValueError, RecursionError) as error:
@@ -108,9 +129,7 @@ def _is_sound(answer: Answer) -> bool:
     return len(answer.items) == len(scores) and all((s is not None) == scored for s in scores)
 
 
-def _answer(recommender: Recommender, request: Request, k: int) -> Answer:
-    history = request.wishes.history
-    found = recommender.recommend(request.user, Wishes(k, history=history))
+def _described(found: Recommendation, history: tuple[str, ...] | None) -> Answer:
     items = tuple(item.item for item in found.items)
     scores = tuple(item.score for item in found.items)
     return Answer(found.user, found.policy, items, scores, history)

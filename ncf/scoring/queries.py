@@ -1,6 +1,7 @@
 """Requests to a recommender and its answers, in raw ids."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ncf.policies import Policy
 from ncf.scoring.ranker import check_k
@@ -52,9 +53,8 @@ class Request:
     wishes: Wishes
 
 
-@dataclass(frozen=True)
-class Scored:
-    """One recommended item.
+class Scored(NamedTuple):
+    """One recommended item; a tuple, because it is made for every entry of every list.
 
     Parameters
     ----------

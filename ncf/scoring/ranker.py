@@ -114,6 +114,9 @@ class Ranker(Protocol):
             The GPU has too little memory for so many users, or was lost.
         """
 
+    def users_at_once(self, k: int) -> int:
+        """Count the users of one call for lists of K, by the memory that their logits take."""
+
     def rank_excluding(self, users: Users, excluded: Pairs, k: int) -> TopK:
         """Rank all eligible items except given ones, in one call of the graph.
 

@@ -18,6 +18,7 @@ from ncf.scoring.ranker import Ranker
 from ncf.scoring.screened import Calibration
 
 _NAMED = 1 << 16  # items whose id and title are cached
+_NOTHING = np.empty(0, np.int64)
 _SHOWN = 80  # characters of an id in a message: a very long one would not fit in an answer
 
 
@@ -107,7 +108,7 @@ class Recommender:
         blocks = []
         for length in sorted({one.length for one in ranked}):
             alike = [one for one in ranked if one.length == length]
-            each = -(-len(alike) // self._lanes)
+            each = min(-(-len(alike) // self._lanes), self._users_at_once(alike))
             blocks += [alike[start : start + each] for start in range(0, len(alike), each)]
         spread = self._pool.map if self._pool and len(blocks) > 1 else map
         for answers in spread(self._rank, blocks):
@@ -120,8 +121,10 @@ class Recommender:
         index = self._bundle.users.index(user) if user else None
         given, use = self._given(wishes)
         if not wishes.include_seen:
-            seen = [] if index is None else [self._bundle.seen.of(index)]
-            excluded = np.concatenate([excluded, *seen, *([] if given is None else [given])])
+            own = [] if index is None else [self._bundle.seen.of(index)]
+            own += [] if given is None else [given]
+            one = len(own) == 1 and not excluded.size
+            excluded = own[0] if one else np.concatenate([excluded, *own])
         basis = self._bases.find(index, given)
         if basis is None:
             return self._popular(request, excluded, use, known=index is not None)
@@ -152,27 +155,32 @@ class Recommender:
         found = self._calibration.find(wishes.k + others)
         return found.k if found else 0
 
+    def _users_at_once(self, alike: "Sequence[_Ranked]") -> int:
+        """Count the users of one call: the logits of a thousand at once would fill the memory."""
+        if self._screen is not None and alike[0].length:
+            return self._screen.users_at_once(alike[0].length)
+        return self._ranker.users_at_once(max(each.request.wishes.k for each in alike))
+
     def _rank(self, block: "Sequence[_Ranked]") -> dict[Request, Recommendation]:
         rows = self._bases.rows([each.basis for each in block])
         positions = np.repeat(np.arange(len(block)), [each.excluded.size for each in block])
         pairs = np.stack([positions, np.concatenate([each.excluded for each in block])], axis=1)
-        length = block[0].length
-        if self._screen is not None and length:
-            top = self._screen.rank_rows(rows, pairs, length)
+        wanted = block[0].length
+        if self._screen is not None and wanted:
+            top = self._screen.rank_rows(rows, pairs, wanted)
         else:
             longest = max(each.request.wishes.k for each in block)
             top = self._ranker.rank_rows(rows, pairs, longest)
         found = {}
-        for each, items, scores, valid in zip(
-            block, top.items, top.scores, top.valid(), strict=True
+        # Entries that count come first in a row.
+        counts = top.valid().sum(axis=1).tolist()
+        for each, items, scores, count in zip(
+            block, top.items.tolist(), top.scores.tolist(), counts, strict=True
         ):
-            chosen = np.flatnonzero(valid)[: each.request.wishes.k]
-            listed = zip(items[chosen].tolist(), scores[chosen].tolist(), strict=True)
+            length = min(count, each.request.wishes.k)
+            listed = tuple(map(self._scored, items[:length], scores[:length]))
             found[each.request] = Recommendation(
-                each.request.user,
-                each.basis.policy,
-                tuple(self._scored(*one) for one in listed),
-                each.use,
+                each.request.user, each.basis.policy, listed, each.use
             )
         return found
 
@@ -186,7 +194,9 @@ class Recommender:
     def _excluded(self, wishes: Wishes) -> npt.NDArray[np.int64]:
         """Find the item indices that the wishes exclude; repeats are possible."""
         ids = self._bundle.items
-        excluded = ids.indices(wishes.exclude) if wishes.exclude else np.empty(0, np.int64)
+        if not wishes.exclude and wishes.candidates is None:
+            return _NOTHING
+        excluded = ids.indices(wishes.exclude)
         excluded = excluded[excluded >= 0]
         if wishes.candidates is not None:
             wanted = ids.indices(wishes.candidates)

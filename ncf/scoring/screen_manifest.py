@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from ncf.records import optional
 from ncf.scoring.values import Count, Positive, Share
 
 
@@ -26,7 +27,7 @@ class SampledUsers:
     Parameters
     ----------
     fit, choose, held_out : int
-        The first fitted the basis, the second chose rank and candidates, the third measured recall.
+        The first fitted the guess, the second chose rank and candidates, the third measured recall.
     """
 
     fit: Positive
@@ -50,6 +51,13 @@ class Calibrated:
         One-sided 95 % lower bound of the recall, by user.
     estimated_gain : float
         Arithmetic of exact ranking, as a multiple of that of screening.
+    missed, entries : int or None
+        Misses among the entries of held-out users' exact lists; None in bundles of earlier
+        versions.
+    least_margin : float or None
+        Users whose margin is lower are ranked exactly, as an item may be missed; None for nobody.
+    hard : float
+        Share of held-out users with a lower margin.
     """
 
     k: Positive
@@ -57,6 +65,10 @@ class Calibrated:
     recall: Share
     recall_bound: Share
     estimated_gain: Annotated[float, {"exclusiveMinimum": 0}]
+    missed: int | None = optional()
+    entries: int | None = optional()
+    least_margin: float | None = optional()
+    hard: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,18 +82,22 @@ class Screen:
     seed : int
         Seed of the sample of users.
     rank : int
-        Columns of the basis.
-    landmarks : int
-        Number of items whose exact logits every user's guess starts from.
+        Columns of the product that guesses.
     users : SampledUsers
         Counts of sampled users by their use.
     by_k : tuple of Calibrated
         Entries by ascending length of list; lists longer than the last are for the exact graph.
+    relus : int or None
+        Number of relu features of a user; None in bundles of earlier versions.
+    landmarks : int or None
+        In bundles of earlier versions, the number of items whose exact logits every user's guess
+        starts from.
     """
 
     target: Annotated[float, {"exclusiveMinimum": 0, "exclusiveMaximum": 1}]
     seed: Count
     rank: Positive
-    landmarks: Positive
     users: SampledUsers
     by_k: Annotated[tuple[Calibrated, ...], {"minItems": 1}]
+    relus: int | None = optional()
+    landmarks: int | None = optional()

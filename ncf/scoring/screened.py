@@ -7,18 +7,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ncf.devices import Device
-from ncf.errors import ArtifactError, UsageError
+from ncf.errors import UsageError
 from ncf.scoring.blocks import BlockRanker, Feeds
-from ncf.scoring.bundle import RESCORE_GRAPH, SCREEN_GRAPH, Bundle
+from ncf.scoring.bundle import SCREEN_GRAPH, Bundle
 from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.exact import ExactRanker
 from ncf.scoring.onnx_runtime import ort
-from ncf.scoring.ranker import Pairs, UserRows, Users
-from ncf.scoring.screen_manifest import Calibrated, NoScreen, Screen
-from ncf.scoring.sessions import EXACT, CudaOptions, device_of, failed_on_cuda, open_session
+from ncf.scoring.ranker import Pairs, TopK, UserRows
+from ncf.scoring.rescorer import require_screen
+from ncf.scoring.screen_manifest import Calibrated, Screen
+from ncf.scoring.sessions import EXACT, CudaOptions, open_session
 
-# Users of one call: their guesses take at most 16 MiB, and the candidates' first layer 4 MiB.
-_USERS, _LOGITS, _VALUES = 128, 1 << 22, 1 << 20
-_RESCORED_VALUES = 1 << 18  # in a call: as many as stay in a core's cache
+# Users of one call: their guesses take at most 16 MiB, and the candidates' first layer 2 MiB.
+_USERS, _LOGITS, _VALUES = 128, 1 << 22, 1 << 19
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Calibration:
     lists : tuple of Calibrated
         Entries by ascending length.
     width : float
-        Factor on the calibrated number of candidates beyond K.
+        Factor on the calibrated number of candidates.
 
     Examples
     --------
@@ -68,7 +69,7 @@ class Calibration:
             raise UsageError(
                 f"the screen is not calibrated for k = {k}", remedy="rank with the exact graph"
             )
-        return round(found.k + self.width * (found.candidates - found.k))
+        return round(self.width * found.candidates)
 
 
 class ScreenedRanker(BlockRanker):
@@ -98,6 +99,12 @@ class ScreenedRanker(BlockRanker):
     ) -> None:
         super().__init__(session, rows, eligibility, where)
         self._calibration = calibration
+        self._exact: ExactRanker | None = None
+        self._before = 0.0
+        # Bundles of earlier versions have a graph that can neither skip nor say its margin.
+        self._skips = any(each.name == "skip" for each in session.get_inputs())
+        if self._skips:
+            self._outputs = [*self._outputs, "margin"]
 
     @classmethod
     def open(
@@ -119,15 +126,37 @@ class ScreenedRanker(BlockRanker):
         CapabilityError
             CUDA was asked for and is not available.
         """
-        _require_screen(bundle)
+        require_screen(bundle)
         session = open_session(lambda _: bundle.path / SCREEN_GRAPH, device, threads, cuda)
         eligibility = eligibility or bundle.eligibility
         return cls(session, bundle.user_rows, eligibility, Calibration.of(bundle), bundle.path)
 
+    def backed_by(self, exact: ExactRanker) -> "ScreenedRanker":
+        """Make a ranker that ranks exactly whom the screen may have given a wrong list.
+
+        These are the users whose margin is lower than the calibration trusts.
+        """
+        return self._copy(self._calibration, exact)
+
     def widened(self, width: float) -> "ScreenedRanker":
-        """Make a ranker on the same session with ``width`` times as many candidates beyond K."""
-        wider = replace(self._calibration, width=width)
-        return ScreenedRanker(self._session, self._rows, self.eligibility, wider, self._where)
+        """Make a ranker on the same session with ``width`` times as many candidates."""
+        return self._copy(replace(self._calibration, width=width), self._exact)
+
+    def beyond(self, width: float) -> "ScreenedRanker":
+        """Make a ranker that leaves out the candidates that one of a lower width has scored.
+
+        :func:`merged` joins both lists. A graph of an earlier version scores all again.
+        """
+        later = self._copy(self._calibration, None)
+        later._before = width
+        return later
+
+    def _copy(self, calibration: Calibration, exact: ExactRanker | None) -> "ScreenedRanker":
+        ranker = ScreenedRanker(
+            self._session, self._rows, self.eligibility, calibration, self._where
+        )
+        ranker._exact = exact
+        return ranker
 
     def candidates(self, k: int) -> int:
         """Count the items that are scored exactly for each user, for lists of K.
@@ -145,96 +174,46 @@ class ScreenedRanker(BlockRanker):
 
     def _feeds(self, rows: npt.NDArray[np.float32], excluded: Pairs, k: int) -> Feeds:
         feeds = super()._feeds(rows, excluded, k)
-        return {**feeds, "candidates": np.array([self.candidates(k)], np.int64)}
+        numbers = {"candidates": self.candidates(k)}
+        if self._skips:
+            skip = self._skip(k)
+            numbers |= {"skip": skip, "scored": numbers["candidates"] - skip}
+        return {**feeds, **{n: np.array([value], np.int64) for n, value in numbers.items()}}
 
+    def _skip(self, k: int) -> int:
+        """Count the candidates that were scored before, but leave at least K."""
+        n_items = self.eligibility.n_items
+        before = replace(self._calibration, width=self._before).candidates(k)
+        return max(0, min(before, self.candidates(k) - min(k, n_items))) if self._before else 0
 
-class Rescorer:
-    """Scores given items of given users exactly, with the arithmetic of the screened graph.
-
-    Parameters
-    ----------
-    session : onnxruntime.InferenceSession
-        Session of ``rescore.onnx``.
-    rows : UserRows
-        One row a user, as the graph takes them: float32 ``(users, d)``, maybe a memory map.
-    n_items : int
-        Size of the catalogue.
-    """
-
-    def __init__(self, session: ort.InferenceSession, rows: UserRows, n_items: int) -> None:
-        self._session = session
-        self._rows = rows
-        self._n_items = n_items
-
-    @classmethod
-    def open(
-        cls,
-        bundle: Bundle,
-        device: Device = Device.CPU,
-        threads: int = 0,
-        rows: UserRows | None = None,
-    ) -> "Rescorer":
-        """Open a bundle's graph on a device with a number of threads; 0 takes every core.
-
-        If ``rows`` are not given, they are the bundle's.
-
-        Raises
-        ------
-        ArtifactError
-            The bundle has no screen.
-        CapabilityError
-            CUDA was asked for and is not available.
-        """
-        _require_screen(bundle)
-        session = open_session(lambda _: bundle.path / RESCORE_GRAPH, device, threads)
-        return cls(session, bundle.user_rows if rows is None else rows, bundle.n_items)
-
-    def score(self, users: Users, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Compute the logits of each user's own items.
-
-        Parameters
-        ----------
-        users : int64 array of shape (n,)
-            User indices.
-        items : int64 array of shape (n, c)
-            Item indices.
-
-        Raises
-        ------
-        IndexError
-            An index is out of range.
-        """
-        for indices, size in ((users, len(self._rows)), (items, self._n_items)):
-            if indices.size and not (indices.min() >= 0 and indices.max() < size):
-                raise IndexError(f"index outside [0, {size})")
-        logits = np.empty(items.shape, np.float32)
-        most = max(1, _RESCORED_VALUES // self._rows.shape[1])  # pairs in a call
-        wide = min(items.shape[1], most)
-        step = max(1, min(_USERS, most // max(1, wide)))
-        for start in range(0, users.size, step):
-            part = slice(start, start + step)
-            rows = np.ascontiguousarray(self._rows[users[part]])
-            for first in range(0, items.shape[1], max(1, wide)):
-                cut = (part, slice(first, first + wide))
-                logits[cut] = self._run(rows, items[cut])
-        return logits
-
-    def _run(
-        self, rows: npt.NDArray[np.float32], items: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float32]:
-        try:
-            (logits,) = self._session.run(["logit"], {"rows": rows, "item": items})
-        except Exception as error:  # ONNX Runtime's errors share no class of their own
-            if device_of(self._session) is not Device.CUDA:
-                raise
-            raise failed_on_cuda(error, len(rows)) from error
-        found: npt.NDArray[np.float32] = logits
+    def _checked(
+        self,
+        found: TopK,
+        rest: list[npt.NDArray[np.float32]],
+        rows: npt.NDArray[np.float32],
+        excluded: Pairs,
+    ) -> TopK:
+        """Rank exactly whom the screen may have given a wrong list."""
+        k = found.items.shape[1]
+        calibrated = self._calibration.find(k)
+        if self._exact is None or calibrated is None or calibrated.least_margin is None:
+            return found
+        (hard,) = np.nonzero(rest[0] < calibrated.least_margin)
+        if not hard.size:
+            return found
+        theirs = excluded[np.isin(excluded[:, 0], hard)]
+        theirs[:, 0] = np.searchsorted(hard, theirs[:, 0])
+        better = self._exact.rank_rows(rows[hard], theirs, k)
+        found.items[hard], found.scores[hard] = better.items, better.scores
         return found
 
 
-def _require_screen(bundle: Bundle) -> None:
-    screen = bundle.manifest.screen
-    if isinstance(screen, NoScreen):
-        raise ArtifactError(
-            f"has no screened graph ({screen.reason})", where=bundle.path, remedy="rank exactly"
-        )
+def merged(found: TopK, later: TopK) -> TopK:
+    """Merge two lists of each user, best first, ties by ascending index; repeats count once."""
+    k = found.items.shape[1]
+    known = (later.items[:, :, None] == found.items[:, None, :]) & found.valid()[:, None, :]
+    scores = np.where(known.any(axis=2), -np.inf, later.scores)
+    items = np.concatenate([found.items, later.items], axis=1)
+    scores = np.concatenate([found.scores, scores], axis=1)
+    order = np.lexsort((items, -scores), axis=1)[:, :k]
+    return TopK(np.take_along_axis(items, order, 1), np.take_along_axis(scores, order, 1))

@@ -12,6 +12,8 @@ import requests
 from ncf import archives
 from ncf.connections import connect, through_proxy
 from ncf.errors import ArtifactError, CapabilityError, UnreachableError, UsageError
+from ncf.serving import tokens
+from ncf.serving.asgi import first_user
 from ncf.serving.settings import TOKEN_FILE, Settings
 
 _TIMEOUT = 10.0  # seconds
@@ -29,12 +31,12 @@ class Client:
     name : str
         Name of the model.
     token_file : Path or None
-        TorchServe's ``key_file.json``; None if the server asks for no token.
+        File of the token, or TorchServe's ``key_file.json``; None if the server asks for none.
 
     Raises
     ------
     UsageError
-        The token file is missing or is not TorchServe's, or the URL is malformed.
+        The token file is missing or holds no token, or the URL is malformed.
     """
 
     def __init__(self, url: str, name: str, token_file: Path | None) -> None:
@@ -42,7 +44,7 @@ class Client:
             raise UsageError(f"{url!r} is not a URL", remedy="begin it with http://")
         self.url = url.rstrip("/")
         self._name = name
-        token = None if token_file is None else read_token(token_file, "inference")
+        token = None if token_file is None else _token_in(token_file)
         self._session = connect(url, token)
 
     def predict(self, user: str, k: int = 10) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class Client:
             raise CapabilityError(
                 f"status {answer.status_code}: {answer.text[:200]}",
                 where=self.url,
-                remedy="see `token_file` (the server's key_file.json), `name` and `user`",
+                remedy="see `token_file`, `name` and `user`",
             )
         return _list_in(answer, self.url)
 
@@ -99,6 +101,15 @@ def read_token(path: Path, kind: str) -> str:
     return token
 
 
+def _token_in(path: Path) -> str:
+    """Read the token of predictions out of a file of either server."""
+    try:
+        begins = path.read_bytes()[:1]
+    except OSError:
+        begins = b""
+    return read_token(path, "inference") if begins == b"{" else tokens.read_token(path)
+
+
 def check_server(
     url: str,
     settings: Settings,
@@ -116,7 +127,7 @@ def check_server(
         Give the model's name, the archive, which names a user if none is given, and the state
         folder, which holds a token if no file is given.
     token_file : Path, optional
-        TorchServe's ``key_file.json``.
+        File of the token, or TorchServe's ``key_file.json``.
     user : str, optional
         Raw id of the user to ask for.
     times : int
@@ -125,19 +136,21 @@ def check_server(
     Raises
     ------
     UsageError
-        No user is given, and there is no archive to name one.
+        No user is given, and there is no bundle or archive to name one.
     UnreachableError
         Nothing answers, or it is too busy.
     CapabilityError
         The answer is not a list.
     """
-    own = settings.state / TOKEN_FILE
-    tokens = token_file or (own if own.exists() else None)
+    own = [settings.state / name for name in (tokens.TOKEN_FILE, TOKEN_FILE)]
+    found = token_file or next((path for path in own if path.exists()), None)
     if user is None:
+        user = first_user(settings.store / settings.name)
+    if not user:
         if not settings.archive.is_file():
             raise UsageError("give `user`, or `model_store` and `name` of the archive")
         user, _ = golden_user(settings.archive)
-    return measure(Client(url, settings.name, tokens), user, times)
+    return measure(Client(url, settings.name, found), user, times)
 
 
 def measure(client: Client, user: str, times: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import requests
 from ncf.connections import connect
 from ncf.errors import ArtifactError, CapabilityError, ServerError, UnreachableError, UsageError
 from ncf.locks import writer_lock
+from ncf.serving import tokens
 from ncf.serving.check import Client, golden_user, read_token
 from ncf.serving.environment import environment, inherited
 from ncf.serving.logs import CONSOLE, last_line, last_words
@@ -201,7 +202,8 @@ def _stop(settings: Settings, process: "subprocess.Popen[bytes]", patience: floa
 
 def _clear(settings: Settings) -> None:
     """Remove an earlier server's tokens and unpacked archives, and move its logs aside."""
-    (settings.state / TOKEN_FILE).unlink(missing_ok=True)
+    for name in (TOKEN_FILE, tokens.TOKEN_FILE, tokens.ADMIN_FILE):
+        (settings.state / name).unlink(missing_ok=True)
     shutil.rmtree(settings.temporary, ignore_errors=True)
     earlier = settings.logs / "earlier"
     earlier.mkdir(exist_ok=True)

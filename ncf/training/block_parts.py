@@ -109,12 +109,17 @@ def columns_of(
 
 
 def unseen_weights(blocks: Blocks, train: Interactions, device: torch.device) -> Weights:
-    """Compute the weights of unseen pairs: ``unseen`` for all users, times a factor by item.
+    """Compute the weights of unseen pairs: one for all users, times a factor by item.
 
-    The factor is the item's count of pairs to the power of ``popularity``, scaled to a mean of 1.
+    The one is ``unseen``, or more if all unseen pairs together would weigh less than ``negatives``
+    times the training pairs. The factor is the item's count of pairs to the power of
+    ``popularity``, scaled to a mean of 1.
     """
     counts = np.maximum(np.bincount(train.items, minlength=train.n_items), 1)
     factors = counts.astype(np.float64) ** blocks.popularity
     of_items = torch.from_numpy((factors / factors.mean()).astype(np.float32))
-    of_users = torch.full((train.n_users,), blocks.unseen, dtype=torch.float32)
+    trained = int(np.count_nonzero(np.bincount(train.users)))
+    without = max(1, trained * train.n_items - len(train))
+    weight = max(blocks.unseen, blocks.negatives * len(train) / without)
+    of_users = torch.full((train.n_users,), weight, dtype=torch.float32)
     return Weights(of_users.to(device), of_items.to(device))

@@ -18,9 +18,12 @@ class Blocks(BaseModel):
         Number of random items that a block learns from, beside those of its training pairs; a
         catalogue of at most twice as many is taken whole.
     unseen : float
-        Weight of an unseen pair in the loss, above 0; a training pair weighs 1.
+        Least weight of an unseen pair in the loss, above 0; a training pair weighs 1.
+    negatives : float
+        Least weight of all unseen pairs together, for each training pair: in dense data a pair
+        that is unseen says more, and weighs more than ``unseen``.
     popularity : float
-        The weight is multiplied by the item's count of pairs to this power, at a mean of 1.
+        That weight is multiplied by the item's count of pairs to this power, at a mean of 1.
     user_rate : float
         Step size of users' rows, above 0, which step once in an epoch.
     """
@@ -30,7 +33,8 @@ class Blocks(BaseModel):
     users: int = Field(default=256, ge=1, le=2**20)
     steps: int = Field(default=48, ge=1, le=2**20)
     items: int = Field(default=10_000, ge=1, le=2**24)
-    unseen: float = Field(default=0.2, gt=0, allow_inf_nan=False)
+    unseen: float = Field(default=0.15, gt=0, allow_inf_nan=False)
+    negatives: float = Field(default=6.0, ge=0, allow_inf_nan=False)
     popularity: float = Field(default=0.125, ge=-2, le=2)
     user_rate: float = Field(default=0.4, gt=0, allow_inf_nan=False)
 
@@ -54,7 +58,7 @@ class Start(BaseModel):
 
     epochs: int = Field(default=16, ge=1, le=10**6)
     learning_rate: float = Field(default=0.004, gt=0, allow_inf_nan=False)
-    l2: float = Field(default=0.3, ge=0, allow_inf_nan=False)
+    l2: float = Field(default=0.28, ge=0, allow_inf_nan=False)
     averaging: float = Field(default=0.25, ge=0, le=1)
     scale: float = Field(default=0.2, gt=0, allow_inf_nan=False)
     blocks: Blocks = Blocks()

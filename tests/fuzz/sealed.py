@@ -102,6 +102,9 @@ def _use(folder: Path) -> None:
 class _NoGraph:
     """Stands in for the graph: lists nothing."""
 
+    def users_at_once(self, k: int) -> int:
+        return k
+
     def rank_rows(self, rows: npt.NDArray[np.float32], excluded: object, k: int) -> TopK:
         del excluded
         width = min(k, ITEMS)

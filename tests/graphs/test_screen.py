@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncf.graphs.screen import LowRank, rescore_graph, screen_graph
+from ncf.graphs.screen import Guess, rescore_graph, screen_graph
 from ncf.graphs.topk import topk_graph, user_rows
-from ncf.graphs.tower import Form
+from ncf.graphs.tower import Form, row_width
 from ncf.models.kinds import Kind
 from ncf.models.weights import Weights
 from ncf.scoring.sessions import open_cpu
@@ -19,16 +19,19 @@ Floats = npt.NDArray[np.float32]
 TOWERS = [Kind.MLP, Kind.NEUMF]
 
 
-def blind(weights: Weights, n_items: int, seed: int) -> LowRank:
-    """A stand-in that knows nothing of the tower: the worst that calibration could come up with."""
+def blind(weights: Weights, n_items: int, seed: int) -> Guess:
+    """A guess that knows nothing of the model: the worst that calibration could come up with."""
     rng = np.random.default_rng(seed)
-    rank, landmarks = int(rng.integers(1, 5)), int(rng.integers(1, n_items + 1))
-    assert weights
-    return LowRank(
-        np.sort(rng.choice(n_items, landmarks, replace=False)).astype(np.int64),
-        rng.normal(size=(landmarks, rank)).astype(np.float32),
-        rng.normal(size=(rank, n_items)).astype(np.float32),
-        rng.normal(size=n_items).astype(np.float32),
+    rank, relus = int(rng.integers(1, 5)), int(rng.integers(1, 6))
+    width, d = weights["mlp.tower.0.bias"].size, row_width(weights)
+
+    def drawn(*shape: int) -> Floats:
+        return rng.normal(size=shape).astype(np.float32)
+
+    encoder = drawn(d + relus, rank)
+    directions = drawn(width, relus)
+    return Guess(
+        directions, drawn(relus), encoder, drawn(rank), drawn(rank, n_items), drawn(n_items)
     )
 
 
@@ -50,7 +53,8 @@ def screened(
     n_items = given["mask"].size
     k = np.minimum(given["k"], n_items)
     between = np.clip(candidates, k, n_items).astype(np.int64)
-    given = {**given, "k": k, "candidates": between}
+    given = {**given, "k": k, "candidates": between, "skip": np.array([0], np.int64)}
+    given["scored"] = between
     items, logits = open_cpu(graph, threads=1).run(["item", "logit"], given)
     return items, logits
 
@@ -82,7 +86,7 @@ def test_lists_are_exact_in_all_but_their_choice_however_bad_the_guess(
     items, logits = screened(screen_graph(weights, stand_in), given_, candidates)
     assert items.shape == logits.shape == (3, min(k, n_items))
     exact = exact_table(weights, 3, n_items)
-    guess = exact - tower_part(weights, exact) + guessed_tower(weights, stand_in)
+    guess = stand_in.logits(np.concatenate(list(user_rows(weights)))).astype(np.float64)
     wanted = ~seen & np.isfinite(mask)
     for user in range(3):
         valid = np.isfinite(logits[user])
@@ -102,19 +106,55 @@ def test_lists_are_exact_in_all_but_their_choice_however_bad_the_guess(
         assert set(sure[exact[user, sure] > last + 1e-4]) <= set(listed)
 
 
-def tower_part(weights: Weights, exact: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    if "gmf.user.weight" not in weights:
-        return exact - weights["output.bias"]
-    factors = weights["gmf.user.weight"].shape[1]
-    rows = weights["gmf.user.weight"] * weights["output.weight"][0, :factors]
-    part: npt.NDArray[np.float64] = exact - rows @ weights["gmf.item.weight"].T
-    return part - weights["output.bias"]
+@settings(max_examples=20, deadline=None)
+@given(
+    kind=st.sampled_from(TOWERS),
+    k=st.integers(1, 6),
+    skip=st.integers(1, 12),
+    more=st.integers(6, 20),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_candidates_that_were_scored_before_are_left_out_and_all_others_scored(
+    kind: Kind, k: int, skip: int, more: int, seed: int
+) -> None:
+    weights = random_weights(kind, 3, 4, 40, seed)
+    seen = np.random.default_rng(seed).random((4, 40)) < 0.1
+    graph = screen_graph(weights, blind(weights, 40, seed))
+    session = open_cpu(graph, threads=1)
+
+    def best(length: int, before: int, after: int) -> list[set[int]]:
+        numbers = {"k": length, "candidates": after, "skip": before, "scored": after - before}
+        given_ = feeds(weights, seen, k) | {n: np.array([v], np.int64) for n, v in numbers.items()}
+        items, logits = session.run(["item", "logit"], given_)
+        return [set(i[np.isfinite(s)]) for i, s in zip(items, logits, strict=True)]
+
+    first, later = best(skip, 0, skip), best(more, skip, skip + more)
+    every = best(skip + more, 0, skip + more)
+    for one, two, both in zip(first, later, every, strict=True):
+        assert not one & two
+        assert one | two == both
 
 
-def guessed_tower(weights: Weights, stand_in: LowRank) -> npt.NDArray[np.float64]:
-    n_users, n_items = 3, stand_in.offset.size
-    tower = tower_part(weights, exact_table(weights, n_users, n_items))
-    return stand_in.logits(tower[:, stand_in.landmarks].astype(np.float32)).astype(np.float64)
+@pytest.mark.parametrize("kind", TOWERS)
+def test_the_margin_is_the_room_above_the_other_guesses_in_errors_of_the_guess(kind: Kind) -> None:
+    weights = random_weights(kind, 3, 30, 50, seed=4)
+    guess = blind(weights, 50, 4)
+    given_ = feeds(weights, np.zeros((30, 50), np.bool_), 5)
+    numbers = {name: np.array([n]) for name, n in (("candidates", 20), ("skip", 0), ("scored", 20))}
+    graph = open_cpu(screen_graph(weights, guess), 1)
+    (margins,) = graph.run(["margin"], given_ | numbers)
+    guesses = guess.logits(np.concatenate(list(user_rows(weights)))).astype(np.float64)
+    exact = exact_table(weights, 30, 50)
+    for user in range(30):
+        chosen = np.argsort(-guesses[user])[:20]
+        errors = exact[user, chosen] - guesses[user, chosen]
+        last = np.sort(exact[user, chosen])[-5]
+        room = last - guesses[user, chosen].min() - errors.mean()
+        assert margins[user] == pytest.approx(room / errors.std(), rel=1e-3, abs=1e-3)
+    # Where nothing else is left, nothing can be missed.
+    everything = {**given_, **numbers, "candidates": np.array([50]), "scored": np.array([50])}
+    everything["seen"] = np.argwhere(np.ones((30, 50)) * (np.arange(50) < 10)).astype(np.int64)
+    assert (graph.run(["margin"], everything)[0] > 1e30).all()
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 5])

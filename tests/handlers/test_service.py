@@ -186,3 +186,52 @@ def test_tensors_of_kserve_ask_and_answer_the_same(bundle: Bundle) -> None:
     assert (known["id"], known["model_name"]) == ("7", "films")
     assert known["parameters"] == {"user": "u3", "policy": "model"}
     assert {output["name"] for output in stranger["outputs"]} == {"item", "title"}
+
+
+def test_many_users_of_one_body_are_answered_in_order_each_on_its_own(bundle: Bundle) -> None:
+    service = Service(bundle.path)
+    requests: list[object] = [
+        {"user": "u3", "k": 4},
+        {"user": 3},
+        "u4",
+        {"user": "stranger"},
+        {"user": "u3", "candidates": ["nothing"]},
+    ]
+    body = {"body": json.dumps({"requests": requests}).encode()}
+    (together, after), _ = service.answer([body, row("u5")])
+    alone = [service.answer([{"body": each}])[0][0] for each in requests]
+    assert together.status == after.status == 200
+    found = json.loads(together.body)["responses"]
+    assert [each.get("status", 200) for each in found] == [200, 400, 400, 200, 400]
+    for one, single in zip(found, alone, strict=True):
+        assert {name: one[name] for name in one if name != "status"} == json.loads(single.body)
+    assert [each.policy for each in together.parts] == ["model", "none", "none", "popular", "none"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"requests": []}, "a list of 1 to 1000"),
+        ({"requests": [{"user": "u3"}] * 1001}, "a list of 1 to 1000"),
+        ({"requests": {"user": "u3"}}, "a list of 1 to 1000"),
+        ({"requests": [{"user": "u3"}], "k": 3}, "beside other fields"),
+        ({"requests": [{"user": "u3", "k": 1000}] * 1000}, "more than"),
+        ({"requests": [{"user": "u" * 60_000}] * 2}, "characters in all"),
+    ],
+)
+def test_a_body_of_many_users_that_cannot_be_answered_is_refused_whole(
+    body: dict[str, object], words: str, bundle: Bundle
+) -> None:
+    ((answer,), _) = Service(bundle.path).answer([{"body": json.dumps(body).encode()}])
+    assert answer.status == 400
+    assert words in json.loads(answer.body)["error"]["message"]
+
+
+def test_a_thousand_users_in_one_body_are_scored_in_blocks(ranker: Spy, bundle: Bundle) -> None:
+    service = Service(bundle.path)
+    ranker.calls.clear()
+    wishes = [{"user": f"u{n % 40}", "exclude": [f"film {n % 23}"]} for n in range(920)]
+    ((answer,), _) = service.answer([{"body": {"requests": wishes}}])
+    assert answer.status == 200
+    assert max(map(len, ranker.calls)) <= ranker.step
+    assert sum(map(len, ranker.calls)) == 920

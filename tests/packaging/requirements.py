@@ -3,6 +3,7 @@
     python -m tests.packaging.requirements
 
 ``constraints.lock`` holds the versions that the tests ran with, direct and transitive.
+``requirements-serve.txt`` holds the extra ``serve``, for the Dockerfile.
 ``requirements-cpu.txt`` is the base with ONNX Runtime's CPU wheel: pip cannot leave a requirement
 of a wheel out, so that this list and ``--no-deps`` stand in for it.
 """
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PINS = ROOT / "constraints.txt"
 LOCK = ROOT / "constraints.lock"
 CPU = ROOT / "requirements-cpu.txt"
+SERVE = ROOT / "requirements-serve.txt"
 TESTED = ("all", "dev")  # extras of what 'make setup' installs
 GPU_RUNTIME, CPU_RUNTIME = "onnxruntime-gpu", "onnxruntime"
 # What CUDA builds of torch need beside it, and CPU builds do not.
@@ -90,6 +92,13 @@ def cpu_requirements() -> str:
     return "\n".join([head, *sorted(lines)]) + "\n"
 
 
+def serve_requirements() -> str:
+    """Give the content of ``requirements-serve.txt``."""
+    head = "# The extra 'serve' for the Dockerfile, made by 'make lock'."
+    return "\n".join([head, *sorted(project()["optional-dependencies"]["serve"])]) + "\n"
+
+
 if __name__ == "__main__":
     LOCK.write_text(lock(), encoding="utf-8")
+    SERVE.write_text(serve_requirements(), encoding="utf-8")
     CPU.write_text(cpu_requirements(), encoding="utf-8")

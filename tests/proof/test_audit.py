@@ -10,7 +10,7 @@ from ncf.scoring.bundle import Bundle
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.ranker import TopK
-from ncf.scoring.screened import Rescorer
+from ncf.scoring.rescorer import Rescorer
 from ncf.scoring.seen import Fresh
 
 EVERYBODY = np.arange(240)

@@ -29,6 +29,7 @@ _local = threading.local()
 def arguments(store: Path, state: Path, ports: Ports) -> list[str]:
     """Options of ``ncf serve``."""
     words = ["serve", "--model-store", str(store), "--state", str(state)]
+    words += ["--server", "torchserve"]
     for field in fields(ports):
         words += [f"--{field.name.replace('_', '-')}", str(getattr(ports, field.name))]
     return words

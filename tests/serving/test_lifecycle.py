@@ -232,7 +232,8 @@ def test_a_missing_or_foreign_archive_is_named(state: Path, tmp_path: Path) -> N
 def test_the_printed_configuration_starts_torchserve(store: Path, state: Path) -> None:
     ports = some_ports()
     words = arguments(store, state, ports)[1:]
-    del words[(at := words.index("--state")) : at + 2]
+    for option in ("--state", "--server"):
+        del words[(at := words.index(option)) : at + 2]
     printed = command("torchserve-config", str(state), *words)
     assert printed.returncode == 0, printed.stderr
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -127,7 +127,7 @@ def test_a_random_part_of_the_items_gives_the_whole_gradient_on_average() -> Non
     users_with_few = torch.tensor([1, 2, 3])
     pairs = TrainingPairs.on(_CPU, train).of(users_with_few)
     rows = Rows(rows.users[users_with_few], rows.items, rows.bias)
-    unseen = unseen_weights(Blocks(unseen=0.3, popularity=0.5), train, _CPU)
+    unseen = unseen_weights(Blocks(unseen=0.3, negatives=0.0, popularity=0.5), train, _CPU)
     unseen = Weights(unseen.users[users_with_few], unseen.items)
     whole = gradients(rows, pairs, unseen)
     random, draws = np.random.default_rng(0), 4000
@@ -147,8 +147,10 @@ def test_a_random_part_of_the_items_gives_the_whole_gradient_on_average() -> Non
 
 def test_unseen_pairs_weigh_alike_but_for_popularity() -> None:
     train = Interactions(np.arange(3, dtype=np.int32), np.array([0, 0, 1], np.int32), 4, 3)
-    found = unseen_weights(Blocks(unseen=0.3, popularity=1.0), train, _CPU)
+    found = unseen_weights(Blocks(unseen=0.3, negatives=0.0, popularity=1.0), train, _CPU)
     assert found.users.tolist() == pytest.approx([0.3] * 4)
+    dense = unseen_weights(Blocks(unseen=0.3, negatives=5.0), train, _CPU)
+    assert dense.users.tolist() == pytest.approx([5 * 3 / 6] * 4)  # 3 users miss 2 of 3 items each
     assert found.items.tolist() == pytest.approx([1.5, 0.75, 0.75])  # counts 2, 1, 0 as 1
 
 
@@ -166,7 +168,7 @@ def test_user_adam_is_adam_of_each_row() -> None:
 
 
 def _recipe(**changes: object) -> Recipe:
-    blocks = Blocks(users=7, steps=2, items=3, unseen=0.5)
+    blocks = Blocks(users=7, steps=2, items=3, unseen=0.5, negatives=0.0)
     schedule = Schedule(learning_rate=0.02, l2=0.01, averaging=0.3, epochs=30, blocks=blocks)
     return Recipe(factors=4, layers=2, schedule=schedule.model_copy(update=changes))
 
@@ -197,7 +199,10 @@ def test_gmf_learns_the_two_camps_from_all_pairs(data: PreparedData, tmp_path: P
 @pytest.mark.parametrize("variant", [Variant.MLP, Variant.NEUMF_END])
 def test_a_network_starts_from_a_gmf(variant: Variant, data: PreparedData, tmp_path: Path) -> None:
     start = Start(
-        epochs=30, learning_rate=0.02, l2=0.01, blocks=Blocks(users=7, steps=2, unseen=0.5)
+        epochs=30,
+        learning_rate=0.02,
+        l2=0.01,
+        blocks=Blocks(users=7, steps=2, unseen=0.5, negatives=0.0),
     )
     changes: dict[str, object] = {"start": start, "blocks": None, "epochs": 3, "batch_size": 64}
     request = Request(variant, _recipe(**changes), tmp_path / "c")

@@ -12,10 +12,12 @@ import torch
 from ncf.data.prepared import PreparedData, open_data
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind, Variant
+from ncf.models.networks import GMF
 from ncf.models.weights import Weights
 from ncf.progress import Reporter
 from ncf.training import optimizers
 from ncf.training.average import Average
+from ncf.training.block_epochs import BlockEpochs
 from ncf.training.checkpoint import open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Learner, Samples, train_epoch
 from ncf.training.history import load_history
@@ -23,7 +25,7 @@ from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE, Ranks
 from ncf.training.recipe import Recipe
 from ncf.training.request import Request
-from ncf.training.schedule import Schedule
+from ncf.training.schedule import Blocks, Schedule
 from ncf.training.stage import Stage
 from tests.commands import done
 
@@ -139,10 +141,11 @@ from pathlib import Path
 import numpy as np, torch
 from ncf.data.prepared import open_data
 from ncf.training.ranks import joined
-from tests.training.test_distributed import one_epoch
+from tests.training.test_distributed import one_block_epoch, one_epoch
 torch.set_num_threads(1)
 with joined("cpu") as (ranks, _):
-    weights = one_epoch(open_data(Path(sys.argv[1])), ranks)
+    data = open_data(Path(sys.argv[1]))
+    weights = one_epoch(data, ranks) | one_block_epoch(data, ranks)
     np.savez(Path(sys.argv[2]) / f"{ranks.rank}.npz", **weights)
 """
 _SEED = 3
@@ -170,6 +173,33 @@ def one_epoch(data: PreparedData, ranks: Ranks) -> Weights:
     return weights_of(learner.network)
 
 
+def _block_epochs(data: PreparedData, ranks: Ranks) -> BlockEpochs:
+    torch.manual_seed(_SEED)
+    network = GMF(len(data.users), len(data.items), 4)
+    blocks = Blocks(users=6, steps=2, items=1000)
+    schedule = Schedule(learning_rate=0.05, l2=0.1, averaging=0.0, blocks=blocks)
+    return BlockEpochs(network, schedule, blocks, data.train, ranks)
+
+
+def one_block_epoch(data: PreparedData, ranks: Ranks) -> Weights:
+    """Train one epoch by blocks as one of some processes."""
+    epochs = _block_epochs(data, ranks)
+    epochs.train(_SEED, 0, Reporter("train", None, None))
+    found = weights_of(epochs.average.network)
+    return {f"block.{name}": array for name, array in found.items()}
+
+
+def _blocks_of_both(data: PreparedData) -> Weights:
+    """The slow way: one process, which joins the blocks of both at each step."""
+    alone = _block_epochs(data, ALONE)
+    both = [_block_epochs(data, Ranks(rank, 2))._parts(_SEED, 0) for rank in range(2)]
+    for parts in zip(*both, strict=True):
+        users = torch.cat([users for users, *_ in parts])
+        pairs = alone._seen.of(users)
+        alone._step(users, pairs, parts[0][2], 0, with_loss=False)
+    return weights_of(alone._model)
+
+
 def test_processes_take_the_steps_that_one_would_take_with_all_their_batches(
     data_folder: Path, tmp_path: Path
 ) -> None:
@@ -189,3 +219,6 @@ def test_processes_take_the_steps_that_one_would_take_with_all_their_batches(
     for name, expected in weights_of(learner.network).items():
         np.testing.assert_array_equal(found[0][name], found[1][name])
         np.testing.assert_allclose(found[0][name], expected, atol=2e-4)
+    for name, expected in _blocks_of_both(data).items():
+        np.testing.assert_array_equal(found[0][f"block.{name}"], found[1][f"block.{name}"])
+        np.testing.assert_allclose(found[0][f"block.{name}"], expected, atol=2e-4)
