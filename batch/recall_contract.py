@@ -16,7 +16,7 @@ from functools import cached_property
 
 from batch.audience import Audience
 from batch.job import Job
-from batch.manifest import AuditPlan, RecallProof
+from batch.recall_manifest import AuditPlan, RecallProof
 from batch.rounds import Round
 from ncf.artifacts import canonical_json
 from ncf.files import sha256_bytes
