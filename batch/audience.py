@@ -13,15 +13,16 @@ import pyarrow as pa
 from batch.filters import Filters
 from batch.manifest import FileCounts
 from batch.pair_files import Indices, PairFile
+from batch.refresh import refreshed_users
 from batch.rows import AudienceRows, Exported, Histories
 from ncf.columns import Columns
 from ncf.data.id_files import find, read_ids
+from ncf.data.naming import Naming, ReadAs
 from ncf.errors import UsageError
 from ncf.policies import ColdUser, Policy, Strangers
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.fold_in import FoldIn
-from ncf.scoring.fold_in_manifest import NoFoldIn
 from ncf.scoring.ranker import UserRows
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
     pairs = _read_pairs(bundle, filters, "seen", counts)
     chosen, unknown = None, pairs.strange.to_pylist()
     if filters.users is not None:
-        asked = read_ids(filters.users, Columns.USER_ID, keep_spaces=filters.keep_spaces)
+        asked = read_ids(filters.users, Columns.USER_ID, _read_as(filters, "users"))
         if not len(asked):
             raise UsageError("names no user", where=filters.users, remedy=_WHOM)
         indices = find(bundle.users, asked)
@@ -147,7 +148,7 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
         unranked = unranked[:0]
     if chosen is not None and not chosen.size and not folded.size + unranked.size:
         raise UsageError("names no user whom the model knows", where=filters.users, remedy=_WHOM)
-    refreshed = _refreshed(bundle, filters, histories, chosen, counts)
+    refreshed = refreshed_users(bundle, filters, histories, chosen, counts)
     rows: UserRows = bundle.user_rows
     if fold_in is not None and folded.size + refreshed.size:
         rows = AudienceRows(bundle, fold_in, histories, folded, refreshed)
@@ -162,7 +163,7 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
 def _read_pairs(bundle: Bundle, filters: Filters, name: str, counts: dict[str, int]) -> PairFile:
     """Read one of the files of pairs, and count its rows."""
     path = filters.files().get(name)
-    found = PairFile.read(bundle, path, keep_spaces=filters.keep_spaces)
+    found = PairFile.read(bundle, path, _read_as(filters, name))
     if path is not None:
         if found.rows and found.rows == found.rows_of_unknown_items:
             _warn_of_strange_items(path)
@@ -171,33 +172,9 @@ def _read_pairs(bundle: Bundle, filters: Filters, name: str, counts: dict[str, i
     return found
 
 
-def _refreshed(
-    bundle: Bundle,
-    filters: Filters,
-    histories: Histories,
-    chosen: Indices | None,
-    counts: dict[str, int],
-) -> Indices:
-    """Find the trained users of the audience whose rows are to be refreshed, and count them."""
-    if not filters.refresh:
-        return np.empty(0, np.int64)
-    if filters.seen is None:
-        raise UsageError(
-            "`refresh` moves rows along with interactions since the export, and there is no file",
-            remedy="give `seen`",
-        )
-    facts = bundle.manifest.fold_in
-    if facts is None or isinstance(facts, NoFoldIn):
-        reason = facts.reason if facts else "it was exported before there was one"
-        raise UsageError(
-            f"`refresh` needs a bundle that folds in, and this one does not ({reason})",
-            where=bundle.path,
-            remedy="export it again, or leave `refresh` out",
-        )
-    found = np.setdiff1d(histories.grown(), bundle.cold, assume_unique=True)
-    found = found if chosen is None else np.intersect1d(found, chosen, assume_unique=True)
-    counts["refreshed_users"] = found.size
-    return found
+def _read_as(filters: Filters, option: str) -> ReadAs:
+    names = {} if option in filters.plain else filters.columns
+    return ReadAs(Naming(names), filters.keep_spaces)
 
 
 def _without_cold(
@@ -225,7 +202,7 @@ def _eligible_items(
     items, named = np.full(bundle.n_items, filters.candidates is None), []
     for name, value in (("candidates", True), ("exclude_items", False)):
         if (path := filters.files().get(name)) is not None:
-            ids = read_ids(path, Columns.ITEM_ID, keep_spaces=filters.keep_spaces)
+            ids = read_ids(path, Columns.ITEM_ID, _read_as(filters, name))
             indices = find(bundle.items, ids)
             if indices.size and (indices < 0).all():
                 _warn_of_strange_items(path)

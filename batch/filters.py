@@ -1,6 +1,7 @@
 """Filters of a table: files of users and items; imports little, so that ``--help`` is quick."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ncf.policies import Strangers
@@ -30,6 +31,10 @@ class Filters:
         they took it: returned, disliked, bought elsewhere.
     refresh : bool
         Whether rows of trained users move along with their interactions since the export.
+    columns : mapping
+        Name of each column that the caller named, in the files.
+    plain : frozenset of str
+        Options whose file was made from a frame or from ids: its columns have our names.
     """
 
     seen: Path | None = None
@@ -40,6 +45,8 @@ class Filters:
     keep_spaces: bool = False
     exclude_pairs: Path | None = None
     refresh: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+    plain: frozenset[str] = frozenset()
 
     def files(self) -> dict[str, Path]:
         """Give the files by the names of their options."""

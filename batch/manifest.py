@@ -31,6 +31,8 @@ class Parameters:
         Whether spaces around ids of text files were kept.
     refresh : bool or None
         Whether rows of trained users moved along with their interactions since the export.
+    columns : mapping or None
+        Names that columns have in the files, where they were given.
     """
 
     k: int
@@ -40,6 +42,7 @@ class Parameters:
     cold_user: Strangers | None
     keep_spaces: bool | None = optional()
     refresh: bool | None = optional()
+    columns: Mapping[str, str] | None = optional()
 
     @property
     def style(self) -> Style:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncf.data.id_files import find, read_pairs
+from ncf.data.naming import ReadAs
 from ncf.identifiers import IdMap
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.seen import Fresh
@@ -45,7 +46,7 @@ class PairFile:
     bundle: Bundle
 
     @classmethod
-    def read(cls, bundle: Bundle, path: Path | None, *, keep_spaces: bool) -> "PairFile":
+    def read(cls, bundle: Bundle, path: Path | None, read_as: ReadAs) -> "PairFile":
         """Read a file; None gives no pair.
 
         Raises
@@ -56,7 +57,7 @@ class PairFile:
         if path is None:
             nothing = np.empty(0, np.int64)
             return cls(nothing, pa.array([], pa.string()), nothing, nothing, 0, 0, bundle)
-        users, items = read_pairs(path, keep_spaces=keep_spaces)
+        users, items = read_pairs(path, read_as)
         item_of = find(bundle.items, items.dictionary)
         found = item_of[_codes(items)]
         rows = found >= 0

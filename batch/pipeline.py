@@ -199,6 +199,7 @@ def _identity(job: Job, inputs: Inputs, rankers: Rankers, mode: Mode) -> Identit
             cold_user=job.filters.strangers,
             keep_spaces=job.filters.keep_spaces or None,
             refresh=job.filters.refresh or None,
+            columns=job.filters.columns or None,
         ),
         inputs=inputs.digests,
         ncf=metadata.version("ncf"),

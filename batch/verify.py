@@ -89,16 +89,10 @@ def _audience(path: Path, manifest: RunManifest, bundle: Path, filters: Filters)
                 where=path,
                 remedy="give the files of the run, or leave `bundle` out",
             )
-    asked = manifest.parameters
-    audience = read_audience(
-        opened,
-        replace(
-            filters,
-            strangers=asked.cold_user,
-            keep_spaces=bool(asked.keep_spaces),
-            refresh=bool(asked.refresh),
-        ),
-    )
+    used = manifest.parameters
+    filters = replace(filters, keep_spaces=bool(used.keep_spaces), columns=used.columns or {})
+    filters = replace(filters, strangers=used.cold_user, refresh=bool(used.refresh))
+    audience = read_audience(opened, filters)
     if len(audience) != manifest.users:
         raise ArtifactError("users are missing", where=path)
     return audience

@@ -27,6 +27,7 @@ from ncf.errors import FAULT, NcfError
 
 logger = logging.getLogger(__name__)
 
+_LAST_REQUESTS = 0.25  # seconds for requests of connections that were accepted last
 _KEEP_ALIVE = 75  # seconds; proxies reuse connections for up to a minute
 _SLACK = 2.0  # seconds, after the deadline of the last request
 
@@ -39,9 +40,19 @@ class _Server(uvicorn.Server):
         self._worker = worker
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain."""
+        """Stop taking requests, answer those that wait, then end."""
         del sig, frame
         asyncio.get_event_loop().call_soon_threadsafe(self._worker.drain)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port, answer whom it let in last, and then close the idle connections.
+
+        To uvicorn, a connection whose first bytes are not read yet is idle.
+        """
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_LAST_REQUESTS)
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell the supervisor as soon as the port is served."""
@@ -50,7 +61,7 @@ class _Server(uvicorn.Server):
 
 
 class Worker:
-    """One worker.
+    """One process that serves the port, under a supervisor.
 
     Parameters
     ----------

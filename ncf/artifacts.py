@@ -91,6 +91,9 @@ def seal(folder: Path, kind: Kind[Manifest], document: Mapping[str, object]) -> 
 def open_sealed(folder: Path, kind: Kind[M_co]) -> M_co:
     """Check every file of a sealed folder, and return its manifest.
 
+    A file may be a link to a regular file, as caches of Hugging Face and DVC keep them: its bytes
+    have to be those that the manifest records. Links to folders are not followed.
+
     Raises
     ------
     ArtifactError
@@ -104,8 +107,8 @@ def open_sealed(folder: Path, kind: Kind[M_co]) -> M_co:
     for name, digest in sorted(listed.items()):
         if name not in found:
             raise _damaged(folder / name, f"file of the {kind.noun} is missing", kind)
-        if (folder / name).is_symlink():
-            raise _link(folder / name, kind)
+        if not (folder / name).is_file():
+            raise _no_file(folder / name, kind)
         if sha256(folder / name) != digest:
             raise _damaged(folder / name, "bytes differ from the recorded SHA-256", kind)
     for name in sorted(found - listed.keys()):
@@ -125,8 +128,6 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
         of another type.
     """
     path = kind.manifest_of(folder)
-    if path.is_file() and path.is_symlink():
-        raise _link(path, kind)
     if not path.is_file():
         raise ArtifactError(
             f"not a {kind.noun} ({kind.manifest} is missing)", where=folder, remedy=kind.remedy
@@ -208,10 +209,12 @@ def _damaged(where: Path, problem: str, kind: Kind[Manifest]) -> ArtifactError:
     return ArtifactError(problem, where=where, remedy=f"the {kind.noun} is damaged: {kind.remedy}")
 
 
-def _link(where: Path, kind: Kind[Manifest]) -> ArtifactError:
-    """Say that a file is a link, as caches of Hugging Face and DVC keep them."""
-    return ArtifactError(
-        f"is a link, which a {kind.noun} may not hold",
-        where=where,
-        remedy="copy the folder with 'cp -rL', which follows links, or make the folder again",
-    )
+def _no_file(where: Path, kind: Kind[Manifest]) -> ArtifactError:
+    """Say that a link leads to no file, or that a pipe or a device stands where a file belongs."""
+    if where.is_symlink():
+        return ArtifactError(
+            "is a link that leads to no file",
+            where=where,
+            remedy=f"fetch what it leads to, or make the {kind.noun} again: {kind.remedy}",
+        )
+    return _damaged(where, "is not a regular file", kind)

@@ -175,7 +175,6 @@ def link(folder: Path, name: str) -> None:
         (lambda folder: (folder / "extra").symlink_to("nowhere"), "extra"),
         (lambda folder: (folder / "extra").symlink_to(folder.parent), "extra"),
         (swap, "a.bin"),
-        (lambda folder: link(folder, "a.bin"), "a.bin"),
         (lambda folder: link(folder, "sub"), "sub"),
         (lambda folder: (folder / "config.json").unlink(), "config.json"),
         (lambda folder: make_folder_of(folder / "config.json"), "config.json"),

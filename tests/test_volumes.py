@@ -5,7 +5,6 @@ import fcntl
 import logging
 import mmap
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -413,15 +412,36 @@ def linked_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("link", [links_to_blobs, linked_file])
-def test_a_folder_made_of_links_is_refused_in_a_line_that_says_so(
+def test_a_folder_made_of_links_is_read_and_replaced_and_what_it_leads_to_stays(
     tmp_path: Path, link: Callable[[Path], None]
 ) -> None:
     write(tmp_path / "out", "new")
     link(tmp_path / "out")
-    with pytest.raises(ArtifactError, match=r"is a link, .*; copy the folder with 'cp -rL'"):
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.parent.name == "blobs"}
+    assert content(tmp_path / "out") == {"model.safetensors": "new"}
+    write(tmp_path / "out", "newer")
+    assert content(tmp_path / "out") == {"model.safetensors": "newer"}
+    assert not any(path.is_symlink() for path in (tmp_path / "out").iterdir())
+    assert all(path.read_bytes() == data for path, data in kept.items())
+
+
+def test_other_bytes_behind_a_link_and_a_link_to_nothing_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "out", "new")
+    linked_file(tmp_path / "out")
+    (tmp_path / "cached").write_text("old")
+    with pytest.raises(ArtifactError, match=r"model\.safetensors: bytes differ"):
         open_sealed(tmp_path / "out", CHECKPOINT)
-    shutil.copytree(tmp_path / "out", tmp_path / "copy")  # follows links, as 'cp -rL' does
-    assert content(tmp_path / "copy") == {"model.safetensors": "new"}
+    (tmp_path / "cached").unlink()
+    with pytest.raises(ArtifactError, match="safetensors: is a link that leads to no file; fetch"):
+        open_sealed(tmp_path / "out", CHECKPOINT)
+
+
+def test_a_pipe_in_a_files_place_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    write(tmp_path / "out", "new")
+    (tmp_path / "out" / "model.safetensors").unlink()
+    os.mkfifo(tmp_path / "out" / "model.safetensors")
+    with pytest.raises(ArtifactError, match=r"model\.safetensors: is not a regular file"):
+        open_sealed(tmp_path / "out", CHECKPOINT)
 
 
 def test_a_disk_that_maps_no_file_is_read_and_written(

@@ -27,7 +27,7 @@ _SECTIONS = {Kind.GMF: "gmf", Kind.NEUMF: "neumf-end"}
 
 @dataclass(frozen=True)
 class Recipe:
-    """The default recipe's steps, read without pydantic."""
+    """The steps of the recipe ``sampled``, read without pydantic."""
 
     optimizer: str
     learning_rate: float
@@ -40,8 +40,8 @@ class Recipe:
 
 
 def default_recipe(kind: Kind) -> Recipe:
-    """Read the recipe that ``ncf train`` takes."""
-    text = (files("ncf.training") / "recipes" / "default.toml").read_text()
+    """Read the recipe that ``ncf train --recipe sampled`` takes."""
+    text = (files("ncf.training") / "recipes" / "sampled.toml").read_text()
     whole = tomllib.loads(text)
     own: dict[str, Any] = whole[_SECTIONS[kind]]
     steps = own["schedule"]

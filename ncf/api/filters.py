@@ -13,6 +13,8 @@ from batch.filters import Filters
 from ncf.api.options import Place
 from ncf.columns import Columns
 from ncf.data.kinds import is_stream
+from ncf.data.naming import Given as Columned
+from ncf.data.naming import Naming
 from ncf.data.origins import copy_stream
 from ncf.errors import UsageError
 from ncf.policies import Strangers
@@ -24,6 +26,13 @@ Given: TypeAlias = Union[Place, "pd.DataFrame", "pa.Table", Iterable[object], No
 """A file of ids, a frame with a column of them, or ids themselves."""
 
 _BOTH = (Columns.USER_ID, Columns.ITEM_ID)
+_COLUMNS = {
+    "seen": _BOTH,
+    "exclude_pairs": _BOTH,
+    "users": (Columns.USER_ID,),
+    "exclude_items": (Columns.ITEM_ID,),
+    "candidates": (Columns.ITEM_ID,),
+}
 
 
 @contextmanager
@@ -37,6 +46,7 @@ def filters_of(
     strangers: Strangers | None = None,
     keep_spaces: bool = False,
     refresh: bool = False,
+    columns: Columned = None,
 ) -> Iterator[Filters]:
     """Make files of filters, which exist until the block ends.
 
@@ -47,20 +57,22 @@ def filters_of(
     RatingsError
         A column is missing, or an id cannot be used.
     """
-    given = (seen, users, exclude_items, candidates, exclude_pairs)
-    in_memory = any(not isinstance(each, str | Path | None) or _pipe(each) for each in given)
+    naming = Naming.parse(columns)
+    given = {"seen": seen, "users": users, "exclude_items": exclude_items}
+    given |= {"candidates": candidates, "exclude_pairs": exclude_pairs}
+    plain = {name for name, each in given.items() if not isinstance(each, str | Path | None)}
+    in_memory = bool(plain) or any(map(_pipe, given.values()))
     # Files are not copied: a batch must not fail because the temporary folder is full.
     with tempfile.TemporaryDirectory(prefix="ncf-") if in_memory else nullcontext("") as scratch:
         folder = Path(scratch)
+        files = {name: _file(given[name], _COLUMNS[name], folder / name, naming) for name in given}
         yield Filters(
-            _file(seen, _BOTH, folder / "seen"),
-            _file(users, (Columns.USER_ID,), folder / "users"),
-            _file(exclude_items, (Columns.ITEM_ID,), folder / "exclude_items"),
-            _file(candidates, (Columns.ITEM_ID,), folder / "candidates"),
-            strangers,
-            keep_spaces,
-            _file(exclude_pairs, _BOTH, folder / "exclude_pairs"),
-            refresh,
+            **files,
+            strangers=strangers,
+            keep_spaces=keep_spaces,
+            refresh=refresh,
+            columns=naming.names,
+            plain=frozenset(plain),
         )
 
 
@@ -76,13 +88,18 @@ def pairs_file(given: Given, name: str) -> Iterator[Path]:
         A column is missing, or an id cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="ncf-") as scratch:
-        path = _file(given, _BOTH, Path(scratch) / name)
+        path = _file(given, _BOTH, Path(scratch) / name, Naming())
         if path is None:
             raise UsageError(f"`{name}` is missing", remedy="give a file or a frame")
         yield path
 
 
-def _file(given: Any, columns: tuple[str, ...], aside: Path) -> Path | None:  # noqa: ANN401 - as above
+def _file(  # as filters_of takes it
+    given: Any,  # noqa: ANN401
+    columns: tuple[str, ...],
+    aside: Path,
+    naming: Naming,
+) -> Path | None:
     if given is None:
         return None
     if isinstance(given, str | Path):
@@ -91,7 +108,7 @@ def _file(given: Any, columns: tuple[str, ...], aside: Path) -> Path | None:  # 
     from ncf.data.raw_ids import raw_ids
 
     if isinstance(given, Frame):
-        table = pa.table({name: read_ids_of(given, name) for name in columns})
+        table = pa.table({name: read_ids_of(given, name, naming) for name in columns})
     else:
         table = pa.table({columns[0]: pa.array(raw_ids(given, aside.name), pa.string())})
     pq.write_table(table, aside)

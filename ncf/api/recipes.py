@@ -6,7 +6,7 @@ from typing import Any
 
 from ncf.api.options import Place, chosen, folder
 from ncf.artifacts import read_manifest
-from ncf.errors import UsageError
+from ncf.errors import ConfigError, UsageError
 from ncf.models.kinds import Variant
 from ncf.training.manifest import CHECKPOINT
 from ncf.training.names import Named
@@ -19,9 +19,20 @@ Changes = Place | Mapping[str, Any] | None
 def recipe_of(recipe: str, config: Changes, variant: Variant) -> Recipe:
     """Read a recipe of the toolkit, and apply changes to it."""
     base = named_recipe(chosen(Named, recipe, "recipe"), variant)
+    if config is None:
+        return base
     if isinstance(config, Mapping):
-        return parse_recipe(merge(base.model_dump(), dict(config)), "`config`")
-    return base if config is None else load_recipe(folder(config, "config"), base)
+        where: object = "`config`"
+        found = parse_recipe(merge(base.model_dump(), dict(config)), where)
+    else:
+        where = folder(config, "config")
+        found = load_recipe(where, base)
+    begun = variant is Variant.NEUMF_PRE or found.schedule.start is not None
+    if not (found.schedule.epochs or begun):
+        raise ConfigError(
+            "schedule.epochs = 0: trains nothing", where=where, remedy="give at least 1"
+        )
+    return found
 
 
 def recorded_recipe(

@@ -16,6 +16,7 @@ from batch.tables import Style
 from ncf.api.figures import Figures
 from ncf.api.filters import Given, filters_of
 from ncf.api.options import Place, chosen, folder
+from ncf.data.naming import Given as Columned
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.policies import Strangers
@@ -81,6 +82,7 @@ def batch(
     exclude_pairs: Given = None,
     refresh: bool = False,
     cold_user: str | None = None,
+    columns: Columned = None,
     keep_spaces: bool = False,
     format: str = "parquet",
     layout: str = "long",
@@ -124,6 +126,9 @@ def batch(
         Move the rows of trained users along with their interactions in ``seen``.
     cold_user : {"popular", "skip"}, optional
         What strangers without a list of their own get; if not given, as exported.
+    columns : str or mapping, optional
+        Columns of all these files and frames that have names of their own, as for
+        :func:`ncf.prepare`: ``"user=reviewerID,item=asin"``.
     keep_spaces : bool
         Keep spaces around ids of text files, which are trimmed otherwise.
     format : {"parquet", "csv"}
@@ -176,6 +181,7 @@ def batch(
             strangers=strangers,
             keep_spaces=keep_spaces,
             refresh=refresh,
+            columns=columns,
         ) as filters,
         metrics_of(metrics) as record,
     ):

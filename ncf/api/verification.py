@@ -7,6 +7,7 @@ from ncf.api.figures import Figures
 from ncf.api.filters import Given, filters_of
 from ncf.api.options import Place
 from ncf.api.runs import Run, bundle_folder
+from ncf.data.naming import Given as Columned
 from ncf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def verify(
     exclude_items: Given = None,
     candidates: Given = None,
     exclude_pairs: Given = None,
+    columns: Columned = None,
 ) -> Figures:
     """Check a bundle or a run; given both, check the run's users and seen items too.
 
@@ -33,6 +35,8 @@ def verify(
         Run from :func:`ncf.batch`, its folder or its URI.
     seen, users, exclude_items, candidates, exclude_pairs : optional
         The filters that the run was given, if any.
+    columns : str or mapping, optional
+        Columns of filters that are frames; for files, the run knows them.
 
     Returns
     -------
@@ -58,7 +62,8 @@ def verify(
     path = None if bundle is None else bundle_folder(bundle)
     if run is not None:
         place = run.table if isinstance(run, Run) else run
-        with filters_of(seen, users, exclude_items, candidates, exclude_pairs) as filters:
+        given = (seen, users, exclude_items, candidates, exclude_pairs)
+        with filters_of(*given, columns=columns) as filters:
             return Figures(verify_run(place, path, filters))
     if path is None:
         raise UsageError("give `bundle`, `run`, or both")

@@ -9,6 +9,7 @@ from batch.options import Layout, Mode, TableFormat
 from ncf.cli.batch_options import (
     BatchBundle,
     CandidatesFile,
+    Columns,
     ExcludedFile,
     ExcludedPairsFile,
     ForStrangers,
@@ -49,6 +50,7 @@ def batch(
     exclude_pairs: ExcludedPairsFile = None,
     refresh: Refresh = False,
     cold_user: ForStrangers = None,
+    columns: Columns = None,
     keep_spaces: KeepSpaces = False,
     format: PartFormat = TableFormat.PARQUET,
     layout: PartLayout = Layout.LONG,
@@ -74,8 +76,8 @@ def batch(
     table = partial(table, seen=seen, users=users, exclude_items=exclude_items)
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
-    table = partial(table, keep_spaces=keep_spaces, exclude_pairs=exclude_pairs, refresh=refresh)
-    table = partial(table, like=like)
+    table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
+    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh)
     run = table(metrics_file=metrics_file)
     show(run.figures, as_json=as_json)
 

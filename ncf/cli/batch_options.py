@@ -12,6 +12,9 @@ BatchBundle = Annotated[Path | None, typer.Option(help="Folder that 'ncf export'
 CandidatesFile = Annotated[
     Path | None, typer.Option(help="CSV or Parquet, item_id: the only items that may be listed.")
 ]
+Columns = Annotated[
+    str | None, typer.Option(help="Columns of all files given here: user=NAME,item=NAME.")
+]
 ExcludedFile = Annotated[
     Path | None, typer.Option(help="CSV or Parquet, item_id: items that nobody gets.")
 ]

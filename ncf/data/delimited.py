@@ -11,20 +11,22 @@ from pyarrow import csv
 
 from ncf.data.blocks import Block, read_blocks
 from ncf.data.id_types import encode_ids
-from ncf.data.layouts import Layout, check_quotes, layout_of_header, split_names
-from ncf.data.naming import Naming, Wanted, known
+from ncf.data.layouts import Layout, layout_by_position, layout_of_header, mark_of_header
+from ncf.data.naming import Naming, Wanted
+from ncf.data.quotes import check_quotes
 from ncf.data.values import NAME_IT
 from ncf.errors import RatingsError
 
 _SEPARATOR = b"\x1f"  # stands in for '::', as Arrow's reader takes delimiters of one byte
-_RENAME = "rename the column"
 
 
-def read_columns(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Block, pa.Table]]:
+def read_columns(
+    path: Path, columns: tuple[str, ...], naming: Naming
+) -> Iterator[tuple[Block, pa.Table]]:
     """Yield the rows of a text file with these columns alone, block by block, as strings.
 
-    The header names them by usual names (see :func:`ncf.columns.usual_column`) in any order,
-    maybe among others.
+    The header names them by the caller's names or by usual ones (see
+    :func:`ncf.columns.usual_column`) in any order, maybe among others; or the caller numbers them.
 
     Raises
     ------
@@ -36,16 +38,21 @@ def read_columns(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Block, 
     for whole in read_blocks(path):
         block = whole
         if layout is None:
-            line = whole.first_row()[1]
-            marks = sorted((b",", b"\t"), key=line.count, reverse=True)
-            mark = next((m for m in marks if known(split_names(whole, m), columns)), b",")
-            wanted = Wanted(expected, columns, optional=())
-            layout = layout_of_header(whole, mark, Naming(remedy=_RENAME), wanted)
-            block = whole.without_first_row()
+            layout = _layout(whole, columns, naming, expected)
+            block = whole.without_first_row() if layout.header else whole
         if block.data.strip(b"\n"):
             yield block, parse_block(block, layout)
     if layout is None:
         raise RatingsError("the file is empty", where=path, remedy=f"expected '{expected}'")
+
+
+def _layout(block: Block, columns: tuple[str, ...], naming: Naming, expected: str) -> Layout:
+    if (positions := naming.positions_of(columns, columns)) is not None:
+        line = block.first_row()[1]
+        marks = sorted((b",", b"\t"), key=line.count, reverse=True)
+        return layout_by_position(block, marks, positions)
+    wanted = Wanted(expected, columns, optional=())
+    return layout_of_header(block, mark_of_header(block, columns, naming), naming, wanted)
 
 
 def parse_block(block: Block, layout: Layout) -> pa.Table:
@@ -57,7 +64,7 @@ def parse_block(block: Block, layout: Layout) -> pa.Table:
         A row has too few or too many fields, or a quote is not closed.
     """
     if layout.quoted:
-        check_quotes(block)
+        check_quotes(block, layout.delimiter)
     data, delimiter = block.data, layout.delimiter
     if len(delimiter) > 1:
         data, delimiter = data.replace(delimiter, _SEPARATOR), _SEPARATOR

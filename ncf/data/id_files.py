@@ -9,16 +9,15 @@ import pyarrow.compute as pc
 
 from ncf.data.delimited import read_columns, text_ids
 from ncf.data.kinds import Kind, kind_at
-from ncf.data.naming import Naming, ReadAs, Wanted
+from ncf.data.naming import ReadAs, Wanted
 from ncf.data.parquet import read_parts
 from ncf.data.readers import read_ratings
 from ncf.identifiers import IdMap
 
-_RENAME = "rename the column"
 _AT_ONCE = 1 << 16
 
 
-def read_ids(path: Path, column: str, *, keep_spaces: bool = False) -> pa.StringArray:
+def read_ids(path: Path, column: str, read_as: ReadAs | None = None) -> pa.StringArray:
     """Read the distinct ids of one column, in order of first appearance.
 
     Parameters
@@ -27,26 +26,27 @@ def read_ids(path: Path, column: str, *, keep_spaces: bool = False) -> pa.String
         Text with a header, Parquet or a folder of Parquet parts, with the column among others.
     column : str
         ``user_id`` or ``item_id``; usual names of it are known.
-    keep_spaces : bool
-        Whether spaces around ids in text are part of them.
+    read_as : ReadAs, optional
+        Columns that the caller named, and whether spaces around ids in text are part of them.
 
     Raises
     ------
     RatingsError
         The file cannot be read; the message names line or column.
     """
-    parts = []
+    parts, read_as = [], read_as or ReadAs()
     if kind_at(path) is Kind.PARQUET:
         wanted = Wanted(column, [column], [])
-        parts = [part.ids(column) for part in read_parts(path, Naming(remedy=_RENAME), wanted)]
+        parts = [part.ids(column) for part in read_parts(path, read_as.naming, wanted)]
     else:
-        for block, table in read_columns(path, (column,)):
+        keep_spaces = read_as.keep_spaces
+        for block, table in read_columns(path, (column,), read_as.naming):
             parts.append(text_ids(table[column], column, block, keep_spaces=keep_spaces)[0])
     return pc.unique(pa.chunked_array([part.dictionary for part in parts], pa.string()))
 
 
 def read_pairs(
-    path: Path, *, keep_spaces: bool = False
+    path: Path, read_as: ReadAs | None = None
 ) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
     """Read interactions: users and items, as codes into distinct strings.
 
@@ -54,15 +54,14 @@ def read_pairs(
     ----------
     path : Path
         Whatever ``ncf data prepare`` takes. No row at all is fine.
-    keep_spaces : bool
-        Whether spaces around ids in text are part of them.
+    read_as : ReadAs, optional
+        As for :func:`read_ids`.
 
     Raises
     ------
     RatingsError
         The file cannot be read; the message names line or column.
     """
-    read_as = ReadAs(Naming(remedy=_RENAME), keep_spaces)
     ratings = read_ratings(path, may_be_empty=True, read_as=read_as)
     return ratings.users, ratings.items
 

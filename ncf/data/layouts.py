@@ -9,11 +9,10 @@ from ncf.columns import Columns, usual_column
 from ncf.data.blocks import Block
 from ncf.data.naming import REQUIRED, Naming, Wanted, known
 from ncf.data.options import Format
+from ncf.data.quotes import QUOTED
 from ncf.errors import RatingsError
 
 _POSITIONAL = (Columns.USER_ID, Columns.ITEM_ID, Columns.RATING, Columns.TIMESTAMP)
-_FIELD = rb'(?:"(?:[^"\n]|"")*"|(?:[^",\n][^,\n]*)?)'
-_MISQUOTED = re.compile(rb"^(?!" + _FIELD + rb"(?:," + _FIELD + rb")*$).+$", re.MULTILINE)
 CSV_HEADER = "user_id,item_id[,rating][,timestamp]"
 _HEADERS = {
     Format.RECBOLE: "user_id:token<TAB>item_id:token[<TAB>rating:float]…",
@@ -21,8 +20,9 @@ _HEADERS = {
 }
 _MOVIELENS_ROW = "user::item::rating::timestamp, or the same with tabs or commas"
 _READ = {b",": "commas", b"\t": "tabs", b"::": "'::'"}
-_NOT_READ = {b";": "';'", b"|": "'|'"}
+_BY_HEADER = {b";": "';'", b"|": "'|'"}  # read where they part the header into known names
 _MARKS = {Format.CSV: (b",",), Format.RECBOLE: (b"\t",)}
+_OTHERS = {Format.CSV: (*_BY_HEADER,), Format.AUTO: (*_BY_HEADER,)}
 _WITHOUT_HEADER = {Format.MOVIELENS: (b"::", b"\t", b","), Format.AUTO: (b"::",)}
 _BY_POSITION = 'number them: `columns="user=1,item=2"`'
 _NUMBER = re.compile(rb"\s*-?[\d.]+\s*")
@@ -57,8 +57,8 @@ class Layout:
 
     @property
     def quoted(self) -> bool:
-        """Whether fields may stand in double quotes (comma-separated files only)."""
-        return self.delimiter == b","
+        """Whether fields may stand in double quotes: not between tabs and ``::``."""
+        return self.delimiter in QUOTED
 
     @property
     def wanted(self) -> list[str]:
@@ -73,22 +73,6 @@ NCF_LAYOUT = Layout(
     expected="user, item, rating, timestamp; tabs",
     format=Format.NCF,
 )
-
-
-def check_quotes(block: Block) -> None:
-    """Refuse a quote that is not closed on its line, or that text follows (RFC 4180).
-
-    Raises
-    ------
-    RatingsError
-        The message names the line.
-    """
-    if b'"' in block.data and (found := _MISQUOTED.search(block.data)):
-        raise RatingsError(
-            "a quote is not closed, or text follows it",
-            where=block.place(found.start()),
-            remedy="write a quote inside quotes twice, and an id on one line",
-        )
 
 
 def detect_layout(block: Block, file_format: Format, naming: Naming | None = None) -> Layout:
@@ -106,12 +90,13 @@ def detect_layout(block: Block, file_format: Format, naming: Naming | None = Non
     line = block.first_row()[1]
     marks = sorted(_MARKS.get(file_format, _READ), key=line.count, reverse=True)
     if naming.positions is not None:
-        return _by_position(block, marks, naming.positions)
+        return layout_by_position(block, marks, naming.positions)
     expected = _HEADERS.get(file_format, CSV_HEADER)
-    for mark in marks:
+    for mark in (*marks, *_OTHERS.get(file_format, ())):
         names = split_names(block, mark)
         if known(names) or _named(names, naming):
-            return layout_of_header(block, mark, naming, naming.wanted(expected))
+            fitting = expected if mark in _READ else expected.replace(",", mark.decode())
+            return layout_of_header(block, mark, naming, naming.wanted(fitting))
     for mark in _WITHOUT_HEADER.get(file_format, ()):
         if (layout := _without_header(block, mark)) is not None:
             return layout
@@ -121,6 +106,20 @@ def detect_layout(block: Block, file_format: Format, naming: Naming | None = Non
             0, "the line has neither three nor four fields", f"expected '{_MOVIELENS_ROW}'"
         )
     raise _unknown(block, marks, naming, expected)
+
+
+def mark_of_header(block: Block, columns: Sequence[str], naming: Naming | None = None) -> bytes:
+    """Tell the delimiter that parts the first line into names of which these columns are known.
+
+    It is the comma where none does.
+    """
+    line, naming = block.first_row()[1], naming or Naming()
+    marks = sorted((b",", b"\t", *_BY_HEADER), key=line.count, reverse=True)
+    for mark in marks:
+        names = split_names(block, mark)
+        if known(names, columns) or _named(names, naming):
+            return mark
+    return b","
 
 
 def layout_of_header(block: Block, delimiter: bytes, naming: Naming, wanted: Wanted) -> Layout:
@@ -159,7 +158,7 @@ def split_names(block: Block, delimiter: bytes) -> list[str]:
 
 
 def _format(block: Block, delimiter: bytes) -> Format:
-    if delimiter == b",":
+    if delimiter in QUOTED:
         return Format.CSV
     return Format.RECBOLE if b":token" in block.first_row()[1] else Format.MOVIELENS
 
@@ -173,7 +172,14 @@ def _has_names(block: Block, marks: Sequence[bytes]) -> bool:
     return any(map(usual_column, (n for mark in marks for n in split_names(block, mark))))
 
 
-def _by_position(block: Block, marks: Sequence[bytes], positions: dict[str, int]) -> Layout:
+def layout_by_position(block: Block, marks: Sequence[bytes], positions: dict[str, int]) -> Layout:
+    """Take the columns by their positions, from 0.
+
+    Raises
+    ------
+    RatingsError
+        The first line has fewer fields.
+    """
     line = block.first_row()[1]
     mark = max(marks, key=line.count)
     width, last = line.count(mark) + 1, max(positions.values())
@@ -230,7 +236,7 @@ def _refuse_other_delimiter(block: Block, marks: Sequence[bytes], expected: str)
     """Say so where another delimiter would make a header, or three fields at least."""
     line = block.first_row()[1]
     text, wanted = line.decode()[:80], " or ".join(_READ[mark] for mark in marks)
-    for mark, word in {**_NOT_READ, **_READ}.items():
+    for mark, word in {**_BY_HEADER, **_READ}.items():
         if mark in marks:
             continue
         many = line.count(mark) >= 1 and not any(each in line for each in marks)

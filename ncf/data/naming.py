@@ -107,10 +107,16 @@ class Naming:
     @property
     def positions(self) -> dict[str, int] | None:
         """Position of each column, from 0, where numbers were given for users and items."""
+        return self.positions_of((*REQUIRED, *OPTIONAL, Columns.PART), REQUIRED)
+
+    def positions_of(
+        self, columns: Sequence[str], required: Sequence[str]
+    ) -> dict[str, int] | None:
+        """Position of these columns, from 0, where numbers were given for those required."""
         numbers = all(name.isascii() and name.isdigit() for name in self.names.values())
-        if not numbers or not set(REQUIRED) <= set(self.names):
+        if not numbers or not set(required) <= set(self.names):
             return None
-        return {column: int(name) - 1 for column, name in self.names.items()}
+        return {name: int(self.names[name]) - 1 for name in columns if name in self.names}
 
     def locate(self, names: Sequence[str], refuse: Refuse, wanted: "Wanted") -> dict[str, int]:
         """Find the place of each column among the names of a file.

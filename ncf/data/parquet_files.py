@@ -1,5 +1,6 @@
 """The files of a Parquet source: one, or the parts of a folder as Spark writes them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,21 +15,18 @@ _MOST_ROOM = 1 << 27  # rows; a damaged file may claim any number
 def part_files(folder: Path) -> list[Path]:
     """List the Parquet files of a folder, in order of their paths; of a file, itself.
 
-    Names that begin with ``_`` or ``.`` are left out, as Spark and others do.
+    Names that begin with ``_`` or ``.`` are left out, as Spark and others do. Links to files and
+    folders are followed, as caches keep them.
 
     Raises
     ------
     RatingsError
-        Another file is among them, or there is none.
+        Another file is among them, or there is none, or a link leads back to a folder above it.
     """
     if not folder.is_dir():
         return [folder]
     found = []
-    for path in sorted(folder.rglob("*")):
-        names = path.relative_to(folder).parts
-        hidden = any(name.startswith(("_", ".")) or name in _STRAYS for name in names)
-        if hidden or path.is_dir():
-            continue
+    for path in sorted(_below(folder, ())):
         if kind_at(path) is not Kind.PARQUET:
             raise RatingsError(
                 "is not Parquet",
@@ -43,6 +41,22 @@ def part_files(folder: Path) -> list[Path]:
             remedy="give a file, or a folder of parts",
         )
     return found
+
+
+def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """Yield the files below a folder, through links too, which ``rglob`` does not follow."""
+    real = folder.resolve()
+    if real in above:
+        raise RatingsError(
+            "is a link to a folder that it is in", where=folder, remedy="remove the link"
+        )
+    for path in folder.iterdir():
+        if path.name.startswith(("_", ".")) or path.name in _STRAYS:
+            continue
+        if path.is_dir():
+            yield from _below(path, (*above, real))
+        else:
+            yield path
 
 
 def count_rows(path: Path) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 from ncf.columns import Columns
 from ncf.data.blocks import Block, read_blocks
 from ncf.data.kinds import Kind, kind_at
-from ncf.data.layouts import Layout, layout_of_header, split_names
-from ncf.data.naming import Naming, Wanted, known
+from ncf.data.layouts import Layout, layout_of_header, mark_of_header
+from ncf.data.naming import Naming, Wanted
 from ncf.data.parquet import read_parts
 from ncf.data.typed_columns import texts_of
 from ncf.data.values import NAME_IT
@@ -71,9 +71,7 @@ def _rows_of_text(path: Path, *, keep_spaces: bool) -> Iterator[tuple[str, str, 
     if first is None:
         raise RatingsError("the file is empty", where=path, remedy=f"expected '{_EXPECTED}'")
     block = Block(path, first[1].encode(), first[0])
-    marks = sorted((b",", b"\t"), key=block.data.count, reverse=True)
-    mark = next((m for m in marks if known(split_names(block, m), _COLUMNS)), b",")
-    layout = layout_of_header(block, mark, _NAMING, _WANTED)
+    layout = layout_of_header(block, mark_of_header(block, _COLUMNS), _NAMING, _WANTED)
     item, title = (layout.columns.index(name) for name in _COLUMNS)
     for number, fields in _records(lines, layout, path):
         if len(fields) != len(layout.columns):

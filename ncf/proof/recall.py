@@ -209,7 +209,7 @@ def misses_to_allow(rate: float, power: float, confidence: float = CONFIDENCE) -
     Examples
     --------
     >>> misses_to_allow(0.02, 0.99), misses_to_allow(0.2, 0.99), misses_to_allow(0.9, 0.99)
-    (1, 6, None)
+    (1, 11, None)
     """
     for missed in range(_MOST_MISSES):
         if pdtr(missed, rate * misses_proven(missed, confidence)) >= power:
@@ -229,7 +229,7 @@ def pairs_needed(
     Examples
     --------
     >>> pairs_needed(0.999, 10, 3533)
-    1322993
+    1322991
     """
     most = misses_proven(misses, confidence)
     return math.ceil(most * n_items / ((1 - recall) * min(k, n_items)))

@@ -161,7 +161,8 @@ class Bundle:
     @cached_property
     def popular(self) -> npt.NDArray[np.int32]:
         """Item indices, most popular first."""
-        popular: npt.NDArray[np.int32] = np.load(self.path / POPULAR_FILE, allow_pickle=False)
+        with (self.path / POPULAR_FILE).open("rb") as file:  # np.load leaves junk open
+            popular: npt.NDArray[np.int32] = np.lib.format.read_array(file, allow_pickle=False)
         return popular
 
 

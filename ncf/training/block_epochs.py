@@ -15,6 +15,7 @@ from ncf.progress import Reporter
 from ncf.training.average import Average
 from ncf.training.block_parts import Columns, TrainingPairs, columns_of, unseen_weights
 from ncf.training.blocks import Gradients, Pairs, Rows, Weights, gradients
+from ncf.training.negative_items import negative_items
 from ncf.training.ranks import Ranks
 from ncf.training.schedule import Blocks, Schedule
 from ncf.training.user_adam import UserAdam
@@ -22,6 +23,7 @@ from ncf.training.user_adam import UserAdam
 _SPANS = 8  # in an epoch; the average is updated after each
 _MEASURED = 8  # one block of so many has its loss measured
 _START = 3.0  # factor on the embeddings' initial values
+_TRUST = 0.5  # share of an item's log odds that its bias starts with; 1 learned less on dense data
 
 
 class BlockEpochs:
@@ -65,7 +67,8 @@ class BlockEpochs:
         self._model, self._schedule, self._blocks, self._ranks = model, schedule, blocks, ranks
         self._seen = TrainingPairs.on(self.device, train)
         users = np.flatnonzero(self._seen.counts.cpu().numpy())
-        if not len(users) or int(self._seen.counts[users].min()) == train.n_items:
+        listed = len(negative_items(train))
+        if not len(users) or int(self._seen.counts[users].min()) == listed:
             raise UsageError(
                 "nothing to learn from: no user has both a training pair and an unseen item",
                 remedy="prepare more interactions",
@@ -75,7 +78,7 @@ class BlockEpochs:
         size = min(blocks.users, -(-self._users // blocks.steps))
         self._steps = -(-self._users // size)
         self._unseen = unseen_weights(blocks, train, self.device)
-        self._start(len(train))
+        self._start(train)
         self.average = Average(model, schedule.averaging)
         table, bias = model.gmf.item.weight, model.output.bias
         self._of_users = UserAdam([self._table], blocks.user_rate)
@@ -133,8 +136,10 @@ class BlockEpochs:
         found = gradients(Rows(rows, items, model.output.bias), pairs, unseen, with_loss=with_loss)
         counts = self._seen.counts[users].sqrt().unsqueeze(-1)
         of_users = found.users.addcmul_(rows, counts, value=l2)
+        of_users[:, 0] = 0  # the factor that stands for items' biases
         share = len(users) / self._users
         of_items = table * self._seen.of_items.mul(l2 * share).unsqueeze(-1)
+        of_items[:, 0] = 0
         if columns.chosen is None:
             of_items += found.items
         else:
@@ -157,15 +162,32 @@ class BlockEpochs:
             )
             yield users, pairs, columns
 
-    def _start(self, pairs: int) -> None:
-        """Set the initial weights; the bias makes the two sides of the loss balance."""
-        model = self._model
-        with torch.no_grad():
-            model.gmf.user.weight.mul_(_START)
-            model.gmf.item.weight.mul_(_START)
-            model.output.weight.fill_(1)
-            everywhere = self._unseen.users.double().sum() * self._unseen.items.double().sum()
-            model.output.bias.fill_(float(torch.log(pairs / everywhere)))
+    @torch.no_grad()
+    def _start(self, train: Interactions) -> None:
+        """Set the initial weights: the first factor is an item's popularity, the same for all.
+
+        The users' side of that factor stays 1, so that its items' side acts as an item's bias; it
+        starts at half the log odds of the item's pairs, and L2 does not hold it back. So what all
+        users have in common need not be learned by each of them.
+        """
+        users, items, output = (
+            self._model.gmf.user.weight,
+            self._model.gmf.item.weight,
+            self._model.output,
+        )
+        users.mul_(_START)
+        items.mul_(_START)
+        output.weight.fill_(1)
+        weight = float(self._unseen.users[0])
+        of_items = weight * self._unseen.items.double()
+        counts = torch.from_numpy(np.bincount(train.items, minlength=train.n_items))
+        counts = counts.to(of_items)
+        without = (self._users - counts) * of_items
+        odds = torch.log((counts + 1) / (without + 1))
+        middle = float(torch.log(len(train) / without.sum().clamp(min=1e-9)))
+        output.bias.fill_(middle)
+        users[:, 0] = 1
+        items[:, 0] = _TRUST * (odds - middle).float()
 
     def _exchange(self) -> None:
         """Give every process the rows of all users, in weights, average and optimizer."""

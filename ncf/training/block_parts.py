@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ncf.data.interactions import Interactions
 from ncf.training.blocks import Pairs, Weights
+from ncf.training.negative_items import negative_items
 from ncf.training.schedule import Blocks
 
 
@@ -25,7 +26,7 @@ class TrainingPairs:
         Count of each user's pairs.
     of_items : float32 tensor of shape (items,)
         Square root of each item's count of pairs plus the mean count: how strongly its row is held
-        back. An item without a pair is met among the unseen ones, so it is held back too.
+        back, also of an item without a pair.
     """
 
     starts: Tensor
@@ -113,11 +114,13 @@ def unseen_weights(blocks: Blocks, train: Interactions, device: torch.device) ->
 
     The one is ``unseen``, or more if all unseen pairs together would weigh less than ``negatives``
     times the training pairs. The factor is the item's count of pairs to the power of
-    ``popularity``, scaled to a mean of 1.
+    ``popularity``, scaled to a mean of 1 over :func:`negative_items`; that of any other item is 0.
     """
-    counts = np.maximum(np.bincount(train.items, minlength=train.n_items), 1)
-    factors = counts.astype(np.float64) ** blocks.popularity
-    of_items = torch.from_numpy((factors / factors.mean()).astype(np.float32))
+    items = negative_items(train)
+    counts = np.maximum(np.bincount(train.items, minlength=train.n_items)[items], 1)
+    factors = np.zeros(train.n_items)
+    factors[items] = counts.astype(np.float64) ** blocks.popularity
+    of_items = torch.from_numpy((factors / factors[items].mean()).astype(np.float32))
     trained = int(np.count_nonzero(np.bincount(train.users)))
     without = max(1, trained * train.n_items - len(train))
     weight = max(blocks.unseen, blocks.negatives * len(train) / without)

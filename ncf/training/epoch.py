@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from ncf.errors import UsageError
 from ncf.models.networks import Network
 from ncf.progress import Reporter
 from ncf.training.average import Average
+from ncf.training.negative_items import negative_items
 from ncf.training.negatives import Negatives
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import Ranks
@@ -35,14 +36,15 @@ class Batch(NamedTuple):
 class Samples:
     """Makes training samples: every positive with new negatives of its user in each epoch.
 
-    A user who has seen every item has no negative and no part in training. An epoch runs in parts
-    of a million positives, so that memory is bounded; each part is an even sample of all pairs,
-    and differs from epoch to epoch.
+    A user who has seen all items that may be negatives has no part in training. An epoch runs in
+    parts of a million positives, so that memory is bounded; each part is an even sample of all
+    pairs, and differs from epoch to epoch.
 
     Parameters
     ----------
     train : Interactions
-        Positives, users ascending; negatives are items without a training pair of the user.
+        Positives, users ascending; negatives are :func:`negative_items` without a training pair
+        of the user.
     negatives : int
         Number drawn for each positive.
     batch_size : int
@@ -66,7 +68,12 @@ class Samples:
         device: torch.device,
         ranks: Ranks,
     ) -> None:
-        unseen = UnseenItems(train.csr())
+        items, among = negative_items(train), train
+        if len(items) < train.n_items:
+            places = np.zeros(train.n_items, np.int32)
+            places[items] = np.arange(len(items), dtype=np.int32)
+            among = replace(train, items=places[train.items], n_items=len(items))
+        unseen = UnseenItems(among.csr())
         kept = unseen.counts[train.users] > 0
         self._train = train if kept.all() else train.take(kept)
         if not len(self._train):
@@ -79,7 +86,7 @@ class Samples:
                 f"{len(self._train)} training pairs are fewer than {ranks.size} processes",
                 remedy="train on fewer processes",
             )
-        self._unseen = Negatives(unseen, device)
+        self._unseen = Negatives(unseen, device, items)
         self._count = negatives
         self.device = device
         self.ranks = ranks

@@ -59,7 +59,8 @@ def start_from(network: MLP | NeuMF, gmf: GMF, scale: float) -> None:
 
 def _fill(users: Tensor, items: Tensor, gmf: GMF, scale: float) -> None:
     """Fill a tower's embeddings with the leading columns of a GMF's, each table to one scale."""
-    from_users, from_items = gmf.gmf.user.weight, gmf.gmf.item.weight
+    # The first factor is an item's bias, and the same for all users.
+    from_users, from_items = gmf.gmf.user.weight[:, 1:], gmf.gmf.item.weight[:, 1:]
     width = min(users.shape[1], from_users.shape[1])
     if users.shape[1] < from_users.shape[1]:
         _, directions = torch.linalg.eigh((from_items.T @ from_items).double().cpu())

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from ncf.artifacts import read_manifest, require_replaceable
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, ConfigError, InterruptedWorkError, UsageError
@@ -121,7 +123,7 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
         stage.run(state)
     origins = _origins(work, request)
     product = None
-    if request.refit:
+    if request.refit and _something_unseen(data):
         best = stage.progress.best_epoch
 
         def leave() -> str:
@@ -132,6 +134,16 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
             kept = Kept(best, stage.mix, origins)
             product = refit(request, data, kept, work)
     return stage.publish(request.out, finished=True, origins=origins, product=product)
+
+
+def _something_unseen(data: PreparedData) -> bool:
+    """Whether a refit has something to tell apart: a user with an unseen item among all pairs."""
+    joined = data.joined().train
+    users = np.unique(joined.users).size
+    if len(joined) < users * joined.n_items:
+        return True
+    logger.info("no refit: every user has every item")
+    return False
 
 
 def _origins(work: Path, request: Request) -> dict[str, Origin]:

@@ -108,9 +108,9 @@ def _remove(path: Path, _: Path) -> None:
 
 
 def _link(path: Path, _: Path) -> None:
-    """Same bytes, but elsewhere."""
-    path.rename(path.parent.parent / "elsewhere")
-    path.symlink_to(path.parent.parent / "elsewhere")
+    """As a cache has it that lost the file."""
+    path.unlink()
+    path.symlink_to(path.parent.parent / "nowhere")
 
 
 def _folder_instead(path: Path, _: Path) -> None:
@@ -183,14 +183,23 @@ def test_a_manifest_that_leaves_its_folder_is_refused_by_every_command(
 
 
 @pytest.mark.parametrize(("place", "command"), COMMANDS)
-def test_a_link_out_of_the_folder_is_not_followed(place: str, command: str, home: Path) -> None:
+def test_a_link_out_of_the_folder_needs_the_recorded_bytes_and_shows_none(
+    place: str, command: str, home: Path
+) -> None:
     kind, folder = READERS[place][0], _folder(home, place)
     secret = home / "secret"
     secret.write_text("token")
     (folder / "link").symlink_to(secret)
     files = json.loads((folder / kind.manifest).read_bytes())["files"]
-    edit_manifest(folder, kind, files={**files, "link": sha256_bytes(b"token")})
-    assert "link: is a link" in refused(*_named(home, command).split(), cwd=home)
+    edit_manifest(folder, kind, files={**files, "link": sha256_bytes(b"a guess")})
+    line = refused(*_named(home, command).split(), cwd=home)
+    assert "link: bytes differ from the recorded SHA-256" in line
+    assert "token" not in line
+    (folder / "link").unlink()
+    (folder / "link").symlink_to(home)
+    assert "link: is a link that leads to no file" in refused(
+        *_named(home, command).split(), cwd=home
+    )
 
 
 @pytest.mark.parametrize("place", READERS)

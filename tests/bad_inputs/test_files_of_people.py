@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -138,7 +139,45 @@ def test_a_batch_asks_where_two_columns_may_be_the_user(bundle: Bundle, tmp_path
     (tmp_path / "f").write_text(FILTERS["--seen"])
     line = refused("batch", "--bundle", bundle.path, "--seen", "f", cwd=tmp_path)
     assert "all match user_id" in line
-    assert "rename the column" in line
+    assert "--columns" in line
+
+
+NAMED = {
+    "text": ("who;what;note\nu1;film 1;x\nu2;film 2;y\n", "user=who,item=what"),
+    "no header": ("film 1,u1\nfilm 2,u2\n", "user=2,item=1"),
+}
+
+
+@pytest.mark.parametrize("what", [*NAMED, "Parquet"])
+def test_columns_of_a_batch_are_named_as_in_prepare(
+    what: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    content, columns = NAMED.get(what, ("", "user=who,item=what"))
+    (tmp_path / "f").write_text(content)
+    frame = pd.DataFrame({"who": ["u1", "u2"], "what": ["film 1", "film 2"]})
+    if what == "Parquet":
+        frame.to_parquet(tmp_path / "f")
+    options = [word for name in ("users", "seen", "exclude-items") for word in (f"--{name}", "f")]
+    words = ["batch", "--bundle", bundle.path, "-k", 3, "--device", "cpu", "--json"]
+    found = json.loads(done(*words, *options, "--columns", columns, cwd=tmp_path))
+    assert (found["users"], found["unknown_users"], found["seen_rows"]) == (2, 0, 2)
+    assert found.get("exclude_items_unknown", 0) == 0
+    # The run knows the names, so that its proof needs none.
+    done("verify", "--run", found["table"], "--bundle", bundle.path, *options, cwd=tmp_path)
+    filters: dict[str, Any] = {"users": frame, "seen": frame, "exclude_items": frame["what"]}
+    mapping = {"user": "who", "item": "what"}
+    run = toolkit.batch(
+        bundle.path, out=tmp_path / "py", k=3, device="cpu", columns=mapping, **filters
+    )
+    assert run.frame().equals(toolkit.read_latest(tmp_path / "topk"))
+    toolkit.verify(bundle.path, run=run, columns=mapping, **filters)
+
+
+def test_a_name_that_a_batchs_file_lacks_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("user_id,who\nu1,x\n")
+    words = ["batch", "--bundle", bundle.path, "--users", "f", "--columns", "user=whom"]
+    line = refused(*words, cwd=tmp_path)
+    assert "no columns are called 'whom' among 'user_id', 'who'" in line
 
 
 @pytest.mark.parametrize("option", ["--seen", "--users"])

@@ -42,7 +42,7 @@ BAD: dict[str, tuple[Make, str]] = {
     "another header": (lambda _, row: _lines("name", row), "f:1: "),
     "no header": (lambda _, row: _lines(row, row), "f:1: "),
     "another delimiter": (
-        lambda head, row: _lines(f"{head};rating".replace(",", ";"), f"{row};3"),
+        lambda head, row: _lines(f"{head}/rating".replace(",", "/"), f"{row}/3"),
         "f:1: ",
     ),
     "a blank id": (

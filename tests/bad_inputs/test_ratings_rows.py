@@ -105,7 +105,7 @@ BAD_WITH_HEADER: dict[str, tuple[Callable[[Layout], str | bytes], str]] = {
         ":1: header is ",
     ),
     "another delimiter": (
-        lambda layout: layout.write(ROWS).replace(layout.delimiter, ";"),
+        lambda layout: layout.write(ROWS).replace(layout.delimiter, "/"),
         ":1: ",
     ),
 }

@@ -63,7 +63,7 @@ BAD_FILES = {
     "two columns that may be the user": (b"uid,user,item_id\nu,v,i\n", ":1", CSV_COLUMNS),
     "two columns that may be the item": (b"asin,sku,user\ni,j,u\n", ":1", "--columns"[2:]),
     "a column twice": (b"user_id,item_id,user_id\nu,i,1\n", ":1", CSV_COLUMNS),
-    "semicolons": (TWO.replace(",", ";").encode(), ":1", f"expected '{CSV_COLUMNS}'"),
+    "slashes": (TWO.replace(",", "/").encode(), ":1", f"expected '{CSV_COLUMNS}'"),
     "tabs": (TWO.replace(",", "\t").encode(), ":1", f"expected '{CSV_COLUMNS}'"),
     "semicolons under a good header": (HEAD + b"u1;i1;5;1\n", ":2", CSV_COLUMNS),
     "an empty user id": (HEAD + GOOD + b",i2,5,1\n", ":3", "user_id is blank"),

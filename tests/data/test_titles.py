@@ -52,7 +52,7 @@ BAD_TITLES = {
     "nothing": ("", "", "empty"),
     "another header": ("id,name\n1,Up\n", ":1", "expected 'item_id,title'"),
     "no header": ("1,Up\n", ":1", "expected 'item_id,title'"),
-    "semicolons": ("item_id;title\n1;Up\n", ":1", "expected 'item_id,title'"),
+    "slashes": ("item_id/title\n1/Up\n", ":1", "expected 'item_id,title'"),
     "a blank id": ("item_id,title\n1,Up\n\n ,Down\n", ":4", "item_id is blank"),
     "an unquoted comma": ("item_id,title\n1,Up\n2,Monsters, Inc.\n", ":3", "3 fields where 2"),
     "no title": ("item_id,title\n1,Up\n2\n", ":3", "1 fields where 2"),

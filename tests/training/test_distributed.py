@@ -96,6 +96,11 @@ def test_two_processes_train_as_well_as_one(data_folder: Path, world: Path) -> N
     for out in ("1", "2"):
         assert set(open_checkpoint(world / out).manifest.parents) == {"gmf", "mlp"}
     assert abs(found[0]["ndcg"] - found[1]["ndcg"]) < 0.1
+    for out in ("1", "2"):
+        refitted = open_checkpoint(world / out).manifest
+        assert refitted.product is not None
+        assert refitted.product.interactions == len(open_data(data_folder).interactions())
+        assert refitted.product.epochs == refitted.validation.best_epoch
     histories = [load_history(world / out) for out in ("1", "2")]
     losses = [[row.loss or 0.0 for row in history[1:]] for history in histories]
     # The same pairs, other negatives, the same number of steps.
@@ -108,9 +113,13 @@ def test_two_processes_end_with_the_same_weights_each_time(
 ) -> None:
     ended = _run(2, _arguments(data_folder, world), tmp_path / "b")
     assert ended.returncode == 0, ended.stderr
-    first, second = (open_checkpoint(out).weights for out in (world / "2", tmp_path / "b"))
-    for name, array in first.items():
-        np.testing.assert_array_equal(array, second[name])
+    first, second = (open_checkpoint(out) for out in (world / "2", tmp_path / "b"))
+    assert first.product is not None
+    assert second.product is not None
+    for name, array in first.weights.items():
+        np.testing.assert_array_equal(array, second.weights[name])
+        np.testing.assert_array_equal(first.product[name], second.product[name])
+        assert not np.array_equal(array, first.product[name])
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -95,3 +95,27 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
     assert drawn(0, 0) == drawn(0, 0)
     assert drawn(0, 0) != drawn(0, 1)
     assert drawn(0, 0) != drawn(1, 0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10**6), n_items=st.integers(2, 9))
+def test_an_item_that_nobody_has_is_a_negative_for_nobody(seed: int, n_items: int) -> None:
+    pairs = _world(seed, 5, n_items)
+    known = set(zip(pairs.users.tolist(), pairs.items.tolist(), strict=True))
+    trained = {item for _, item in known}
+    expected = {(user, item) for user, _ in known for item in trained} - known
+    if not expected:  # no user lacks a trained item: then the others are all there is
+        expected = {(user, item) for user, _ in known for item in range(n_items)} - known
+    if not expected:
+        with pytest.raises(UsageError, match="nothing to learn from"):
+            Samples(pairs, 2, 12, _CPU, ALONE)
+        return
+    drawn: set[tuple[int, int]] = set()
+    for number in range(200):
+        for users, items in Samples(pairs, 8, 99, _CPU, ALONE).batches(seed, number):
+            rows = zip(users.tolist(), items[:, 1:].tolist(), strict=True)
+            drawn |= {(user, item) for user, row in rows for item in row}
+        assert drawn <= expected
+        if drawn == expected:
+            return
+    assert drawn == expected
