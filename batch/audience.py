@@ -12,51 +12,57 @@ import pyarrow as pa
 
 from batch.filters import Filters
 from batch.manifest import FileCounts
+from batch.pair_files import Indices, PairFile
+from batch.refresh import refreshed_users
+from batch.rows import AudienceRows, Exported, Histories
 from ncf.columns import Columns
-from ncf.data.id_files import find, read_ids, read_pairs
+from ncf.data.id_files import find, read_ids
 from ncf.data.naming import Naming, ReadAs
 from ncf.errors import UsageError
-from ncf.identifiers import IdMap
-from ncf.policies import ColdUser, Strangers
+from ncf.policies import ColdUser, Policy, Strangers
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.eligibility import Eligibility
-from ncf.scoring.seen import Fresh, Seen
+from ncf.scoring.fold_in import FoldIn
+from ncf.scoring.ranker import UserRows
 
 logger = logging.getLogger(__name__)
 
 _WHOM = "give ids that the ratings file had, or leave `users` out"
 
-Indices = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Audience:
-    """The users of a batch by position: trained users by ascending index, then strangers.
+    """The users of a batch by position: trained ones by ascending index, then strangers.
 
-    Strangers are, first, users of the bundle who have no training pair, by ascending index: the
-    model would give them noise. Then come those whom it does not know.
+    A stranger is a user of the bundle who has no training pair (the model would give them noise),
+    or one whom it does not know; the indices of the latter follow those of the bundle. First come
+    the strangers who are folded in, then those who get the popular items, each by ascending index.
 
     Parameters
     ----------
     bundle : Bundle
         The exported model.
     chosen : int64 array of shape (n,), or None
-        Indices of the trained users, ascending; None means all.
-    strangers : sequence of str
-        Raw ids of the strangers.
+        Indices of the trained users, ascending; None means all of the bundle.
+    folded, unranked : int64 arrays
+        Indices of the strangers who are folded in, and of the others.
+    unknown : sequence of str
+        Raw ids of the strangers whom the bundle does not know, by index.
     eligibility : Eligibility
         Says what may be listed; excludes items seen before and after the export.
-    strangers_seen : Seen
-        Seen items of the strangers, by position among them.
+    rows : UserRows
+        Rows by index, of the users who are ranked.
     counts : FileCounts
         Counts of what the files hold, for reports.
     """
 
     bundle: Bundle
     chosen: Indices | None
-    strangers: Sequence[str]
+    folded: Indices
+    unranked: Indices
+    unknown: Sequence[str]
     eligibility: Eligibility
-    strangers_seen: Seen
+    rows: UserRows
     counts: FileCounts
 
     @property
@@ -64,9 +70,14 @@ class Audience:
         """Count of trained users."""
         return self.bundle.n_users if self.chosen is None else self.chosen.size
 
+    @property
+    def n_ranked(self) -> int:
+        """Count of users whom the ranker ranks: trained ones, and strangers folded in."""
+        return self.n_trained + self.folded.size
+
     def __len__(self) -> int:
         """Count of all users."""
-        return self.n_trained + len(self.strangers)
+        return self.n_ranked + self.unranked.size
 
     @cached_property
     def popular(self) -> npt.NDArray[np.int32]:
@@ -74,12 +85,33 @@ class Audience:
         popular = self.bundle.popular
         return popular[self.eligibility.items[popular]]
 
-    def trained(self, start: int, stop: int) -> Indices:
-        """List the indices of the trained users at positions from ``start`` to ``stop``."""
-        stop = min(stop, self.n_trained)
+    def ranked(self, start: int, stop: int) -> Indices:
+        """List the indices of the ranked users at positions from ``start`` to ``stop``."""
+        last = min(stop, self.n_trained)
         if self.chosen is None:
-            return np.arange(start, max(start, stop), dtype=np.int64)
-        return self.chosen[start:stop]
+            trained = np.arange(start, max(start, last), dtype=np.int64)
+        else:
+            trained = self.chosen[start:last]
+        first, last = (max(end - self.n_trained, 0) for end in (start, stop))
+        return np.concatenate([trained, self.folded[first:last]])
+
+    def others(self, start: int, stop: int) -> Indices:
+        """List the indices of the users at these positions who get the popular items."""
+        return self.unranked[max(start - self.n_ranked, 0) : max(stop - self.n_ranked, 0)]
+
+    def policies(self, start: int, stop: int) -> list[Policy]:
+        """List the policies of the users at these positions."""
+        edges = np.array([0, self.n_trained, self.n_ranked, len(self)]).clip(start, stop)
+        order = (Policy.MODEL, Policy.HISTORY, Policy.POPULAR)
+        counts = zip(order, np.diff(edges).tolist(), strict=True)
+        return [policy for policy, count in counts for _ in range(count)]
+
+    def raw_ids(self, indices: Indices) -> list[str]:
+        """Look up raw ids by index."""
+        raw, n_users = self.bundle.users.raw, self.bundle.n_users
+        if indices.size and indices[-1] < n_users and indices[-1] - indices[0] + 1 == indices.size:
+            return raw[int(indices[0]) : int(indices[-1]) + 1]
+        return [raw[i] if i < n_users else self.unknown[i - n_users] for i in indices.tolist()]
 
 
 def read_audience(bundle: Bundle, filters: Filters) -> Audience:
@@ -90,11 +122,11 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
     RatingsError
         A file cannot be read.
     UsageError
-        No user or no item is left.
+        No user or no item is left, or rows are to be refreshed and the bundle cannot fold in.
     """
     counts: dict[str, int] = {}
     items = _eligible_items(bundle, filters, counts)
-    pairs = _Pairs.read(bundle, filters, counts)
+    pairs = _read_pairs(bundle, filters, "seen", counts)
     chosen, unknown = None, pairs.strange.to_pylist()
     if filters.users is not None:
         asked = read_ids(filters.users, Columns.USER_ID, _read_as(filters, "users"))
@@ -105,14 +137,39 @@ def read_audience(bundle: Bundle, filters: Filters) -> Audience:
         unknown = asked.filter(pa.array(indices < 0)).to_pylist()
     counts["unknown_users"] = len(unknown)
     chosen, cold = _without_cold(bundle, chosen, counts)
+    strangers = np.concatenate([cold, bundle.n_users + np.arange(len(unknown))])
+    histories = Histories(Exported(bundle.seen), pairs.of_users(unknown))
+    fold_in = FoldIn.open(bundle) if strangers.size or filters.refresh else None
+    known = np.zeros(strangers.size, np.bool_)
+    if fold_in is not None:
+        known = histories.lengths(strangers) >= fold_in.least
+    folded, unranked = strangers[known], strangers[~known]
     if _wanted(bundle, filters) is Strangers.SKIP:
-        cold, unknown = cold[:0], []
-    strangers = [*map(bundle.users.raw.__getitem__, cold.tolist()), *unknown]
-    if chosen is not None and not chosen.size and not strangers:
+        unranked = unranked[:0]
+    if chosen is not None and not chosen.size and not folded.size + unranked.size:
         raise UsageError("names no user whom the model knows", where=filters.users, remedy=_WHOM)
-    eligibility = Eligibility(items, (bundle.seen, pairs.fresh()))
-    seen = pairs.of_strangers(bundle.seen, cold, unknown)
-    return Audience(bundle, chosen, strangers, eligibility, seen, FileCounts(**counts))
+    refreshed = refreshed_users(bundle, filters, histories, chosen, counts)
+    rows: UserRows = bundle.user_rows
+    if fold_in is not None and folded.size + refreshed.size:
+        rows = AudienceRows(bundle, fold_in, histories, folded, refreshed)
+    sources = [histories.before if strangers.size else bundle.seen, histories.since]
+    if filters.exclude_pairs is not None:
+        sources.append(_read_pairs(bundle, filters, "exclude_pairs", counts).of_users(unknown))
+    eligibility = Eligibility(items, tuple(sources))
+    parts = (chosen, folded, unranked, unknown)
+    return Audience(bundle, *parts, eligibility, rows, FileCounts(**counts))
+
+
+def _read_pairs(bundle: Bundle, filters: Filters, name: str, counts: dict[str, int]) -> PairFile:
+    """Read one of the files of pairs, and count its rows."""
+    path = filters.files().get(name)
+    found = PairFile.read(bundle, path, _read_as(filters, name))
+    if path is not None:
+        if found.rows and found.rows == found.rows_of_unknown_items:
+            _warn_of_strange_items(path)
+        counts[f"{name}_rows"] = found.rows
+        counts[f"{name}_rows_of_unknown_items"] = found.rows_of_unknown_items
+    return found
 
 
 def _read_as(filters: Filters, option: str) -> ReadAs:
@@ -139,59 +196,6 @@ def _wanted(bundle: Bundle, filters: Filters) -> Strangers:
     return Strangers.SKIP if refused else Strangers.POPULAR
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Interactions since the export, without those of unknown items."""
-
-    known: Indices  # user index of each distinct user; -1 for strangers
-    strange: pa.StringArray  # raw ids of these strangers, in their order
-    users: Indices  # position in known, one for each pair
-    items: Indices  # item index, one for each pair
-    n_items: int
-
-    @classmethod
-    def read(cls, bundle: Bundle, filters: Filters, counts: dict[str, int]) -> "_Pairs":
-        path = filters.seen
-        if path is None:
-            nothing = np.empty(0, np.int64)
-            return cls(nothing, pa.array([], pa.string()), nothing, nothing, bundle.n_items)
-        users, items = read_pairs(path, _read_as(filters, "seen"))
-        item_of = find(bundle.items, items.dictionary)
-        _warn_of_strange_items(path, item_of)
-        found = item_of[_codes(items)]
-        rows = found >= 0
-        counts["seen_rows"] = len(users)
-        counts["seen_rows_of_unknown_items"] = int(np.count_nonzero(~rows))
-        known = find(bundle.users, users.dictionary)
-        strange = users.dictionary.filter(pa.array(known < 0))
-        return cls(known, strange, _codes(users)[rows], found[rows], bundle.n_items)
-
-    def fresh(self) -> Fresh:
-        users = self.known[self.users]
-        rows = users >= 0
-        return Fresh.of_pairs(users[rows], self.items[rows], self.n_items)
-
-    def of_strangers(self, exported: Seen, cold: Indices, unknown: Sequence[str]) -> Seen:
-        """Collect what cold users, and then unknown ones, had seen at the export and since."""
-        places = np.full(self.known.size, -1, np.int64)
-        found = find(IdMap(unknown), self.strange)
-        places[self.known < 0] = np.where(found < 0, -1, cold.size + found)
-        if cold.size:
-            at = np.minimum(np.searchsorted(cold, self.known), cold.size - 1)
-            places = np.where(cold[at] == self.known, at, places)
-        position = places[self.users]
-        rows = position >= 0
-        before = exported.pairs(cold)
-        owners = np.concatenate([before[:, 0], position[rows]])
-        items = np.concatenate([before[:, 1], self.items[rows]])
-        return Seen.of_pairs(owners, items, (cold.size + len(unknown), self.n_items))
-
-
-def _codes(ids: pa.DictionaryArray) -> Indices:
-    codes: Indices = ids.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes
-
-
 def _eligible_items(
     bundle: Bundle, filters: Filters, counts: dict[str, int]
 ) -> npt.NDArray[np.bool_]:
@@ -200,7 +204,8 @@ def _eligible_items(
         if (path := filters.files().get(name)) is not None:
             ids = read_ids(path, Columns.ITEM_ID, _read_as(filters, name))
             indices = find(bundle.items, ids)
-            _warn_of_strange_items(path, indices)
+            if indices.size and (indices < 0).all():
+                _warn_of_strange_items(path)
             counts[f"{name}_unknown"] = int(np.count_nonzero(indices < 0))
             items[indices[indices >= 0]] = value
             named.append(str(path))
@@ -213,6 +218,5 @@ def _eligible_items(
     return items
 
 
-def _warn_of_strange_items(path: Path, indices: Indices) -> None:
-    if indices.size and (indices < 0).all():
-        logger.warning("%s: the bundle knows none of its items; are these the same ids?", path)
+def _warn_of_strange_items(path: Path) -> None:
+    logger.warning("%s: the bundle knows none of its items; are these the same ids?", path)

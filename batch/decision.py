@@ -62,12 +62,13 @@ class Rankers:
     @classmethod
     def open(cls, job: Job, audience: Audience) -> "Rankers":
         """Open the graphs that a job may need, one thread each."""
-        bundle, eligibility = audience.bundle, audience.eligibility
-        exact = ExactRanker.open(bundle, job.device, 1, eligibility)
+        bundle, eligibility, rows = audience.bundle, audience.eligibility, audience.rows
+        exact = ExactRanker.open(bundle, job.device, 1, eligibility).over(rows)
         if why_not(job, audience, exact.device):
             return cls(exact)
-        screen = ScreenedRanker.open(bundle, exact.device, 1, eligibility)
-        return cls(exact, screen.backed_by(exact), Rescorer.open(bundle, exact.device, threads=1))
+        screen = ScreenedRanker.open(bundle, exact.device, 1, eligibility).over(rows)
+        rescorer = Rescorer.open(bundle, exact.device, 1, rows)
+        return cls(exact, screen.backed_by(exact), rescorer)
 
 
 def decide(
@@ -109,7 +110,7 @@ def decide(
         cost = "for so few users or items the proof would cost as much as it saves"
         return Decision(Mode.EXACT, reason or cost)
     rates = (measure or measured_rates)(rankers, audience, job.k, first.each)
-    return by_time(rates, audience.n_trained, first.each, job.workers or usable_cores())
+    return by_time(rates, audience.n_ranked, first.each, job.workers or usable_cores())
 
 
 def by_time(rates: Rates, users: int, each: float, threads: int) -> Decision:
@@ -137,7 +138,7 @@ def measured_rates(rankers: Rankers, audience: Audience, k: int, each: float) ->
 
     ``each`` is the number of pairs that the audit draws for a user.
     """
-    users = audience.trained(0, audience.n_trained)
+    users = audience.ranked(0, audience.n_ranked)
     exact, screen, rescorer = rankers.exact, rankers.screen, rankers.rescorer
     if screen is None or rescorer is None:
         raise ValueError("nothing to measure without a screen")

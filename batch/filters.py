@@ -26,6 +26,11 @@ class Filters:
         refuses them).
     keep_spaces : bool
         Whether spaces around ids in delimited text are part of them.
+    exclude_pairs : Path
+        Pairs of a user and an item that is not listed for this user, though nothing says that
+        they took it: returned, disliked, bought elsewhere.
+    refresh : bool
+        Whether rows of trained users move along with their interactions since the export.
     columns : mapping
         Name of each column that the caller named, in the files.
     plain : frozenset of str
@@ -38,6 +43,8 @@ class Filters:
     candidates: Path | None = None
     strangers: Strangers | None = None
     keep_spaces: bool = False
+    exclude_pairs: Path | None = None
+    refresh: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
     plain: frozenset[str] = frozenset()
 
@@ -48,5 +55,6 @@ class Filters:
             "users": self.users,
             "exclude_items": self.exclude_items,
             "candidates": self.candidates,
+            "exclude_pairs": self.exclude_pairs,
         }
         return {name: path for name, path in every.items() if path is not None}

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from batch.options import Layout, Mode, TableFormat
+from batch.recall_manifest import AuditPlan, RecallProof
 from batch.tables import Style
 from ncf.kinds import Kind, Manifest
 from ncf.policies import Strangers
-from ncf.records import KEY, optional
+from ncf.records import optional
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Parameters:
         What strangers get; None means as the bundle was exported.
     keep_spaces : bool or None
         Whether spaces around ids of text files were kept.
+    refresh : bool or None
+        Whether rows of trained users moved along with their interactions since the export.
     columns : mapping or None
         Names that columns have in the files, where they were given.
     """
@@ -38,37 +41,13 @@ class Parameters:
     layout: Layout
     cold_user: Strangers | None
     keep_spaces: bool | None = optional()
+    refresh: bool | None = optional()
     columns: Mapping[str, str] | None = optional()
 
     @property
     def style(self) -> Style:
         """File format and layout of the parts."""
         return Style(self.format, self.layout)
-
-
-@dataclass(frozen=True)
-class AuditPlan:
-    """The plan of a screened run's audit.
-
-    Parameters
-    ----------
-    pairs_a_user : float
-        Expected number of pairs for each user.
-    seed : int
-        Seed of the draws of pairs.
-    target : float
-        Recall to prove.
-    confidence : float
-        Confidence of this proof alone.
-    number : int
-        Number of the round, from 1.
-    """
-
-    pairs_a_user: float
-    seed: int
-    target: float
-    confidence: float
-    number: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,47 +87,6 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class RecallProof:
-    """The recall that the audit of a screened run has proven.
-
-    Parameters
-    ----------
-    target : float
-        Recall to prove.
-    lower_bound, estimate : float
-        Lower bound and estimate of the whole table's recall.
-    confidence : float
-        Confidence of the bound, however many rounds there were.
-    number : int
-        Count of rounds; ``try`` in JSON.
-    method : str
-        Method of the bound.
-    seed : int
-        Seed of the draws of pairs.
-    candidates : int
-        Number of items scored exactly for each user.
-    drawn, missed, population, listed : float, int, int, int
-        The sample; see :class:`ncf.proof.recall.PairSample`.
-    confidence_of_this_try : float or None
-        In runs of earlier versions, the confidence of the last try alone.
-    """
-
-    target: float
-    lower_bound: float
-    estimate: float
-    confidence: float
-    number: int = field(metadata={KEY: "try"})
-    method: str
-    seed: int
-    candidates: int
-    drawn: float
-    missed: int
-    population: int
-    listed: int
-    confidence_of_this_try: float | None = optional()
-
-
-@dataclass(frozen=True)
 class Decision:
     """The decision how to rank, which is taken once, before the first shard.
 
@@ -184,6 +122,11 @@ class FileCounts:
     seen_rows, seen_rows_of_unknown_items : int or None
         Interactions since the export, and those of items that the bundle does not know; None
         without such a file.
+    exclude_pairs_rows, exclude_pairs_rows_of_unknown_items : int or None
+        Pairs not to list, and those of items that the bundle does not know; None without such a
+        file.
+    refreshed_users : int or None
+        Trained users whose rows moved along with their interactions; None if not asked for.
     candidates_unknown, exclude_items_unknown : int or None
         Ids that the bundle does not know; None without such a file.
     """
@@ -192,6 +135,9 @@ class FileCounts:
     cold_users: int | None = optional()
     seen_rows: int | None = optional()
     seen_rows_of_unknown_items: int | None = optional()
+    exclude_pairs_rows: int | None = optional()
+    exclude_pairs_rows_of_unknown_items: int | None = optional()
+    refreshed_users: int | None = optional()
     candidates_unknown: int | None = optional()
     exclude_items_unknown: int | None = optional()
 

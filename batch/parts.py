@@ -26,11 +26,13 @@ from batch.tables import Lists, Style, write_lists
 from ncf.policies import Policy
 from ncf.proof.audit import Missed, PairAudit
 from ncf.proof.recall import PairSample
-from ncf.scoring.ranker import Ranker, TopK
+from ncf.scoring.ranker import Ranker, TopK, Users
 from ncf.scoring.rescorer import Rescorer
 from ncf.scoring.screened import ScreenedRanker, merged
+from ncf.scoring.seen import Seen
 
 _AUDITED_USERS, _AUDITED_PAIRS = 2048, 1 << 17  # in a block
+_POPULAR_USERS = 4096  # whose excluded items are in memory
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the run was told to stop
@@ -46,7 +48,7 @@ class Task:
     audience : Audience
         Users, and the items that they may get.
     ranker : Ranker
-        Ranks the trained users.
+        Ranks trained users, and strangers who are folded in.
     k : int
         Largest number of rows for each user, at least 1.
     style : Style
@@ -122,7 +124,11 @@ def make_part(
     by_policy = zip(Policy, np.bincount(lists.policies, minlength=len(Policy)), strict=True)
     return Note(
         rows=lists.items.size,
-        users={policy.value: int(count) for policy, count in by_policy},
+        users={
+            policy.value: int(count)
+            for policy, count in by_policy
+            if count or policy is not Policy.HISTORY  # named only where there are such users
+        },
         samples=found.samples if found else (),
         seconds={phase: float(seconds[phase]) for phase in ("score", "audit", "write")},
     )
@@ -131,9 +137,9 @@ def make_part(
 def go_round(
     task: Task, shard: Shard, found: Found | None, number: int, seconds: Counter[str]
 ) -> Found:
-    """Screen a shard's trained users with the candidates of a round, and audit their lists."""
+    """Screen a shard's ranked users with the candidates of a round, and audit their lists."""
     now = task.rounds[number]
-    users = task.audience.trained(shard.start, shard.stop)
+    users = task.audience.ranked(shard.start, shard.stop)
     started = time.perf_counter()
     ranker = task.ranker
     if not isinstance(ranker, ScreenedRanker):
@@ -156,22 +162,17 @@ def go_round(
 
 
 def score(task: Task, shard: Shard, top: TopK | None = None) -> Lists:
-    """Rank a shard's users, strangers last; ``top`` holds the trained users' lists if known."""
+    """Rank a shard's users, strangers last; ``top`` holds the ranked users' lists if known."""
     audience = task.audience
-    users = audience.trained(shard.start, shard.stop)
+    users = audience.ranked(shard.start, shard.stop)
+    others = audience.others(shard.start, shard.stop)
     if top is None:
         top = task.ranker.rank(users, task.k, task.pool, task.started)
     valid = top.valid()
-    first = max(shard.start - audience.n_trained, 0)
-    last = max(shard.stop - audience.n_trained, 0)
-    popular = list(_popular(task, range(first, last)))
-    raw = audience.bundle.users.raw
-    whole = users.size and users[-1] - users[0] + 1 == users.size
+    popular = list(_popular(task, others))
+    places = {policy: place for place, policy in enumerate(Policy)}
     return Lists(
-        users=[
-            *(raw[int(users[0]) : int(users[-1]) + 1] if whole else map(raw.__getitem__, users)),
-            *audience.strangers[first:last],
-        ],
+        users=[*audience.raw_ids(users), *audience.raw_ids(others)],
         counts=np.concatenate([valid.sum(axis=1), [each.size for each in popular]]).astype(
             np.int64
         ),
@@ -179,13 +180,15 @@ def score(task: Task, shard: Shard, top: TopK | None = None) -> Lists:
         scores=np.concatenate(
             [top.scores[valid], *(np.full(each.size, np.nan, np.float32) for each in popular)]
         ),
-        policies=np.repeat(np.arange(2), [users.size, len(popular)]),
+        policies=np.array(
+            [places[each] for each in audience.policies(shard.start, shard.stop)], np.int64
+        ),
     )
 
 
 def audit(task: Task, shard: Shard, top: TopK, now: Round) -> tuple[PairSample, Missed]:
-    """Draw the pairs of a round, and count those that the trained users' lists miss."""
-    users = task.audience.trained(shard.start, shard.stop)
+    """Draw the pairs of a round, and count those that the ranked users' lists miss."""
+    users = task.audience.ranked(shard.start, shard.stop)
     if task.rescorer is None:
         raise TypeError("an audit needs a rescorer")
     checker = PairAudit(task.audience.eligibility, task.rescorer, now.each, now.seed)
@@ -207,13 +210,17 @@ def audit(task: Task, shard: Shard, top: TopK, now: Round) -> tuple[PairSample, 
     return sum((each for each, _ in drawn), PairSample()), Missed.joined([m for _, m in drawn])
 
 
-def _popular(task: Task, strangers: range) -> Iterator[npt.NDArray[np.int32]]:
+def _popular(task: Task, strangers: Users) -> Iterator[npt.NDArray[np.int32]]:
     """Yield the most popular items that each stranger has not seen."""
-    popular, seen = task.audience.popular, task.audience.strangers_seen
-    for stranger in strangers:
-        if task.stop.is_set():
-            raise Stopped
-        own = seen.of(stranger)
-        best = popular[: task.k + own.size]
-        task.scored(1)
-        yield best[~np.isin(best, own)][: task.k] if own.size else best
+    popular, eligibility = task.audience.popular, task.audience.eligibility
+    for start in range(0, strangers.size, _POPULAR_USERS):
+        some = strangers[start : start + _POPULAR_USERS]
+        owners, items = eligibility.excluded(some).T
+        excluded = Seen.of_pairs(owners, items, (some.size, eligibility.n_items))
+        for position in range(some.size):
+            if task.stop.is_set():
+                raise Stopped
+            own = excluded.of(position)
+            best = popular[: task.k + own.size]
+            task.scored(1)
+            yield best[~np.isin(best, own)][: task.k] if own.size else best

@@ -18,12 +18,13 @@ from batch.audience import Audience
 from batch.decision import Rankers, decide
 from batch.inputs import Inputs, read_inputs, require_unchanged
 from batch.job import Job
-from batch.manifest import RUN, Decision, Identity, Parameters, RecallProof, RunManifest
+from batch.manifest import RUN, Decision, Identity, Parameters, RunManifest
 from batch.memory import peak_memory
 from batch.options import Mode
 from batch.parts import Task
 from batch.publication import Publication
 from batch.recall_contract import Contract
+from batch.recall_manifest import RecallProof
 from batch.runs import SUCCESS_FILE, Runs
 from batch.totals import Totals, finish_parts
 from batch.unfinished import Unfinished
@@ -197,6 +198,7 @@ def _identity(job: Job, inputs: Inputs, rankers: Rankers, mode: Mode) -> Identit
             layout=job.style.layout,
             cold_user=job.filters.strangers,
             keep_spaces=job.filters.keep_spaces or None,
+            refresh=job.filters.refresh or None,
             columns=job.filters.columns or None,
         ),
         inputs=inputs.digests,

@@ -16,7 +16,7 @@ from functools import cached_property
 
 from batch.audience import Audience
 from batch.job import Job
-from batch.manifest import AuditPlan, RecallProof
+from batch.recall_manifest import AuditPlan, RecallProof
 from batch.rounds import Round
 from ncf.artifacts import canonical_json
 from ncf.files import sha256_bytes
@@ -146,7 +146,7 @@ class Contract:
         return (missed + 0.5) / entries / (1 - self.target)
 
     def _round(self, number: int, width: float, pairs: float) -> Round:
-        each = pairs / max(1, self.audience.n_trained)
+        each = pairs / max(1, self.audience.n_ranked)
         seed = int(sha256_bytes(canonical_json({**self.inputs, "try": number}))[:8], 16)
         return Round(width, float(-(-each // 1)) if each > 1 else each, seed)
 
@@ -160,7 +160,7 @@ class Contract:
         return min(self.job.k, self.audience.eligibility.count())
 
     def _costs_too_much(self, pairs: float) -> bool:
-        all_pairs = self.audience.n_trained * self.audience.bundle.n_items
+        all_pairs = self.audience.n_ranked * self.audience.bundle.n_items
         return pairs > _LARGEST_SHARE * all_pairs
 
     def _most_candidates(self) -> float:

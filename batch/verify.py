@@ -91,7 +91,8 @@ def _audience(path: Path, manifest: RunManifest, bundle: Path, filters: Filters)
             )
     used = manifest.parameters
     filters = replace(filters, keep_spaces=bool(used.keep_spaces), columns=used.columns or {})
-    audience = read_audience(opened, replace(filters, strangers=used.cold_user))
+    filters = replace(filters, strangers=used.cold_user, refresh=bool(used.refresh))
+    audience = read_audience(opened, filters)
     if len(audience) != manifest.users:
         raise ArtifactError("users are missing", where=path)
     return audience
@@ -118,9 +119,9 @@ def _check_ranks(part: Path, table: pd.DataFrame, k: int) -> int:
     expected = by_user.cumcount() + 1
     if not (table[Columns.RANK] == expected).all() or not (expected <= k).all():
         raise ArtifactError("ranks are not 1, 2, 3, … up to k", where=part)
-    scored = table[Columns.POLICY] == Policy.MODEL
-    if not scored.eq(table[Columns.POLICY] != Policy.POPULAR).all():
+    if not table[Columns.POLICY].isin([policy.value for policy in Policy]).all():
         raise ArtifactError("there is an unknown policy in it", where=part)
+    scored = table[Columns.POLICY] != Policy.POPULAR
     finite = np.isfinite(table[Columns.SCORE])
     rising = by_user[Columns.SCORE].diff() > 0
     if rising.any() or not finite.eq(scored).all():
@@ -140,12 +141,9 @@ def _check_against(
         raise ArtifactError("has an id that the bundle does not know", where=part)
     if not eligibility.items[items].all():
         raise ArtifactError("lists an item that nobody may get", where=part)
-    users = audience.trained(shard.start, shard.stop)
-    first, last = (max(end - audience.n_trained, 0) for end in (shard.start, shard.stop))
-    raw = [*(bundle.users.raw[user] for user in users.tolist()), *audience.strangers[first:last]]
-    strangers = audience.strangers_seen.pairs(np.arange(first, last))
-    strangers[:, 0] += users.size
-    seen = np.concatenate([eligibility.excluded(users), strangers])
+    ranked, others = (find(shard.start, shard.stop) for find in (audience.ranked, audience.others))
+    raw = [*audience.raw_ids(ranked), *audience.raw_ids(others)]
+    seen = eligibility.excluded(np.concatenate([ranked, others]))
     excluded = np.unique(pair_keys(seen[:, 0], seen[:, 1], bundle.n_items))
     rows, columns = split_keys(excluded, bundle.n_items)
     taken = np.bincount(rows[eligibility.items[columns]], minlength=len(raw))
@@ -157,6 +155,6 @@ def _check_against(
         )
     if among(pair_keys(owners, items, bundle.n_items), excluded).any():
         raise ArtifactError("lists an item that its user has seen", where=part)
-    model = owners < users.size
-    if not ((table[Columns.POLICY] == Policy.MODEL) == model).all():
+    policies = [each.value for each in audience.policies(shard.start, shard.stop)]
+    if table[Columns.POLICY].tolist() != [policies[owner] for owner in owners.tolist()]:
         raise ArtifactError("the policy of a row differs from that of its user", where=part)

@@ -21,8 +21,8 @@ from batch.pipeline import run_batch
 from benchmarks.batch import more_users
 from benchmarks.screen import blown_up, first_users
 from benchmarks.synthetic import make_bundle, make_data
-from export.bundle import Source
 from export.publish import publish
+from export.source import Source
 from ncf.data.prepared import open_data
 from ncf.devices import Device
 from ncf.models.architecture import Architecture

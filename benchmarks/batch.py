@@ -30,8 +30,8 @@ from batch.pipeline import run_batch
 from batch.runs import open_runs
 from benchmarks.peers.tutorial import network_of
 from benchmarks.synthetic import make_bundle, make_data
-from export.bundle import Source
 from export.publish import publish
+from export.source import Source
 from ncf.data.prepared import open_data
 from ncf.devices import Device
 from ncf.models.kinds import Kind

@@ -39,11 +39,6 @@ PARTS = {
 }
 """Parts in order, and the share of the time that each may take."""
 
-LATER = {
-    "folding in": "ncf.graphs.fold_in",
-}
-"""Features that do not exist yet, and the module that each will have; named as skipped."""
-
 _ROOT = Path(__file__).parents[1]
 _LEAST_SECONDS = 20.0
 
@@ -67,10 +62,6 @@ def main() -> None:
         results[name] = _part_in_process(name, seconds, arguments, environment)
         print(f"{name}: {results[name]['status']} {results[name].get('reason', '')}", flush=True)
         _publish(out, results)
-    for feature, module in LATER.items():
-        if _is_missing(module):
-            row = {"status": "skipped", "reason": "does not exist yet", "rows": []}
-            results[feature] = row
     _publish(out, results)
     print((out / "cuda.md").read_text())
     sys.exit(any(result["status"] == "failed" for result in results.values()))
@@ -205,13 +196,6 @@ def _publish(out: Path, results: dict[str, Any]) -> None:
     ):
         with atomic_file(out / name, clean=False) as file:
             file.write(content.encode())
-
-
-def _is_missing(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is None
-    except ModuleNotFoundError:
-        return True
 
 
 def _line(error: Exception) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from export.bundle import Source
 from export.publish import publish
+from export.source import Source
 from ncf.data.interactions import Interactions
 from ncf.data.manifests import Counts, DataManifest
 from ncf.data.options import Options

@@ -1,7 +1,10 @@
 """Write a short model card from the bundle's manifest."""
 
+import re
+
 from ncf.policies import ColdUser
-from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model
+from ncf.scoring.fold_in_manifest import FoldInFacts, NoFoldIn, Promise
+from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model, NewItems
 from ncf.scoring.screen_manifest import NoScreen, Screen
 
 _CARD = """\
@@ -34,7 +37,11 @@ with figures over the whole catalogue. The validation part chose the epoch, neve
 
 {screen}
 
-## Recipe
+## Users whom the model does not know
+
+{fold_in}
+
+{new_items}## Recipe
 
 ```json
 {recipe}
@@ -43,14 +50,22 @@ with figures over the whole catalogue. The validation part chose the epoch, neve
 ## Intended use
 
 Ranking the items of this catalogue for the users listed in `users.parquet`, items they have
-interacted with left out. Users who are not listed get {cold}.
+interacted with left out. {strangers}
 
 ## Limits
 
-- It knows no user or item that the {known} did not hold, and nothing that happened since.
+- It knows no item that the {known} did not hold.{since}
 - Scores are logits of one model: they order items for one user, and are not probabilities.
 - It learns from who interacted with what: popular items are favoured, biases of the data remain.
 """
+
+_PROMISE = """NDCG@10, by protocol and length of history:
+
+| protocol | history | users | popular | folded in | trained | stated loss |
+| --- | --- | --- | --- | --- | --- | --- |"""
+_HONEST = """\
+The users of these figures were left out of the fit of the map, but the items knew them. So the
+stated loss against a trained row counts the loss of whole histories twice (± a standard error)."""
 
 
 _WEIGHTS = {
@@ -82,6 +97,13 @@ def model_card(name: str, manifest: BundleManifest, recipe: str) -> str:
     provenance, model = manifest.provenance, manifest.model
     tower = "" if model.kind == "gmf" else f", {model.layers} tower layers"
     cold = "an error" if manifest.cold_user is ColdUser.ERROR else "the most popular items"
+    folds = manifest.fold_in if isinstance(manifest.fold_in, FoldInFacts) else None
+    strangers = f"Users who are not listed get {cold}."
+    if folds:
+        strangers = (
+            f"Users who are not listed get a list by their history of at least "
+            f"{_items(folds.min_history)}; without one, {cold}."
+        )
     return _CARD.format(
         name=name,
         kind=model.kind,
@@ -99,7 +121,10 @@ def model_card(name: str, manifest: BundleManifest, recipe: str) -> str:
         metrics=_metrics(manifest.metrics),
         screen=_screen(manifest.screen),
         recipe=recipe,
-        cold=cold,
+        new_items=_new_items(manifest.new_items),
+        fold_in=_fold_in(manifest.fold_in),
+        strangers=strangers,
+        since="" if folds else " It knows nothing that happened since.",
     )
 
 
@@ -122,6 +147,47 @@ def _metrics(metrics: BundleMetrics) -> str:
         ndcg = f"NDCG@10 {test.ndcg:.4f} ± {test.ndcg_se:.4f}"
         lines.append(f"- test, sampled, {test.cases:,} cases: {hr}, {ndcg} (standard errors)")
     return "\n".join(lines) or "None recorded."
+
+
+def recipe_of(card: str) -> str:
+    """Find the recipe in a card of before; ``null`` if it is not there."""
+    found = re.search(r"(?ms)^## Recipe\n\n```json\n(.*?)\n```", card)
+    return found[1] if found else "null"
+
+
+def _new_items(added: NewItems | None) -> str:
+    if added is None:
+        return ""
+    return (
+        f"## New items\n\n{added.items:,} items were added to bundle `{added.parent[:12]}` without "
+        f"training, their vectors\nmade from the rows of those who took them ({added.pairs:,} "
+        "pairs). The figures above are from before.\n\n"
+    )
+
+
+def _fold_in(facts: FoldInFacts | NoFoldIn | None) -> str:
+    if not isinstance(facts, FoldInFacts):
+        return f"They are not folded in: {facts.reason if facts else 'not asked for'}."
+    how = "by measurement" if facts.measured else "set by hand, or for want of test cases"
+    intro = (
+        f"A row is made from a history of at least {_items(facts.min_history)}\n"
+        f"({how}), by a linear map fitted on {facts.users:,} users. "
+    )
+    if not facts.promise:
+        return f"{intro}How good these rows are was not measured: the data has no test case."
+    rows = "\n".join(map(_promised, facts.promise))
+    return f"{intro}{_PROMISE}\n{rows}\n\n{_HONEST}"
+
+
+def _items(count: int) -> str:
+    return "1 item" if count == 1 else f"{count} items"
+
+
+def _promised(each: Promise) -> str:
+    length = "all" if each.history is None else f"{each.history}"
+    figures = f"{each.popular:.4f} | {each.folded:.4f} | {each.trained:.4f}"
+    loss = f"{each.loss:.4f} ± {each.loss_se:.4f}"
+    return f"| {each.protocol} | {length} | {each.users:,} | {figures} | {loss} |"
 
 
 def _screen(screen: Screen | NoScreen) -> str:

@@ -1,20 +1,13 @@
 """Publish an export: make bundle and archive in temporary places, then swap both in."""
 
-import os
-import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from export.archive import write_archive
-from export.bundle import Source, write_bundle
-from ncf.artifacts import sealed_folder
-from ncf.errors import ParityError, StorageError, UsageError
-from ncf.files import scratch_folder
-from ncf.locks import writer_lock
-from ncf.scoring.manifest import BUNDLE
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}")
+from export.bundle import write_bundle
+from export.source import Source
+from export.swap import publish_folder
+from ncf.errors import ParityError
 
 
 def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dict[str, Any]:
@@ -49,24 +42,7 @@ def publish(source: Source, store: Path, name: str, version: str = "1.0") -> dic
     UsageError
         The name or the version is malformed.
     """
-    check_name(name)
-    if not _VERSION.fullmatch(version):
-        raise UsageError(f"version {version!r} is not digits and dots")
-    bundle, archive = store / name, store / f"{name}.mar"
-    if archive.is_dir():
-        raise StorageError(
-            "a folder has the name of the archive", where=archive, remedy="remove it"
-        )
-    with writer_lock(bundle), scratch_folder(archive) as scratch:
-        ready = scratch / f"ready-{archive.name}"
-        # The archive is renamed just before the bundle, with nothing slow in between.
-        with sealed_folder(bundle, BUNDLE, lambda: ready.replace(archive)) as folder:
-            report = _write_proven(source, folder, name)
-            with ready.open("wb") as file:
-                write_archive(folder, name, version, scratch, file)
-                file.flush()
-                os.fsync(file.fileno())
-    return report
+    return publish_folder(partial(_write_proven, source, name=name), store, name, version)
 
 
 def _write_proven(source: Source, folder: Path, name: str) -> dict[str, Any]:
@@ -75,15 +51,3 @@ def _write_proven(source: Source, folder: Path, name: str) -> dict[str, Any]:
     except ParityError as error:
         remedy = "nothing was published; please report this"
         raise ParityError(str(error), where=source.checkpoint.path, remedy=remedy) from error
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that could point outside the store or that TorchServe would refuse.
-
-    Raises
-    ------
-    UsageError
-        The name has a character that is not a letter, a digit, ``-`` or ``_``.
-    """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"`name` {name!r} is not letters, digits, - and _, at most 100")

@@ -12,8 +12,8 @@ import numpy as np
 from onnx import TensorProto
 from scipy import sparse
 
-from export.bundle import Source
-from export.publish import check_name
+from export.source import Source
+from export.swap import check_name
 from ncf.artifacts import seal, sealed_folder
 from ncf.columns import Columns
 from ncf.data.tables import write_id_table

@@ -8,7 +8,7 @@ from ncf.columns import Columns
 from ncf.data.tables import read_id_table
 from ncf.errors import ArtifactError, ParityError
 from ncf.identifiers import IdMap
-from ncf.proof.bundle_parity import require_topk_parity
+from ncf.proof.bundle_parity import require_fold_in_parity, require_topk_parity
 from ncf.proof.reference import graph_scorer
 from ncf.scoring.bundle import IDS_FILE, ITEMS_FILE, USERS_FILE, Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
@@ -54,7 +54,7 @@ def verify_bundle(path: Path) -> dict[str, Any]:
 def _compare_graphs(bundle: Bundle) -> dict[str, float]:
     score = graph_scorer(open_cpu(bundle.score_graph))
     try:
-        report = require_topk_parity(bundle, score)
+        report = require_topk_parity(bundle, score) | require_fold_in_parity(bundle)
     except ParityError as error:
         raise ParityError(str(error), where=bundle.path, remedy=BUNDLE.remedy) from error
     return {name: parity.max_difference for name, parity in report.items()}

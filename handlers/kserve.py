@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers.encoding import compact
+from handlers.requests import use_of
 from ncf.errors import RequestError
 from ncf.scoring.queries import Recommendation
 
@@ -53,12 +54,21 @@ def encode(found: Recommendation, name: str, model: str, body: Mapping[str, Any]
     answer = {
         "model_name": name,
         "model_version": model,
-        "parameters": {"user": found.user, "policy": found.policy.value},
+        "parameters": {"user": found.user, "policy": found.policy.value, **_flat(found)},
         "outputs": outputs,
     }
     if isinstance(body.get("id"), str):
         answer["id"] = body["id"][:100]
     return compact(answer)
+
+
+def _flat(found: Recommendation) -> dict[str, Any]:
+    """Describe what became of a history; parameters of this protocol are plain values."""
+    use = use_of(found)
+    if not use:
+        return {}
+    counts = {f"history_{name}": count for name, count in use["history"].items()}
+    return {**counts, "refreshed": use["refreshed"]}
 
 
 def _tensor(name: str, datatype: str, data: list[Any]) -> dict[str, Any]:

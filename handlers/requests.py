@@ -10,7 +10,7 @@ from ncf.errors import RequestError
 from ncf.scoring.queries import Recommendation, Request, Wishes
 
 JSON_TYPE = "application/json"
-_FIELDS = ("user", "k", "exclude", "candidates", "include_seen", "exact")
+_FIELDS = ("user", "k", "exclude", "candidates", "include_seen", "exact", "history")
 _EXAMPLE = f'send Content-Type: {JSON_TYPE} and a body such as {{"user": "196", "k": 10}}'
 _SHOWN = 80  # characters of a field's name in a message
 
@@ -51,7 +51,9 @@ def check(body: Mapping[str, Any], longest: int = MAX_K) -> Request:
         raise RequestError(
             f"unknown field {unknown[0][:_SHOWN]!r}", remedy=f"known: {', '.join(_FIELDS)}"
         )
-    user = body.get("user")
+    history = body.get("history")
+    # Who gives a history needs no name.
+    user = body.get("user", None if history is None else "")
     if not isinstance(user, str) or not _encodes(user) or len(user) > MAX_USER:
         raise RequestError("'user' must be a string, the raw user id", remedy=_EXAMPLE)
     candidates = body.get("candidates")
@@ -63,6 +65,7 @@ def check(body: Mapping[str, Any], longest: int = MAX_K) -> Request:
             candidates=None if candidates is None else _ids("candidates", candidates),
             include_seen=_flag("include_seen", body.get("include_seen", False)),
             exact=_flag("exact", body.get("exact", False)),
+            history=None if history is None else _ids("history", history),
         ),
     )
 
@@ -78,8 +81,17 @@ def encode(found: Recommendation, model: str) -> bytes:
         if title is not None:
             item["title"] = title
         items.append(item)
-    answer = {"user": found.user, "policy": found.policy.value, "items": items, "model": model}
+    who = {"user": found.user} if found.user else {}
+    answer = {**who, "policy": found.policy.value, "items": items, **use_of(found), "model": model}
     return compact_scores(answer, scores)
+
+
+def use_of(found: Recommendation) -> dict[str, Any]:
+    """Describe what became of a given history; nothing if none was given."""
+    use = found.history
+    if use is None:
+        return {}
+    return {"history": {"known": use.known, "unknown": use.unknown}, "refreshed": use.refreshed}
 
 
 def encode_error(code: str, message: str) -> bytes:

@@ -18,7 +18,7 @@ from ncf.records import json_values
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import check_answer, read_golden, replay
-from ncf.scoring.queries import Recommendation, Request, Wishes
+from ncf.scoring.queries import Recommendation, Request
 from ncf.scoring.recommend import Recommender
 from ncf.scoring.screened import ScreenedRanker
 
@@ -42,7 +42,7 @@ class Answer:
     code : str
         ``ok``, or the code of the error.
     policy : str
-        ``model`` or ``popular``; ``none`` for an error.
+        ``model``, ``history`` or ``popular``; ``none`` for an error.
     parts : tuple of Answer
         Answers to the requests of a row that holds several; empty for any other row.
     """
@@ -119,6 +119,7 @@ class Service:
             "longest_list": self._longest,
             "lanes": lanes,
             "screen": json_values(manifest.screen) if screen else None,
+            "fold_in": json_values(manifest.fold_in) if manifest.fold_in else None,
         }
 
     def __enter__(self) -> Self:
@@ -145,7 +146,7 @@ class Service:
         """
         answers = self._golden.answers
         expected = next((each for each in answers if each.policy is Policy.MODEL), answers[0])
-        found = self._recommender.recommend(expected.user, Wishes(self._golden.k))
+        found = self._recommender.recommend(expected.user, self._golden.wishes(expected))
         check_answer(self._path, expected, found)
 
     def answer(self, rows: Sequence[Row]) -> tuple[list[Answer], float]:

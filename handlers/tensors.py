@@ -23,6 +23,7 @@ INPUTS = {
     "candidates": ("BYTES", -1),
     "include_seen": ("BOOL", 1),
     "exact": ("BOOL", 1),
+    "history": ("BYTES", -1),
 }
 OUTPUTS = {"item": ("BYTES", -1), "title": ("BYTES", -1), "score": ("FP32", -1)}
 _DTYPES = {
@@ -35,7 +36,7 @@ _LENGTH = struct.Struct("<I")
 
 
 def metadata(name: str, version: str) -> dict[str, Any]:
-    """Describe a model's tensors; all inputs but ``user`` are optional."""
+    """Describe a model's tensors; all inputs but ``user`` or ``history`` are optional."""
 
     def tensors(known: Mapping[str, tuple[str, int]]) -> list[dict[str, Any]]:
         return [{"name": n, "datatype": t, "shape": [size]} for n, (t, size) in known.items()]

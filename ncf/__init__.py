@@ -18,13 +18,14 @@ _MODULES = {
     "Model": "ncf.api.models",
     "Run": "ncf.api.runs",
     "__version__": "ncf.version",
+    "add_items": "ncf.api.growth",
     "batch": "ncf.api.runs",
     "compare": "ncf.api.comparison",
     "evaluate": "ncf.api.evaluation",
     "export": "ncf.api.exports",
     "export_triton": "ncf.api.exports",
     "fetch": "ncf.api.data",
-    "open_bundle": "ncf.api.bundles",
+    "open_bundle": "ncf.api.opening",
     "open_data": "ncf.api.data",
     "open_model": "ncf.api.models",
     "prepare": "ncf.api.data",
@@ -36,6 +37,7 @@ _MODULES = {
 # Packages beside this one that a module needs, and that somebody's file may hide.
 _BESIDE = {
     "ncf.api.exports": ("export",),
+    "ncf.api.growth": ("batch", "export"),
     "ncf.api.runs": ("batch",),
     "ncf.api.verification": ("batch", "export"),
 }

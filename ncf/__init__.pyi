@@ -1,5 +1,4 @@
 from ncf.api.bundles import Bundle as Bundle
-from ncf.api.bundles import open_bundle as open_bundle
 from ncf.api.comparison import Comparison as Comparison
 from ncf.api.comparison import compare as compare
 from ncf.api.data import Data as Data
@@ -11,9 +10,11 @@ from ncf.api.evaluation import evaluate as evaluate
 from ncf.api.exports import export as export
 from ncf.api.exports import export_triton as export_triton
 from ncf.api.figures import Figures as Figures
+from ncf.api.growth import add_items as add_items
 from ncf.api.models import Model as Model
 from ncf.api.models import open_model as open_model
 from ncf.api.models import train as train
+from ncf.api.opening import open_bundle as open_bundle
 from ncf.api.runs import Run as Run
 from ncf.api.runs import batch as batch
 from ncf.api.runs import read_latest as read_latest

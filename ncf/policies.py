@@ -8,6 +8,7 @@ class Policy(StrEnum):
 
     MODEL = "model"
     POPULAR = "popular"
+    HISTORY = "history"
 
 
 class ColdUser(StrEnum):

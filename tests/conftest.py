@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from export.bundle import Source
 from export.publish import publish
+from export.source import Source
 from ncf.data.options import Format, Options
 from ncf.data.prepare import prepare
 from ncf.data.prepared import PreparedData, open_data

@@ -30,3 +30,33 @@ def best_unseen(scores: Mapping[int, float], seen: set[int], k: int) -> list[int
     """Top-K item indices by score, ties by index, seen ones left out."""
     unseen = [item for item in scores if item not in seen]
     return sorted(unseen, key=lambda item: (-scores[item], item))[:k]
+
+
+def numpy_folded(
+    weights: Mapping[str, npt.NDArray[np.float32]],
+    matrix: npt.NDArray[np.float32],
+    history: set[int],
+) -> list[float]:
+    """Logits of every item for a user who is known by a history alone, in double precision."""
+    wide = {name: array.astype(np.float64) for name, array in weights.items()}
+    branches = [each for each in ("gmf", "mlp") if f"{each}.item.weight" in wide]
+    vectors = np.concatenate([wide[f"{each}.item.weight"] for each in branches], axis=1)
+    total = sum((vectors[item] for item in sorted(history)), np.zeros(vectors.shape[1]))
+    m, log = max(len(history), 1), np.log(1 + len(history))
+    x = np.concatenate([total / m**0.5, total / m, total * log / m, [log, log * log, 1.0]])
+    row = x @ matrix.astype(np.float64)
+    logits = np.full(len(vectors), wide["output.bias"][0])
+    head, width = wide["output.weight"][0], 0
+    if "gmf" in branches:
+        width = wide["gmf.item.weight"].shape[1]
+        logits += wide["gmf.item.weight"] @ row[:width]
+    if "mlp" in branches:
+        items, first = wide["mlp.item.weight"], wide["mlp.tower.0.weight"]
+        hidden = items @ first[:, -items.shape[1] :].T + wide["mlp.tower.0.bias"] + row[width:]
+        layer = 1
+        while f"mlp.tower.{layer}.weight" in wide:
+            hidden = np.maximum(hidden, 0) @ wide[f"mlp.tower.{layer}.weight"].T
+            hidden = hidden + wide[f"mlp.tower.{layer}.bias"]
+            layer += 1
+        logits += np.maximum(hidden, 0) @ head[width:]
+    return [float(each) for each in logits]

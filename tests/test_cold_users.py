@@ -15,8 +15,8 @@ from batch.job import Job
 from batch.pipeline import run_batch
 from batch.published import read_latest
 from batch.verify import verify_run
-from export.bundle import Source
 from export.publish import publish
+from export.source import Source
 from export.verify import verify_bundle
 from handlers.service import Service
 from ncf.api.comparison import compare
@@ -68,7 +68,7 @@ def checkpoint(world: Path, data: PreparedData) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def bundle(world: Path, data: PreparedData, checkpoint: Checkpoint) -> Bundle:
-    publish(Source(checkpoint, data), world / "store", "ncf")
+    publish(Source(checkpoint, data, fold_in=False), world / "store", "ncf")
     return open_bundle(world / "store" / "ncf")
 
 
@@ -119,7 +119,7 @@ def test_some_users_and_strangers_left_out(bundle: Bundle, cold: Mask, tmp_path:
     known, lost = (bundle.users.raw[int(np.flatnonzero(each)[-1])] for each in (~cold, cold))
     (tmp_path / "users.csv").write_text(f"user_id\n{lost}\nzoe\n{known}\n")
     audience = read_audience(bundle, Filters(users=tmp_path / "users.csv"))
-    assert list(audience.strangers) == [lost, "zoe"]
+    assert audience.raw_ids(audience.others(0, 3)) == [lost, "zoe"]
     assert (audience.n_trained, len(audience)) == (1, 3)
     few = read_audience(bundle, Filters(users=tmp_path / "users.csv", strangers=Strangers.SKIP))
     assert (few.n_trained, len(few), few.counts.cold_users) == (1, 1, 1)
@@ -151,7 +151,7 @@ def test_the_recommender_and_the_server_list_them_the_popular_items(
 def test_a_bundle_that_refuses_strangers_refuses_them(
     data: PreparedData, checkpoint: Checkpoint, cold: Mask, tmp_path: Path
 ) -> None:
-    publish(Source(checkpoint, data, ColdUser.ERROR), tmp_path, "strict")
+    publish(Source(checkpoint, data, ColdUser.ERROR, fold_in=False), tmp_path, "strict")
     bundle = open_bundle(tmp_path / "strict")
     raw = bundle.users.raw[int(np.flatnonzero(cold)[0])]
     with pytest.raises(RequestError, match=f"no training interaction of user '{raw}'") as caught:
@@ -166,7 +166,7 @@ def test_bundles_of_before_tell_nobody_and_stay_readable(bundle: Bundle, tmp_pat
     (before / COLD_FILE).unlink()
     seal(before, BUNDLE, json_values(bundle.manifest))
     assert open_bundle(before).cold.size == 0
-    assert len(read_audience(open_bundle(before), Filters()).strangers) == 0
+    assert read_audience(open_bundle(before), Filters()).unranked.size == 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ _REQUESTS = 400
 
 
 def run(settings: Settings, record: Record) -> None:
-    """Ask both services the same: plain, excluding, among candidates, seen items included."""
+    """Ask both the same: plain, excluding, among candidates, seen included, with a history."""
     require("onnxruntime")
     from handlers.service import Service
 
@@ -52,10 +52,11 @@ def _requests(service: Any, count: int) -> list[dict[str, object]]:  # noqa: ANN
         {"exclude": some, "exact": True},
         {"candidates": some},
         {"include_seen": True},
+        {"history": some[:12], "exact": True},  # folded in, or refreshed, on the CPU
     ]
     users = rng.integers(0, model["n_users"] + 2, count)  # strangers among them
     return [
-        {"body": json.dumps({"user": str(user), "k": 10, **options[row % 4]}).encode()}
+        {"body": json.dumps({"user": str(user), "k": 10, **options[row % len(options)]}).encode()}
         for row, user in enumerate(users)
     ]
 

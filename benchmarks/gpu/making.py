@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.gpu.tastes import Tastes, draw
 from benchmarks.synthetic import made_up, make_data
-from export.bundle import Source
 from export.publish import publish
+from export.source import Source
 from ncf.data.interactions import Cases, Interactions
 from ncf.data.prepared import (
     PreparedData,

@@ -1,6 +1,6 @@
 """Use an exported model, with answers in frames."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 
 from ncf.api.figures import Figures
-from ncf.api.lists import lists_frame
-from ncf.api.options import Ids, Place, folder
+from ncf.api.lists import lists_frame, requests_of
+from ncf.api.options import Ids
 from ncf.api.pair_scores import scores_frame
 from ncf.api.similar import Vectors, item_vectors, similar_frame
 from ncf.columns import Columns
 from ncf.data.frames import Frame
 from ncf.data.raw_ids import raw_ids
 from ncf.scoring.bundle import Bundle as Opened
-from ncf.scoring.bundle import open_bundle as open_folder
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.queries import Recommendation, Wishes
 from ncf.scoring.recommend import Recommender
@@ -85,12 +84,13 @@ class Bundle:
 
     def recommend(
         self,
-        users: Ids,
+        users: Ids | None = None,
         *,
         k: int = 10,
         exclude: Ids = (),
         candidates: Ids | None = None,
         include_seen: bool = False,
+        history: Mapping[str | int, Ids] | Ids | None = None,
     ) -> pd.DataFrame:
         """Recommend items: score every item exactly, and give each user the best that they may get.
 
@@ -98,7 +98,7 @@ class Bundle:
 
         Parameters
         ----------
-        users : str, int, or sequence or column of these
+        users : str, int, or sequence or column of these, optional
             Raw ids. Strangers get the popular items (see ``policy``), or raise an error if the
             bundle was exported so.
         k : int
@@ -109,12 +109,18 @@ class Bundle:
             The only items that may be listed.
         include_seen : bool
             Whether items that users have interacted with may be listed.
+        history : mapping of user to ids, or ids, optional
+            Items that users have taken since the export, by user; users may be left out then. A
+            stranger with a long enough history gets a list by it, and a trained user's row moves
+            along with it. Ids alone are the history of one nameless stranger. Unknown items have
+            no effect.
 
         Returns
         -------
         DataFrame
             Columns ``user_id``, ``rank`` from 1, ``item_id``, ``title`` (where known), ``score``
-            (logit; missing in the popular list), ``policy`` (``"model"`` or ``"popular"``).
+            (logit; missing in the popular list), ``policy`` (``"model"``, ``"history"`` or
+            ``"popular"``).
 
         Raises
         ------
@@ -131,13 +137,21 @@ class Bundle:
         1      u0     2  film ... model
         >>> bundle.recommend(["stranger"], k=1).policy.tolist()
         ['popular']
+        >>> bundle.recommend(history={"new": ["film 0", "film 2", "film 4"]}, k=1).policy.tolist()
+        ['history']
         """
         only = None if candidates is None else tuple(raw_ids(candidates, "candidates"))
         wishes = Wishes(k, tuple(raw_ids(exclude, "exclude")), only, include_seen, exact=True)
-        return lists_frame(self._recommender, raw_ids(users, "users"), wishes)
+        named = None if users is None else raw_ids(users, "users")
+        requests = requests_of(named, history, wishes)
+        return lists_frame(self._recommender, requests)
 
-    def recommendation(self, user: str | int, *, k: int = 10) -> Recommendation:
+    def recommendation(
+        self, user: str | int = "", *, k: int = 10, history: Ids | None = None
+    ) -> Recommendation:
         """Recommend to one user, and give the list and its policy even if the list is empty.
+
+        The answer also counts the items of a given history that the bundle knows.
 
         Examples
         --------
@@ -145,8 +159,9 @@ class Bundle:
         >>> found.policy.value, len(found.items)
         ('model', 2)
         """
-        (raw,) = raw_ids(user, "user")
-        return self._recommender.recommend(raw, Wishes(k, exact=True))
+        (raw,) = ("",) if user == "" and history is not None else raw_ids(user, "user")
+        taken = None if history is None else tuple(raw_ids(history, "history"))
+        return self._recommender.recommend(raw, Wishes(k, exact=True, history=taken))
 
     def history(self, user: str | int) -> pd.DataFrame:
         """List the items that a user has seen: ``item_id`` and ``title``; none for a stranger.
@@ -225,24 +240,3 @@ class Bundle:
     @cached_property
     def _vectors(self) -> Vectors:
         return item_vectors(self._opened)
-
-
-def open_bundle(path: Place) -> Bundle:
-    """Open a bundle; every digest is checked first.
-
-    Parameters
-    ----------
-    path : str or Path
-        Folder that :func:`ncf.export` made.
-
-    Raises
-    ------
-    ArtifactError
-        A file is missing, extra or damaged, or the schema is of another version.
-
-    Examples
-    --------
-    >>> ncf.open_bundle("model_store/mine")
-    Bundle('model_store/mine': gmf, 40 users, 30 items)
-    """
-    return Bundle(open_folder(folder(path, "bundle")))

@@ -23,6 +23,8 @@ def export(
     version: str = "1.0",
     cold_user: str = "popular",
     screen: bool = True,
+    fold_in: bool = True,
+    min_history: int | None = None,
 ) -> Bundle:
     """Export a bundle and a ``.mar``: ONNX graphs that equal the model, ids and digests.
 
@@ -42,6 +44,11 @@ def export(
         What strangers get.
     screen : bool
         Add a screened top-K graph if it is faster.
+    fold_in : bool
+        Add what gives strangers lists by their histories, if these are better than the popular
+        items.
+    min_history : int, optional
+        Shortest history that is used; measured if not given.
 
     Raises
     ------
@@ -61,7 +68,8 @@ def export(
         from export.publish import publish
 
     store = folder(out, "out")
-    source = _source(model, data, chosen(ColdUser, cold_user, "cold_user"), screen=screen)
+    options: dict[str, Any] = {"screen": screen, "fold_in": fold_in, "min_history": min_history}
+    source = _source(model, data, chosen(ColdUser, cold_user, "cold_user"), **options)
     found = publish(source, store, name, version)
     places = {"bundle": str(store / name), "archive": str(store / f"{name}.mar")}
     return Bundle(open_folder(store / name), Figures({**places, **found}))
@@ -114,11 +122,10 @@ def _source(
     model: "Model | Place",
     data: "Data | Place",
     cold_user: ColdUser = ColdUser.POPULAR,
-    *,
-    screen: bool = True,
+    **options: Any,  # noqa: ANN401 - of Source, whose module needs PyTorch
 ) -> Any:  # noqa: ANN401 - its module needs PyTorch
-    from export.bundle import Source
+    from export.source import Source
     from ncf.api.data import as_data
     from ncf.api.models import as_model
 
-    return Source(as_model(model).checkpoint, as_data(data).prepared, cold_user, screen)
+    return Source(as_model(model).checkpoint, as_data(data).prepared, cold_user, **options)

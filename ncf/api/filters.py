@@ -16,6 +16,7 @@ from ncf.data.kinds import is_stream
 from ncf.data.naming import Given as Columned
 from ncf.data.naming import Naming
 from ncf.data.origins import copy_stream
+from ncf.errors import UsageError
 from ncf.policies import Strangers
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 Given: TypeAlias = Union[Place, "pd.DataFrame", "pa.Table", Iterable[object], None]
 """A file of ids, a frame with a column of them, or ids themselves."""
 
+_BOTH = (Columns.USER_ID, Columns.ITEM_ID)
 _COLUMNS = {
-    "seen": (Columns.USER_ID, Columns.ITEM_ID),
+    "seen": _BOTH,
+    "exclude_pairs": _BOTH,
     "users": (Columns.USER_ID,),
     "exclude_items": (Columns.ITEM_ID,),
     "candidates": (Columns.ITEM_ID,),
@@ -38,9 +41,11 @@ def filters_of(
     users: Given,
     exclude_items: Given,
     candidates: Given,
+    exclude_pairs: Given = None,
     *,
     strangers: Strangers | None = None,
     keep_spaces: bool = False,
+    refresh: bool = False,
     columns: Columned = None,
 ) -> Iterator[Filters]:
     """Make files of filters, which exist until the block ends.
@@ -53,7 +58,8 @@ def filters_of(
         A column is missing, or an id cannot be used.
     """
     naming = Naming.parse(columns)
-    given = {"seen": seen, "users": users, "exclude_items": exclude_items, "candidates": candidates}
+    given = {"seen": seen, "users": users, "exclude_items": exclude_items}
+    given |= {"candidates": candidates, "exclude_pairs": exclude_pairs}
     plain = {name for name, each in given.items() if not isinstance(each, str | Path | None)}
     in_memory = bool(plain) or any(map(_pipe, given.values()))
     # Files are not copied: a batch must not fail because the temporary folder is full.
@@ -64,9 +70,28 @@ def filters_of(
             **files,
             strangers=strangers,
             keep_spaces=keep_spaces,
+            refresh=refresh,
             columns=naming.names,
             plain=frozenset(plain),
         )
+
+
+@contextmanager
+def pairs_file(given: Given, name: str) -> Iterator[Path]:
+    """Make a file of pairs, which exists until the block ends.
+
+    Raises
+    ------
+    UsageError
+        No pairs are given.
+    RatingsError
+        A column is missing, or an id cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="ncf-") as scratch:
+        path = _file(given, _BOTH, Path(scratch) / name, Naming())
+        if path is None:
+            raise UsageError(f"`{name}` is missing", remedy="give a file or a frame")
+        yield path
 
 
 def _file(  # as filters_of takes it

@@ -1,22 +1,53 @@
 """Make a frame of users' top-K lists."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ncf.api.options import Ids
 from ncf.columns import Columns
-from ncf.errors import NcfError
+from ncf.data.raw_ids import raw_ids
+from ncf.errors import NcfError, UsageError
 from ncf.scoring.queries import Recommendation, Request, Wishes
 from ncf.scoring.recommend import Recommender
 
 _USERS_AT_ONCE = 256  # in one call of the graph
 
 
-def lists_frame(recommender: Recommender, users: Sequence[str], wishes: Wishes) -> pd.DataFrame:
-    """Recommend to users, in blocks, and make a frame with rows in the order of the users.
+def requests_of(
+    users: Sequence[str] | None, history: Mapping[str | int, Ids] | Ids | None, wishes: Wishes
+) -> list[Request]:
+    """Make a request for each user, and for each other user with a history.
+
+    Raises
+    ------
+    UsageError
+        Neither a user nor a history is given, or a history without a name beside users.
+    """
+    if history is None and users is None:
+        raise UsageError("neither `users` nor `history` is given", remedy="give one or both")
+    if history is not None and not isinstance(history, Mapping):
+        if users is not None:
+            raise UsageError(
+                "`history` does not say whose it is", remedy="give a dict: {user: [items]}"
+            )
+        return [Request("", replace(wishes, history=tuple(raw_ids(history, "history"))))]
+    given = {}
+    for user, items in (history or {}).items():
+        (raw,) = raw_ids(user, "history")
+        given[raw] = tuple(raw_ids(items, "history"))
+    everyone = list(given) if users is None else users
+    if extra := given.keys() - set(everyone):
+        raise UsageError(f"`history` names {min(extra)!r}, whom `users` does not")
+    return [Request(user, replace(wishes, history=given.get(user))) for user in everyone]
+
+
+def lists_frame(recommender: Recommender, requests: Sequence[Request]) -> pd.DataFrame:
+    """Answer requests, in blocks, and make a frame with rows in their order.
 
     Raises
     ------
@@ -24,16 +55,14 @@ def lists_frame(recommender: Recommender, users: Sequence[str], wishes: Wishes) 
         As :meth:`Recommender.recommend` raises them.
     """
     names = (Columns.USER_ID, Columns.RANK, Columns.ITEM_ID, Columns.TITLE, Columns.SCORE)
-    rows = _rows(recommender, users, wishes)
+    rows = _rows(recommender, requests)
     frame = pd.DataFrame(list(rows), columns=[*names, Columns.POLICY])
     return frame.astype({Columns.RANK: np.int64, Columns.SCORE: np.float64})
 
 
-def _rows(
-    recommender: Recommender, users: Sequence[str], wishes: Wishes
-) -> Iterator[tuple[Any, ...]]:
-    waiting = iter(users)
-    while block := [Request(user, wishes) for user in islice(waiting, _USERS_AT_ONCE)]:
+def _rows(recommender: Recommender, requests: Sequence[Request]) -> Iterator[tuple[Any, ...]]:
+    waiting = iter(requests)
+    while block := list(islice(waiting, _USERS_AT_ONCE)):
         for found in recommender.recommend_all(block):
             if isinstance(found, NcfError):
                 raise found

@@ -79,6 +79,8 @@ def batch(
     users: Given = None,
     exclude_items: Given = None,
     candidates: Given = None,
+    exclude_pairs: Given = None,
+    refresh: bool = False,
     cold_user: str | None = None,
     columns: Columned = None,
     keep_spaces: bool = False,
@@ -110,15 +112,20 @@ def batch(
         A run, such as ``topk/RUN``, whose choice to screen ``auto`` follows, so that the table has
         the same bytes on another machine.
     seen : file or frame, optional
-        Interactions since the export.
+        Interactions since the export: what somebody took. Strangers get lists by theirs, where
+        the bundle folds in and they are long enough.
     users : file, frame or ids, optional
         The only users who get a list.
     exclude_items : file, frame or ids, optional
         Items that nobody gets.
     candidates : file, frame or ids, optional
         The only items that may be listed.
+    exclude_pairs : file or frame, optional
+        Pairs of a user and an item that this user does not get, though they did not take it.
+    refresh : bool
+        Move the rows of trained users along with their interactions in ``seen``.
     cold_user : {"popular", "skip"}, optional
-        What strangers get; if not given, as exported.
+        What strangers without a list of their own get; if not given, as exported.
     columns : str or mapping, optional
         Columns of all these files and frames that have names of their own, as for
         :func:`ncf.prepare`: ``"user=reviewerID,item=asin"``.
@@ -170,9 +177,10 @@ def batch(
     metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with (
         filters_of(
-            *(seen, users, exclude_items, candidates),
+            *(seen, users, exclude_items, candidates, exclude_pairs),
             strangers=strangers,
             keep_spaces=keep_spaces,
+            refresh=refresh,
             columns=columns,
         ) as filters,
         metrics_of(metrics) as record,

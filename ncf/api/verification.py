@@ -22,6 +22,7 @@ def verify(
     users: Given = None,
     exclude_items: Given = None,
     candidates: Given = None,
+    exclude_pairs: Given = None,
     columns: Columned = None,
 ) -> Figures:
     """Check a bundle or a run; given both, check the run's users and seen items too.
@@ -32,7 +33,7 @@ def verify(
         Bundle from :func:`ncf.export`, or its folder.
     run : Run, str or Path, optional
         Run from :func:`ncf.batch`, its folder or its URI.
-    seen, users, exclude_items, candidates : optional
+    seen, users, exclude_items, candidates, exclude_pairs : optional
         The filters that the run was given, if any.
     columns : str or mapping, optional
         Columns of filters that are frames; for files, the run knows them.
@@ -54,14 +55,15 @@ def verify(
     Examples
     --------
     >>> ncf.verify(bundle)["golden_requests"]
-    9
+    11
     >>> ncf.verify(bundle, run=run)["rows"]
     80
     """
     path = None if bundle is None else bundle_folder(bundle)
     if run is not None:
         place = run.table if isinstance(run, Run) else run
-        with filters_of(seen, users, exclude_items, candidates, columns=columns) as filters:
+        given = (seen, users, exclude_items, candidates, exclude_pairs)
+        with filters_of(*given, columns=columns) as filters:
             return Figures(verify_run(place, path, filters))
     if path is None:
         raise UsageError("give `bundle`, `run`, or both")

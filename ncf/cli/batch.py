@@ -11,6 +11,7 @@ from ncf.cli.batch_options import (
     CandidatesFile,
     Columns,
     ExcludedFile,
+    ExcludedPairsFile,
     ForStrangers,
     KeepSpaces,
     KeptRuns,
@@ -20,6 +21,7 @@ from ncf.cli.batch_options import (
     PartFormat,
     PartLayout,
     RankingMode,
+    Refresh,
     SeenFile,
     Threads,
     UsersAPart,
@@ -45,6 +47,8 @@ def batch(
     users: UsersFile = None,
     exclude_items: ExcludedFile = None,
     candidates: CandidatesFile = None,
+    exclude_pairs: ExcludedPairsFile = None,
+    refresh: Refresh = False,
     cold_user: ForStrangers = None,
     columns: Columns = None,
     keep_spaces: KeepSpaces = False,
@@ -73,6 +77,7 @@ def batch(
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
     table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
+    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh)
     run = table(metrics_file=metrics_file)
     show(run.figures, as_json=as_json)
 

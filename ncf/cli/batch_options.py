@@ -18,9 +18,13 @@ Columns = Annotated[
 ExcludedFile = Annotated[
     Path | None, typer.Option(help="CSV or Parquet, item_id: items that nobody gets.")
 ]
+ExcludedPairsFile = Annotated[
+    Path | None,
+    typer.Option(help="CSV or Parquet of pairs not to list: returned, disliked, bought elsewhere."),
+]
 ForStrangers = Annotated[
     Strangers | None,
-    typer.Option(help="What strangers get; if not given, as exported."),
+    typer.Option(help="What strangers without a list of their own get; if not given, as exported."),
 ]
 KeptRuns = Annotated[
     int, typer.Option(help="Number of runs to keep, with the new one; 0 keeps all.")
@@ -39,8 +43,12 @@ PartLayout = Annotated[
 RankingMode = Annotated[
     Mode, typer.Option(help="Rank exactly, screen, or screen where it is faster.")
 ]
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Move rows of known users along with --seen.")
+]
 SeenFile = Annotated[
-    Path | None, typer.Option(help="CSV or Parquet of interactions since the export.")
+    Path | None,
+    typer.Option(help="CSV or Parquet of interactions since the export, also of strangers."),
 ]
 Threads = Annotated[int, typer.Option(help="Threads that score; 0 takes all cores.")]
 UsersAPart = Annotated[int, typer.Option(help="Number of users in a part.")]

@@ -1,59 +1,71 @@
 """``ncf export`` writes a trained model as a bundle and an archive, or for Triton."""
 
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import Any
 
 import ncf
-from ncf.cli.options import AsJson, CheckpointFolder, Data
+from ncf.cli.export_options import (
+    AnswerLength,
+    ExportName,
+    ExportTarget,
+    FoldIn,
+    ForStrangers,
+    FromCheckpoint,
+    FromData,
+    MinHistory,
+    NewItemsFile,
+    NewTitles,
+    OldBundle,
+    Screen,
+    Store,
+    Target,
+    Version,
+)
+from ncf.cli.options import AsJson
 from ncf.cli.output import show
+from ncf.errors import UsageError
 from ncf.policies import ColdUser
 
 
-class Target(StrEnum):
-    """Things that ``ncf export`` can write."""
-
-    TORCHSERVE = "torchserve"
-    TRITON = "triton"
-
-
 def export(
-    checkpoint: CheckpointFolder,
-    data: Data,
-    out: Annotated[Path, typer.Option(help="Folder of exported models.")] = Path("model_store"),
-    name: Annotated[str, typer.Option(help="Name of the model.")] = "ncf",
-    target: Annotated[
-        Target, typer.Option(help="A bundle and its .mar, or a Triton model repository.")
-    ] = Target.TORCHSERVE,
-    version: Annotated[str, typer.Option(help="Version of the model, for TorchServe.")] = "1.0",
-    cold_user: Annotated[
-        ColdUser, typer.Option(help="What strangers get from TorchServe.")
-    ] = ColdUser.POPULAR,
-    k: Annotated[
-        int | None, typer.Option("-k", help="Length of Triton's answers; by default 100, or all.")
-    ] = None,
-    screen: Annotated[
-        bool,
-        typer.Option("--screen/--no-screen", help="Add a screened top-K graph if it is faster."),
-    ] = True,
+    checkpoint: FromCheckpoint = None,
+    data: FromData = None,
+    out: Store = Path("model_store"),
+    name: ExportName = "ncf",
+    target: ExportTarget = Target.TORCHSERVE,
+    version: Version = "1.0",
+    cold_user: ForStrangers = ColdUser.POPULAR,
+    k: AnswerLength = None,
+    screen: Screen = True,
+    fold_in: FoldIn = True,
+    min_history: MinHistory = None,
+    bundle: OldBundle = None,
+    new_items: NewItemsFile = None,
+    titles: NewTitles = None,
     as_json: AsJson = False,
 ) -> None:
     """Export a bundle and a .mar: ONNX graphs that equal the checkpoint, ids and digests.
 
     Example: ncf export --checkpoint checkpoints/neumf-pre --data data/ml-100k --out model_store
+
+    Example: ncf export --bundle model_store/ncf --new-items today.csv --out model_store
     """
-    if target is Target.TRITON:
-        found = ncf.export_triton(checkpoint, data, out=out, name=name, k=k)
+    places = partial(dict[str, Any], out=out, name=name)
+    if bundle is not None and new_items is not None and checkpoint is None and data is None:
+        placed = places(version=version, titles=titles)
+        found = ncf.add_items(bundle, new_items, **placed).exported
+    elif bundle is not None or new_items is not None:
+        raise UsageError(
+            "new items are added to a bundle",
+            remedy="give `bundle` and `new_items`, and neither `checkpoint` nor `data`",
+        )
+    elif checkpoint is None or data is None:
+        missing = "checkpoint" if checkpoint is None else "data"
+        raise UsageError(f"`{missing}` is missing", remedy="give `checkpoint` and `data`")
+    elif target is Target.TRITON:
+        found = ncf.export_triton(checkpoint, data, **places(k=k))
     else:
-        found = ncf.export(
-            checkpoint,
-            data,
-            out=out,
-            name=name,
-            version=version,
-            cold_user=cold_user,
-            screen=screen,
-        ).exported
+        options = places(version=version, cold_user=cold_user, screen=screen, fold_in=fold_in)
+        found = ncf.export(checkpoint, data, **options, min_history=min_history).exported
     show(found, as_json=as_json)

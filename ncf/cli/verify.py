@@ -17,6 +17,7 @@ def verify(
     users: FilterFile = None,
     exclude_items: FilterFile = None,
     candidates: FilterFile = None,
+    exclude_pairs: FilterFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a bundle or a run; given both, check the run's users and seen items too.
@@ -30,5 +31,6 @@ def verify(
         users=users,
         exclude_items=exclude_items,
         candidates=candidates,
+        exclude_pairs=exclude_pairs,
     )
     show(found, as_json=as_json)

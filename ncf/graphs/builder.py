@@ -65,13 +65,17 @@ class GraphBuilder:
         return self.constant("int_" + "_".join(map(str, values)), np.array(values, np.int64))
 
     def body(
-        self, name: str, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]
+        self,
+        name: str,
+        inputs: Mapping[str, Shape],
+        outputs: Mapping[str, Shape],
+        kind: int = TensorProto.FLOAT,
     ) -> onnx.GraphProto:
-        """Make the body of a loop over float32 values from the nodes."""
+        """Make the body of a loop from the nodes; outputs are float32, inputs of another kind."""
         return helper.make_graph(
             self._nodes,
             name,
-            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
+            [helper.make_tensor_value_info(n, kind, s) for n, s in inputs.items()],
             [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
         )
 

@@ -133,6 +133,14 @@ class Tower:
             logits = graph.node("Add", logits, short)
         return graph.node("Squeeze", logits, graph.integers(2))
 
+    def scores(self, rows: Floats, items: npt.NDArray[np.int64]) -> Floats:
+        """Compute logits with NumPy: users' rows ``(n, width)``, items ``(n, c)`` of each."""
+        hidden = np.maximum(self.items[items] + rows[:, None, :], 0)
+        for weight, bias in self._later:
+            hidden = np.maximum(hidden @ weight.T + bias, 0)
+        logits: Floats = hidden @ self._head
+        return logits
+
 
 def row_width(weights: Weights) -> int:
     """Width of a user row."""

@@ -6,11 +6,21 @@ import numpy as np
 from scipy.stats import poisson
 
 from ncf.errors import ParityError
+from ncf.graphs.fold_in import features
+from ncf.graphs.initializers import read_initializers
 from ncf.proof.parity import compare, compare_rescored, compare_screen, compare_topk
 from ncf.proof.recall import recalls
 from ncf.proof.reference import PairScorer, Reference, graph_scorer, reference
-from ncf.scoring.bundle import RESCORE_GRAPH, SCORE_GRAPH, SCREEN_GRAPH, TOPK_GRAPHS, Bundle
+from ncf.scoring.bundle import (
+    FOLD_IN_GRAPH,
+    RESCORE_GRAPH,
+    SCORE_GRAPH,
+    SCREEN_GRAPH,
+    TOPK_GRAPHS,
+    Bundle,
+)
 from ncf.scoring.exact import ExactRanker
+from ncf.scoring.fold_in import FoldIn
 from ncf.scoring.manifest import Parity
 from ncf.scoring.ranker import TopK
 from ncf.scoring.rescorer import Rescorer
@@ -20,6 +30,7 @@ from ncf.scoring.sessions import open_cpu
 
 _PAIRS = 20_000
 _RARE = 1e-4
+_HISTORIES, _FOLDED = 64, 1e-5
 
 
 def require_pair_parity(graph: Path | bytes, sizes: tuple[int, int], score: PairScorer) -> Parity:
@@ -79,6 +90,40 @@ def require_topk_parity(bundle: Bundle, score: PairScorer) -> dict[str, Parity]:
         ranker = ExactRanker(session, bundle.user_rows, bundle.eligibility, device, bundle.path)
         report[name] = compare_topk(name, ranker, expected)
     return report | _compare_screens(bundle, expected)
+
+
+def require_fold_in_parity(bundle: Bundle) -> dict[str, Parity]:
+    """Compare the graph that folds in with NumPy; without one, do nothing.
+
+    Histories are those of sampled users, one of no item, and one of every item. Parity is that of
+    rows, not of logits: differences are relative to the largest sum of sizes of what is added up
+    to a number of the row, as is the error of rounding.
+
+    Raises
+    ------
+    ParityError
+        A row differs by more than a hundred thousandth.
+    """
+    fold_in = FoldIn.open(bundle)
+    if fold_in is None:
+        return {}
+    found = read_initializers(bundle.path / FOLD_IN_GRAPH, ("vectors", "map"))
+    users = np.random.default_rng(0).integers(0, bundle.n_users, _HISTORIES)
+    pairs = bundle.seen.pairs(users)
+    everything = np.full(bundle.n_items, _HISTORIES), np.arange(bundle.n_items)
+    pairs = np.concatenate([pairs, np.stack(everything, axis=1)])
+    sums = np.zeros((_HISTORIES + 2, found["vectors"].shape[1]))
+    np.add.at(sums, pairs[:, 0], found["vectors"][pairs[:, 1]])
+    counts = np.bincount(pairs[:, 0], minlength=len(sums))
+    x, by = features(sums, counts), found["map"].astype(np.float64)
+    expected = x @ by
+    size = (np.abs(x) @ np.abs(by)).max(axis=1, keepdims=True)
+    size[size == 0] = 1
+    differences = np.abs(fold_in.rows(pairs, len(sums)) - expected) / size
+    most = float(differences.max(initial=0.0))
+    if not most <= _FOLDED:  # written so that NaN fails too
+        raise ParityError(f"{FOLD_IN_GRAPH} differs from NumPy by {most:.1e} of a row")
+    return {FOLD_IN_GRAPH: Parity(differences.size, most, float(differences.mean()), _FOLDED)}
 
 
 def _compare_screens(bundle: Bundle, expected: Reference) -> dict[str, Parity]:

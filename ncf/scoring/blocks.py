@@ -4,7 +4,9 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor
+from copy import copy
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.onnx_runtime import ort
-from ncf.scoring.ranker import Pairs, TopK, Users
+from ncf.scoring.ranker import Pairs, TopK, UserRows, Users
 from ncf.scoring.sessions import GpuMemoryError, device_of, failed_on_cuda
 
 logger = logging.getLogger(__name__)
@@ -29,8 +31,8 @@ class BlockRanker(ABC):
     ----------
     session : onnxruntime.InferenceSession
         Session of the graph.
-    rows : float32 array of shape (users, d)
-        One row a user, as the graph takes them; it may be a memory map.
+    rows : UserRows
+        One row a user, as the graph takes them: float32 ``(users, d)``, maybe a memory map.
     eligibility : Eligibility
         Says what may be listed; its items are the graph's catalogue.
     where : Path, optional
@@ -40,7 +42,7 @@ class BlockRanker(ABC):
     def __init__(
         self,
         session: ort.InferenceSession,
-        rows: npt.NDArray[np.float32],
+        rows: UserRows,
         eligibility: Eligibility,
         where: Path | None = None,
     ) -> None:
@@ -53,6 +55,12 @@ class BlockRanker(ABC):
         self._outputs = ["item", "logit"]
         # The mask stays on the device; the other inputs change with every call.
         self._mask = ort.OrtValue.ortvalue_from_numpy(eligibility.mask(), self.device.value, 0)
+
+    def over(self, rows: UserRows) -> Self:
+        """Make a ranker on the same session with other rows."""
+        other = copy(self)
+        other._rows = rows
+        return other
 
     def rank(
         self,
@@ -96,11 +104,17 @@ class BlockRanker(ABC):
     def rank_excluding(self, users: Users, excluded: Pairs, k: int) -> TopK:
         """Rank all items except given ones, in one call: see :class:`Ranker`."""
         self._check(users)
-        if not users.size:  # ONNX Runtime raises an error for a loop over no user
+        if not users.size:
+            return self._nobody(k)
+        return self.rank_rows(self._rows[users], excluded, k)
+
+    def rank_rows(self, rows: npt.NDArray[np.float32], excluded: Pairs, k: int) -> TopK:
+        """Rank for given rows, in one call: see :class:`Ranker`."""
+        if not len(rows):  # ONNX Runtime raises an error for a loop over no user
             return self._nobody(k)
         binding = self._session.io_binding()
         binding.bind_ortvalue_input("mask", self._mask)
-        for name, array in self._feeds(users, excluded, k).items():
+        for name, array in self._feeds(rows, excluded, k).items():
             binding.bind_cpu_input(name, array)
         for name in self._outputs:
             binding.bind_output(name)
@@ -109,11 +123,11 @@ class BlockRanker(ABC):
         except Exception as error:  # ONNX Runtime's errors share no class of their own
             if self.device is not Device.CUDA:
                 raise
-            raise failed_on_cuda(error, users.size) from error
+            raise failed_on_cuda(error, len(rows)) from error
         items, scores, *rest = binding.copy_outputs_to_cpu()
         if np.isnan(scores).any():
             raise ArtifactError("the model scores NaN", where=self._where)
-        return self._checked(TopK(items, scores), rest, users, excluded)
+        return self._checked(TopK(items, scores), rest, rows, excluded)
 
     def users_at_once(self, k: int) -> int:
         """Count the users of one call for lists of K; there are fewer once GPU memory ran out."""
@@ -123,7 +137,7 @@ class BlockRanker(ABC):
         self,
         found: TopK,
         rest: list[npt.NDArray[np.float32]],  # noqa: ARG002 - of graphs with more outputs
-        users: Users,  # noqa: ARG002
+        rows: npt.NDArray[np.float32],  # noqa: ARG002
         excluded: Pairs,  # noqa: ARG002
     ) -> TopK:
         """Improve lists by what else the graph says."""
@@ -133,9 +147,9 @@ class BlockRanker(ABC):
     def _users_at_once(self, k: int) -> int:
         """Count the users of one call for lists of K."""
 
-    def _feeds(self, users: Users, excluded: Pairs, k: int) -> Feeds:
+    def _feeds(self, rows: npt.NDArray[np.float32], excluded: Pairs, k: int) -> Feeds:
         return {
-            "rows": np.ascontiguousarray(self._rows[users]),
+            "rows": np.ascontiguousarray(rows),
             "seen": excluded,
             "k": np.array([min(k, self.eligibility.n_items)], np.int64),
         }

@@ -13,6 +13,7 @@ from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap, read_id_maps
 from ncf.scoring.eligibility import Eligibility
+from ncf.scoring.fold_in_manifest import FoldInFacts
 from ncf.scoring.manifest import BUNDLE, BundleManifest
 from ncf.scoring.screen_manifest import Screen
 from ncf.scoring.seen import Seen
@@ -27,10 +28,14 @@ USERS_FILE = "users.parquet"
 ITEMS_FILE = "items.parquet"
 SEEN_FILE = "seen.npz"
 POPULAR_FILE = "popular.npy"
+FOLD_IN_GRAPH = "foldin.onnx"
+ITEM_MAP_FILE = "item_map.npy"
+UNLEARNED_FILE = "unlearned.npz"  # only where there is such a pair
 COLD_FILE = "cold.npy"  # only where there is such a user
 GOLDEN_FILE = "golden.json"
 CARD_FILE = "MODEL_CARD.md"
 SCREEN_FILES = {SCREEN_GRAPH, RESCORE_GRAPH}  # both or none
+FOLD_IN_FILES = {FOLD_IN_GRAPH, ITEM_MAP_FILE}  # likewise
 REQUIRED = {
     SCORE_GRAPH,
     *TOPK_GRAPHS.values(),
@@ -81,6 +86,11 @@ class Bundle:
         return isinstance(self.manifest.screen, Screen)
 
     @property
+    def folds_in(self) -> bool:
+        """Whether strangers can be folded in; if not, ``manifest.fold_in`` says why."""
+        return isinstance(self.manifest.fold_in, FoldInFacts)
+
+    @property
     def score_graph(self) -> Path:
         """Path of the graph ``user[n] int64, item[n] int64 -> logit[n] float32``."""
         return self.path / SCORE_GRAPH
@@ -119,6 +129,12 @@ class Bundle:
     def seen(self) -> Seen:
         """The items that each user has seen."""
         return Seen.read(self.path / SEEN_FILE)
+
+    @cached_property
+    def unlearned(self) -> Seen | None:
+        """Pairs that users have seen and the rows were not trained on; None if there is none."""
+        path = self.path / UNLEARNED_FILE
+        return Seen.read(path) if path.is_file() else None
 
     @cached_property
     def cold(self) -> npt.NDArray[np.int64]:
@@ -160,7 +176,8 @@ def open_bundle(path: Path) -> Bundle:
     """
     bundle = Bundle(path, open_sealed(path, BUNDLE))
     try:
-        required = REQUIRED | SCREEN_FILES if bundle.has_screen else REQUIRED
+        required = REQUIRED | (SCREEN_FILES if bundle.has_screen else set())
+        required |= FOLD_IN_FILES if bundle.folds_in else set()
         missing = required - bundle.manifest.files.keys()
         fits = missing or _fits(bundle)
     except Exception as error:  # NumPy and zipfile raise many classes on damaged bytes
@@ -190,7 +207,12 @@ def _fits(bundle: Bundle) -> bool:
         and np.array_equal(np.sort(bundle.popular), np.arange(sizes[1]))
         and bundle.seen.within_bounds()
         and _is_sound(bundle.cold, sizes[0])
+        and (bundle.unlearned is None or _fits_seen(bundle.unlearned, sizes))
     )
+
+
+def _fits_seen(pairs: Seen, sizes: tuple[int, int]) -> bool:
+    return pairs.shape == sizes and pairs.within_bounds()
 
 
 def _is_sound(cold: npt.NDArray[np.int64], n_users: int) -> bool:

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from ncf.devices import Device
 from ncf.scoring.blocks import BlockRanker
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.onnx_runtime import ort
+from ncf.scoring.ranker import UserRows
 from ncf.scoring.sessions import EXACT, CudaOptions, device_of, open_session
 
 # Users of one call, by the form of the graph. The loop holds a block's logits, 8 MiB here. The
@@ -26,8 +24,8 @@ class ExactRanker(BlockRanker):
     ----------
     session : onnxruntime.InferenceSession
         Session of one form of the graph.
-    rows : float32 array of shape (users, d)
-        One row a user, as the graph takes them; it may be a memory map.
+    rows : UserRows
+        One row a user, as the graph takes them: float32 ``(users, d)``, maybe a memory map.
     eligibility : Eligibility
         Says what may be listed.
     form : Device, optional
@@ -39,7 +37,7 @@ class ExactRanker(BlockRanker):
     def __init__(
         self,
         session: ort.InferenceSession,
-        rows: npt.NDArray[np.float32],
+        rows: UserRows,
         eligibility: Eligibility,
         form: Device | None = None,
         where: Path | None = None,

@@ -7,9 +7,9 @@ from pathlib import Path
 from ncf.artifacts import canonical_json
 from ncf.errors import ArtifactError
 from ncf.policies import Policy
-from ncf.records import json_values, read_record
+from ncf.records import json_values, optional, read_record
 from ncf.scoring.bundle import GOLDEN_FILE, Bundle
-from ncf.scoring.queries import Recommendation, Wishes
+from ncf.scoring.queries import Recommendation, Request, Wishes
 from ncf.scoring.recommend import Recommender
 
 # Relative to the logit, or to 1 where it is smaller: machines round float32 sums differently.
@@ -30,12 +30,15 @@ class Answer:
         Raw ids, best first.
     scores : tuple of float or None
         Logits, one an item; None in the popular list.
+    history : tuple of str or None
+        The history that the request gave, if any.
     """
 
     user: str
     policy: Policy
     items: tuple[str, ...]
     scores: tuple[float | None, ...]
+    history: tuple[str, ...] | None = optional()
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,18 @@ class Golden:
     k: int
     answers: tuple[Answer, ...]
 
+    def wishes(self, answer: Answer) -> Wishes:
+        """Wishes of the request that was answered."""
+        return Wishes(self.k, history=answer.history)
 
-def record(recommender: Recommender, users: list[str], k: int) -> bytes:
-    """Answer for some users; gives the content of ``golden.json``."""
-    answers = (_described(recommender.recommend(user, Wishes(k))) for user in users)
+
+def record(recommender: Recommender, requests: list[Request], k: int) -> bytes:
+    """Answer some requests with lists of K; gives the content of ``golden.json``."""
+    answers = []
+    for request in requests:
+        history = request.wishes.history
+        found = recommender.recommend(request.user, Wishes(k, history=history))
+        answers.append(_described(found, history))
     return canonical_json(json_values(Golden(k, tuple(answers))))
 
 
@@ -70,7 +81,8 @@ def replay(bundle: Bundle, recommender: Recommender) -> int:
     """
     golden = read_golden(bundle)
     for expected in golden.answers:
-        check_answer(bundle.path, expected, recommender.recommend(expected.user, Wishes(golden.k)))
+        found = recommender.recommend(expected.user, golden.wishes(expected))
+        check_answer(bundle.path, expected, found)
     return len(golden.answers)
 
 
@@ -82,7 +94,7 @@ def check_answer(where: Path, expected: Answer, found: Recommendation) -> None:
     ArtifactError
         It differs by more than ties and rounding.
     """
-    if not _agree(expected, _described(found)):
+    if not _agree(expected, _described(found, expected.history)):
         raise ArtifactError(
             f"does not answer user {expected.user!r} as it did when it was exported",
             where=where,
@@ -112,14 +124,15 @@ def read_golden(bundle: Bundle) -> Golden:
 
 def _is_sound(answer: Answer) -> bool:
     """Whether there is a score an item, and a number exactly where the model ranked."""
-    scored = answer.policy is Policy.MODEL
+    scored = answer.policy is not Policy.POPULAR
     scores = answer.scores
     return len(answer.items) == len(scores) and all((s is not None) == scored for s in scores)
 
 
-def _described(found: Recommendation) -> Answer:
+def _described(found: Recommendation, history: tuple[str, ...] | None) -> Answer:
     items = tuple(item.item for item in found.items)
-    return Answer(found.user, found.policy, items, tuple(item.score for item in found.items))
+    scores = tuple(item.score for item in found.items)
+    return Answer(found.user, found.policy, items, scores, history)
 
 
 def _agree(expected: Answer, found: Answer) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from ncf.kinds import Kind, Manifest
 from ncf.policies import ColdUser
 from ncf.records import optional
+from ncf.scoring.fold_in_manifest import FoldInFacts, NoFoldIn
 from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.scoring.values import Count, Digest, Distance, Positive
 from ncf.validation import Validation
@@ -153,6 +154,32 @@ class Provenance:
     created: str | None
 
 
+@dataclass(frozen=True)
+class NewItems:
+    """Items that were added to a bundle without training, and figures of the old bundle stayed.
+
+    Parameters
+    ----------
+    parent : str
+        Digest of the bundle that they were added to.
+    file : str
+        SHA-256 of the file of those who took them.
+    items, pairs : int
+        Counts of the items added, and of who took them.
+    items_without_known_users : int
+        New items left out, as nobody whom the model knows took them.
+    rows_of_known_items : int
+        Interactions left out, as their items were known.
+    """
+
+    parent: Digest
+    file: Digest
+    items: Positive
+    pairs: Positive
+    items_without_known_users: Count
+    rows_of_known_items: Count
+
+
 @dataclass(frozen=True, kw_only=True)
 class BundleManifest(Manifest):
     """The manifest of a bundle, ``bundle.json``.
@@ -171,6 +198,10 @@ class BundleManifest(Manifest):
         Figures of the model.
     provenance : Provenance
         Origin of the bundle.
+    fold_in : FoldInFacts or NoFoldIn or None
+        What folding in is worth, or the reason why there is none; None in bundles of before.
+    new_items : NewItems or None
+        Items added without training; None if there are none.
     """
 
     model: Model
@@ -179,6 +210,8 @@ class BundleManifest(Manifest):
     screen: Screen | NoScreen
     metrics: BundleMetrics
     provenance: Provenance
+    fold_in: FoldInFacts | NoFoldIn | None = optional()
+    new_items: NewItems | None = optional()
 
 
 BUNDLE = Kind(
@@ -187,6 +220,6 @@ BUNDLE = Kind(
     2,
     "make it with 'ncf export'",
     BundleManifest,
-    r"(score|topk|topk\.cuda|screen|rescore)\.onnx|score\.onnx\.data|(users|popular|cold)\.npy|(ids|seen)\.npz"
+    r"(score|topk|topk\.cuda|screen|rescore|foldin)\.onnx|score\.onnx\.data|(users|popular|cold|item_map)\.npy|(ids|seen|unlearned)\.npz"
     r"|(users|items)\.parquet|golden\.json|MODEL_CARD\.md",
 )

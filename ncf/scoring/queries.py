@@ -23,6 +23,9 @@ class Wishes:
         Whether seen items may be listed.
     exact : bool
         Whether every item must be scored even though there is a screen.
+    history : tuple of str, or None
+        Raw ids of items that the user has taken, besides those that the bundle knows of; unknown
+        ones are counted.
 
     Raises
     ------
@@ -35,6 +38,7 @@ class Wishes:
     candidates: tuple[str, ...] | None = None
     include_seen: bool = False
     exact: bool = False
+    history: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check the length, once for all rankers."""
@@ -43,7 +47,7 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Request:
-    """A request: a raw user id, and wishes about the user's list."""
+    """A request: a raw user id, empty for a nameless stranger, and wishes about the list."""
 
     user: str
     wishes: Wishes
@@ -68,9 +72,39 @@ class Scored(NamedTuple):
 
 
 @dataclass(frozen=True)
+class HistoryUse:
+    """The use that was made of a given history.
+
+    Parameters
+    ----------
+    known, unknown : int
+        Counts of its distinct items that the bundle knows, and of those that it does not.
+    refreshed : bool
+        Whether a trained user's row was moved along with it.
+    """
+
+    known: int
+    unknown: int
+    refreshed: bool = False
+
+
+@dataclass(frozen=True)
 class Recommendation:
-    """A user's list, best item first, and its policy."""
+    """A user's list, best item first.
+
+    Parameters
+    ----------
+    user : str
+        Raw id.
+    policy : Policy
+        Source of the list.
+    items : tuple of Scored
+        Best first.
+    history : HistoryUse or None
+        What became of the history that the request gave; None if it gave none.
+    """
 
     user: str
     policy: Policy
     items: tuple[Scored, ...]
+    history: HistoryUse | None = None

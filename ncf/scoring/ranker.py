@@ -15,6 +15,20 @@ Users = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.int64]
 
 
+class UserRows(Protocol):
+    """Rows by user index, as the top-K graphs take them: an array, or made when asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Count of users, and width of a row."""
+
+    def __len__(self) -> int:
+        """Count of users."""
+
+    def __getitem__(self, users: Users, /) -> npt.NDArray[np.float32]:
+        """Get the rows of some users."""
+
+
 @dataclass(frozen=True)
 class TopK:
     """Top-K lists of some users.
@@ -80,6 +94,24 @@ class Ranker(Protocol):
             A score is NaN.
         CapabilityError
             The GPU has too little memory for one user, or was lost.
+        """
+
+    def rank_rows(self, rows: npt.NDArray[np.float32], excluded: Pairs, k: int) -> TopK:
+        """Rank for given rows, in one call of the graph.
+
+        Parameters
+        ----------
+        rows : float32 array of shape (n, d)
+            Rows as the graph takes them, trained or folded in.
+        excluded : int64 array of shape (m, 2)
+            Position in ``rows`` and item index; repeats are allowed.
+        k : int
+            Length of the lists, at least 1.
+
+        Raises
+        ------
+        CapabilityError
+            The GPU has too little memory for so many users, or was lost.
         """
 
     def users_at_once(self, k: int) -> int:

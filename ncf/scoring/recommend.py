@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
 
@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from ncf.errors import NcfError, RequestError
 from ncf.policies import ColdUser, Policy
+from ncf.scoring.bases import Bases, Basis
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.queries import Recommendation, Request, Scored, Wishes
+from ncf.scoring.queries import HistoryUse, Recommendation, Request, Scored, Wishes
 from ncf.scoring.ranker import Ranker
 from ncf.scoring.screened import Calibration
 
@@ -27,9 +28,9 @@ class Recommender:
     Parameters
     ----------
     bundle : Bundle
-        Gives ids, titles, seen items and popularity.
+        Gives ids, titles, seen items and popularity, and folds strangers in.
     ranker : Ranker
-        Ranks trained users; every item must be eligible.
+        Ranks trained and folded rows; every item must be eligible.
     lanes : int
         Calls of the graph that may run side by side. With a session of one thread this is faster
         than a session of many threads, whose operators are too small to split.
@@ -48,6 +49,7 @@ class Recommender:
         self._ranker = ranker
         self._screen = screen
         self._calibration = Calibration.of(bundle)
+        self._bases = Bases(bundle)
         self._lanes = lanes
         self._pool = ThreadPoolExecutor(lanes, "ncf-lane") if lanes > 1 else None
         items = bundle.items
@@ -69,6 +71,8 @@ class Recommender:
     def recommend(self, user: str, wishes: Wishes) -> Recommendation:
         """Recommend to one user: the user's top K, or the popular items for a stranger.
 
+        A stranger whose history is long enough gets a list by it.
+
         Raises
         ------
         RequestError
@@ -80,7 +84,7 @@ class Recommender:
         return found
 
     def recommend_all(self, requests: Sequence[Request]) -> list[Recommendation | NcfError]:
-        """Answer several requests; trained users share one call of the graph in each lane.
+        """Answer several requests; those that are ranked share one call of the graph in each lane.
 
         A user's list does not depend on the other requests. Equal requests are scored once.
 
@@ -90,39 +94,52 @@ class Recommender:
             One for each request: the answer, or the error that :meth:`recommend` would raise.
         """
         found: dict[Request, Recommendation | NcfError] = {}
-        trained: list[_Trained] = []
+        ranked: list[_Ranked] = []
         for request in dict.fromkeys(requests):
             try:
                 prepared = self._prepare(request)
             except NcfError as error:
                 found[request] = error
             else:
-                if isinstance(prepared, _Trained):
-                    trained.append(prepared)
+                if isinstance(prepared, _Ranked):
+                    ranked.append(prepared)
                 else:
                     found[request] = prepared
         blocks = []
-        for length in sorted({one.length for one in trained}):
-            alike = [one for one in trained if one.length == length]
+        for length in sorted({one.length for one in ranked}):
+            alike = [one for one in ranked if one.length == length]
             each = min(-(-len(alike) // self._lanes), self._users_at_once(alike))
             blocks += [alike[start : start + each] for start in range(0, len(alike), each)]
         spread = self._pool.map if self._pool and len(blocks) > 1 else map
-        for ranked in spread(self._rank, blocks):
-            found |= ranked
+        for answers in spread(self._rank, blocks):
+            found |= answers
         return [found[request] for request in requests]
 
-    def _prepare(self, request: Request) -> "Recommendation | _Trained":
+    def _prepare(self, request: Request) -> "Recommendation | _Ranked":
         user, wishes = request.user, request.wishes
         excluded = self._excluded(wishes)
-        index = self._bundle.users.index(user)
-        if index is None:
-            return self._popular(user, wishes.k, excluded, known=False)
+        index = self._bundle.users.index(user) if user else None
+        given, use = self._given(wishes)
         if not wishes.include_seen:
-            seen = self._bundle.seen.of(index)
-            excluded = np.concatenate([excluded, seen]) if excluded.size else seen
-        if self._bundle.is_cold(index):
-            return self._popular(user, wishes.k, excluded, known=True)
-        return _Trained(request, index, excluded, self._screened_length(wishes))
+            own = [] if index is None else [self._bundle.seen.of(index)]
+            own += [] if given is None else [given]
+            one = len(own) == 1 and not excluded.size
+            excluded = own[0] if one else np.concatenate([excluded, *own])
+        basis = self._bases.find(index, given)
+        if basis is None:
+            return self._popular(request, excluded, use, known=index is not None)
+        if use is not None:
+            use = replace(use, refreshed=basis.refreshed)
+        return _Ranked(request, basis, excluded, self._screened_length(wishes), use)
+
+    def _given(self, wishes: Wishes) -> tuple[npt.NDArray[np.int64] | None, HistoryUse | None]:
+        """Look up the items of the history that a request gives."""
+        if wishes.history is None:
+            return None, None
+        distinct = list(dict.fromkeys(wishes.history))
+        items = self._bundle.items.indices(distinct) if distinct else np.empty(0, np.int64)
+        known = items[items >= 0]
+        return known, HistoryUse(known.size, items.size - known.size)
 
     def _screened_length(self, wishes: Wishes) -> int:
         """Length of the lists that the screen makes for these wishes; 0 means to rank exactly.
@@ -134,25 +151,26 @@ class Recommender:
         if self._screen is None or whole:
             return 0
         # Each excluded item may push the end of the list down by one.
-        found = self._calibration.find(wishes.k + len(wishes.exclude))
+        others = len(wishes.exclude) + len(wishes.history or ())
+        found = self._calibration.find(wishes.k + others)
         return found.k if found else 0
 
-    def _users_at_once(self, alike: "Sequence[_Trained]") -> int:
+    def _users_at_once(self, alike: "Sequence[_Ranked]") -> int:
         """Count the users of one call: the logits of a thousand at once would fill the memory."""
         if self._screen is not None and alike[0].length:
             return self._screen.users_at_once(alike[0].length)
         return self._ranker.users_at_once(max(each.request.wishes.k for each in alike))
 
-    def _rank(self, block: "Sequence[_Trained]") -> dict[Request, Recommendation]:
-        users = np.array([each.index for each in block], np.int64)
-        positions = np.repeat(np.arange(users.size), [each.excluded.size for each in block])
+    def _rank(self, block: "Sequence[_Ranked]") -> dict[Request, Recommendation]:
+        rows = self._bases.rows([each.basis for each in block])
+        positions = np.repeat(np.arange(len(block)), [each.excluded.size for each in block])
         pairs = np.stack([positions, np.concatenate([each.excluded for each in block])], axis=1)
         wanted = block[0].length
         if self._screen is not None and wanted:
-            top = self._screen.rank_excluding(users, pairs, wanted)
+            top = self._screen.rank_rows(rows, pairs, wanted)
         else:
             longest = max(each.request.wishes.k for each in block)
-            top = self._ranker.rank_excluding(users, pairs, longest)
+            top = self._ranker.rank_rows(rows, pairs, longest)
         found = {}
         # Entries that count come first in a row.
         counts = top.valid().sum(axis=1).tolist()
@@ -160,8 +178,10 @@ class Recommender:
             block, top.items.tolist(), top.scores.tolist(), counts, strict=True
         ):
             length = min(count, each.request.wishes.k)
-            listed = map(self._scored, items[:length], scores[:length])
-            found[each.request] = Recommendation(each.request.user, Policy.MODEL, tuple(listed))
+            listed = tuple(map(self._scored, items[:length], scores[:length]))
+            found[each.request] = Recommendation(
+                each.request.user, each.basis.policy, listed, each.use
+            )
         return found
 
     def history(self, user: str) -> tuple[Scored, ...]:
@@ -191,8 +211,14 @@ class Recommender:
         return excluded
 
     def _popular(
-        self, user: str, k: int, excluded: npt.NDArray[np.int64], *, known: bool
+        self,
+        request: Request,
+        excluded: npt.NDArray[np.int64],
+        use: HistoryUse | None,
+        *,
+        known: bool,
     ) -> Recommendation:
+        user, k = request.user, request.wishes.k
         if self._cold_user is ColdUser.ERROR:
             code, status = "unknown_user", 404
             if known:
@@ -201,20 +227,22 @@ class Recommender:
             raise RequestError(f"unknown user {_shown(user)}", code=code, http_status=status)
         popular = self._bundle.popular
         items = popular[~np.isin(popular, excluded)][:k].tolist()
-        return Recommendation(user, Policy.POPULAR, tuple(self._scored(item) for item in items))
+        listed = tuple(self._scored(item) for item in items)
+        return Recommendation(user, Policy.POPULAR, listed, use)
 
     def _scored(self, item: int, score: float | None = None) -> Scored:
         return Scored(*self._named(item), score)
 
 
 @dataclass(frozen=True)
-class _Trained:
-    """A trained user's request, the items it excludes, and the length of the screened list."""
+class _Ranked:
+    """A request that is ranked: by what, without which items, in a screened list of what length."""
 
     request: Request
-    index: int
+    basis: Basis
     excluded: npt.NDArray[np.int64]
     length: int
+    use: HistoryUse | None
 
 
 def _shown(raw: str) -> str:

@@ -7,7 +7,7 @@ from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.scoring.bundle import RESCORE_GRAPH, Bundle
 from ncf.scoring.onnx_runtime import ort
-from ncf.scoring.ranker import Users
+from ncf.scoring.ranker import UserRows, Users
 from ncf.scoring.screen_manifest import NoScreen
 from ncf.scoring.sessions import device_of, failed_on_cuda, open_session
 
@@ -22,22 +22,28 @@ class Rescorer:
     ----------
     session : onnxruntime.InferenceSession
         Session of ``rescore.onnx``.
-    rows : float32 array of shape (users, d)
-        One row a user, as the graph takes them; it may be a memory map.
+    rows : UserRows
+        One row a user, as the graph takes them: float32 ``(users, d)``, maybe a memory map.
     n_items : int
         Size of the catalogue.
     """
 
-    def __init__(
-        self, session: ort.InferenceSession, rows: npt.NDArray[np.float32], n_items: int
-    ) -> None:
+    def __init__(self, session: ort.InferenceSession, rows: UserRows, n_items: int) -> None:
         self._session = session
         self._rows = rows
         self._n_items = n_items
 
     @classmethod
-    def open(cls, bundle: Bundle, device: Device = Device.CPU, threads: int = 0) -> "Rescorer":
+    def open(
+        cls,
+        bundle: Bundle,
+        device: Device = Device.CPU,
+        threads: int = 0,
+        rows: UserRows | None = None,
+    ) -> "Rescorer":
         """Open a bundle's graph on a device with a number of threads; 0 takes every core.
+
+        If ``rows`` are not given, they are the bundle's.
 
         Raises
         ------
@@ -48,7 +54,7 @@ class Rescorer:
         """
         require_screen(bundle)
         session = open_session(lambda _: bundle.path / RESCORE_GRAPH, device, threads)
-        return cls(session, bundle.user_rows, bundle.n_items)
+        return cls(session, bundle.user_rows if rows is None else rows, bundle.n_items)
 
     def score(self, users: Users, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Compute the logits of each user's own items.

@@ -13,7 +13,7 @@ from ncf.scoring.bundle import SCREEN_GRAPH, Bundle
 from ncf.scoring.eligibility import Eligibility
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.onnx_runtime import ort
-from ncf.scoring.ranker import Pairs, TopK, Users
+from ncf.scoring.ranker import Pairs, TopK, UserRows
 from ncf.scoring.rescorer import require_screen
 from ncf.scoring.screen_manifest import Calibrated, Screen
 from ncf.scoring.sessions import EXACT, CudaOptions, open_session
@@ -79,8 +79,8 @@ class ScreenedRanker(BlockRanker):
     ----------
     session : onnxruntime.InferenceSession
         Session of the graph.
-    rows : float32 array of shape (users, d)
-        One row a user, as the graph takes them; it may be a memory map.
+    rows : UserRows
+        One row a user, as the graph takes them: float32 ``(users, d)``, maybe a memory map.
     eligibility : Eligibility
         Says what may be listed.
     calibration : Calibration
@@ -92,7 +92,7 @@ class ScreenedRanker(BlockRanker):
     def __init__(
         self,
         session: ort.InferenceSession,
-        rows: npt.NDArray[np.float32],
+        rows: UserRows,
         eligibility: Eligibility,
         calibration: Calibration,
         where: Path | None = None,
@@ -172,8 +172,8 @@ class ScreenedRanker(BlockRanker):
         values = self.candidates(k) * int(self._rows.shape[1])
         return max(1, min(_USERS, _LOGITS // self.eligibility.n_items, _VALUES // values))
 
-    def _feeds(self, users: Users, excluded: Pairs, k: int) -> Feeds:
-        feeds = super()._feeds(users, excluded, k)
+    def _feeds(self, rows: npt.NDArray[np.float32], excluded: Pairs, k: int) -> Feeds:
+        feeds = super()._feeds(rows, excluded, k)
         numbers = {"candidates": self.candidates(k)}
         if self._skips:
             skip = self._skip(k)
@@ -187,7 +187,11 @@ class ScreenedRanker(BlockRanker):
         return max(0, min(before, self.candidates(k) - min(k, n_items))) if self._before else 0
 
     def _checked(
-        self, found: TopK, rest: list[npt.NDArray[np.float32]], users: Users, excluded: Pairs
+        self,
+        found: TopK,
+        rest: list[npt.NDArray[np.float32]],
+        rows: npt.NDArray[np.float32],
+        excluded: Pairs,
     ) -> TopK:
         """Rank exactly whom the screen may have given a wrong list."""
         k = found.items.shape[1]
@@ -199,7 +203,7 @@ class ScreenedRanker(BlockRanker):
             return found
         theirs = excluded[np.isin(excluded[:, 0], hard)]
         theirs[:, 0] = np.searchsorted(hard, theirs[:, 0])
-        better = self._exact.rank_excluding(users[hard], theirs, k)
+        better = self._exact.rank_rows(rows[hard], theirs, k)
         found.items[hard], found.scores[hard] = better.items, better.scores
         return found
 

@@ -21,15 +21,17 @@ from batch.verify import verify_run
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
 from ncf.errors import RatingsError, UsageError
+from ncf.graphs.initializers import read_initializers
 from ncf.policies import ColdUser, Strangers
-from ncf.scoring.bundle import Bundle
+from ncf.scoring.bundle import FOLD_IN_GRAPH, Bundle
+from ncf.scoring.fold_in_manifest import FoldInFacts
 from ncf.training.checkpoint import Checkpoint
-from tests.oracles import numpy_logit
+from tests.oracles import numpy_folded, numpy_logit
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 Row = tuple[str, int, str, str]
 
-some_users = st.sampled_from([*(f"u{number}" for number in range(0, 40, 3)), "zoe", "007", "NA"])
+some_users = st.sampled_from([*(f"u{number}" for number in range(0, 40, 9)), "zoe", "007", "NA"])
 some_items = st.sampled_from([*(f"film {number}" for number in range(30)), "film 99", "7"])
 
 
@@ -59,18 +61,35 @@ class Oracle:
             for i, item in enumerate(self.items)
         }
         self.popular = [self.items[index] for index in bundle.popular.tolist()]
+        facts = bundle.manifest.fold_in
+        assert isinstance(facts, FoldInFacts)
+        self.least, self.weights = facts.min_history, checkpoint.weights
+        (self.matrix,) = read_initializers(bundle.path / FOLD_IN_GRAPH, ("map",)).values()
 
     def best(
         self, user: str, k: int, seen: set[tuple[str, str]], allowed: set[str]
     ) -> tuple[str, list[str]]:
         """Policy and items of a user."""
         wanted = [i for i in self.items if i in allowed and (user, i) not in seen | self.seen]
-        if user not in self.users:
-            return "popular", [item for item in self.popular if item in wanted][:k]
         # The model's own order of ties: by index.
         place = {item: index for index, item in enumerate(self.items)}
+        if user not in self.users:
+            if len({item for one, item in seen if one == user and item in place}) < self.least:
+                return "popular", [item for item in self.popular if item in wanted][:k]
+            scores = self.scores_of(user, seen)
+            wanted.sort(key=lambda item: (-scores[item], place[item]))
+            return "history", wanted[:k]
         wanted.sort(key=lambda item: (-self.scores[user, item], place[item]))
         return "model", wanted[:k]
+
+    def scores_of(self, user: str, seen: set[tuple[str, str]]) -> dict[str, float]:
+        """Logit of every item, for a trained user or one who is known by a history."""
+        if user in self.users:
+            return {item: self.scores[user, item] for item in self.items}
+        place = {item: index for index, item in enumerate(self.items)}
+        history = {place[item] for one, item in seen if one == user and item in place}
+        logits = numpy_folded(self.weights, self.matrix, history)
+        return dict(zip(self.items, logits, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +125,9 @@ def test_any_filters_k_and_shards_give_what_brute_force_gives(
     unknown = {user for user, _ in seen or []} if users is None else set(users)
     unknown -= set(oracle.users)
     asked = set(oracle.users) if users is None else set(users) & set(oracle.users)
-    served = asked | (unknown if strangers is Strangers.POPULAR else set())
+    known = {user: {item for one, item in seen or [] if one == user} for user in unknown}
+    folded = {user for user in unknown if len(known[user] & set(oracle.items)) >= oracle.least}
+    served = asked | folded | (unknown if strangers is Strangers.POPULAR else set())
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         columns: dict[str, dict[str, list[str]] | None] = {
@@ -137,7 +158,9 @@ def test_any_filters_k_and_shards_give_what_brute_force_gives(
         table = read_latest(folder / "topk")
     assert figures["users"] == len(served)
     assert figures["unknown_users"] == len(unknown)
-    assert figures["users_by_policy"] == {"model": len(asked), "popular": len(served - asked)}
+    by_policy = {"model": len(asked), "popular": len(served - asked - folded)}
+    by_policy |= {"history": len(folded)} if folded else {}
+    assert figures["users_by_policy"] == by_policy
     lists = dict(iter(table.groupby("user_id", sort=False)))
     for user in served:
         policy, expected = oracle.best(user, k, set(seen or []), allowed)
@@ -151,11 +174,10 @@ def test_any_filters_k_and_shards_give_what_brute_force_gives(
             assert rows.item_id.tolist() == expected
             assert rows.score.isna().all()
         else:  # equal up to ties
-            scores = [oracle.scores[user, item] for item in expected]
-            np.testing.assert_allclose(rows.score, scores, atol=1e-5)
-            assert [oracle.scores[user, item] for item in rows.item_id] == pytest.approx(
-                scores, abs=2e-5
-            )
+            of_user = oracle.scores_of(user, set(seen or []))
+            scores = [of_user[item] for item in expected]
+            np.testing.assert_allclose(rows.score, scores, atol=2e-5)
+            assert [of_user[item] for item in rows.item_id] == pytest.approx(scores, abs=4e-5)
             assert not {(user, item) for item in rows.item_id} & (oracle.seen | set(seen or []))
             assert set(rows.item_id) <= allowed
     assert not lists
@@ -190,13 +212,15 @@ def test_a_quiet_night_in_parquet_has_any_type(
     assert run_batch(_job(bundle, tmp_path, filters), NOW)["users"] == 40
 
 
-def test_a_stranger_who_saw_the_most_popular_items_gets_the_next(
+def test_a_stranger_must_not_get_the_most_popular_items_and_gets_the_next(
     bundle: Bundle, tmp_path: Path
 ) -> None:
     popular = [bundle.items.raw[index] for index in bundle.popular.tolist()]
     rows = [f"zoe,{item}\n" for item in popular[:5]]
-    (tmp_path / "seen.csv").write_text("user_id,item_id\n" + "".join(rows))
-    run_batch(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
+    (tmp_path / "returned.csv").write_text("user_id,item_id\n" + "".join(rows))
+    (tmp_path / "users.csv").write_text("user_id\nzoe\n")
+    filters = Filters(users=tmp_path / "users.csv", exclude_pairs=tmp_path / "returned.csv")
+    run_batch(_job(bundle, tmp_path, filters), NOW)
     table = read_latest(tmp_path / "topk")
     assert table[table.user_id == "zoe"].item_id.tolist() == popular[5:10]
 

@@ -161,6 +161,25 @@ def test_recommend_prints_history_and_titles_and_agrees_with_the_table(home: Pat
     assert "Kolya, again" in everyone.stdout
 
 
+def test_a_history_gives_a_stranger_a_list_and_new_items_come_without_training(home: Path) -> None:
+    (home / "mine.csv").write_text("item_id\nfilm 2\nfilm 4\nfilm 6\nfilm 8\nno such film\n")
+    export = ("export", "--checkpoint", "checkpoints/pre", "--data", "data/mine", "--name", "keen")
+    ncf(*export, "--out", "keen", "--min-history", "2", cwd=home)
+    bundle = ("recommend", "--bundle", "keen/keen", "--json", "-k", "3")
+    by_file = json.loads(ncf(*bundle, "--history", "mine.csv", cwd=home).stdout)
+    by_ids = json.loads(
+        ncf(*bundle, "--history", "film 4,film 2,film 8, film 6,x", cwd=home).stdout
+    )
+    assert by_file == by_ids
+    assert (by_file["policy"], by_file["history"]) == ("history", {"known": 4, "unknown": 1})
+    short = json.loads(ncf(*bundle, "--history", "film 4", cwd=home).stdout)
+    assert short["policy"] == "popular"
+    (home / "today.csv").write_text("user_id,item_id\nu1,premiere\n")
+    grow = ("export", "--bundle", "keen/keen", "--new-items", "today.csv", "--out", "keen")
+    assert json.loads(ncf(*grow, "--json", cwd=home).stdout)["new_items"] == 1
+    ncf("verify", "--bundle", "keen/ncf", cwd=home)
+
+
 def test_similar_prints_items_with_titles_where_known(home: Path) -> None:
     words = ["similar", "--bundle", "model_store/ncf", "--item"]
     found = json.loads(ncf(*words, "film 2", "-k", 29, "--json", cwd=home).stdout)
@@ -176,7 +195,7 @@ def test_similar_prints_items_with_titles_where_known(home: Path) -> None:
 
 def test_verify_reports_a_sound_bundle_and_names_a_damaged_file(home: Path, tmp_path: Path) -> None:
     report = json.loads(ncf("verify", "--bundle", "model_store/ncf", "--json", cwd=home).stdout)
-    assert report["golden_requests"] == 9
+    assert report["golden_requests"] == 11
     broken = Path(shutil.copytree(home / "model_store" / "ncf", tmp_path / "ncf"))
     (broken / "topk.onnx").write_bytes((broken / "topk.onnx").read_bytes()[:-1])
     assert "topk.onnx: bytes differ" in refused("verify", "--bundle", broken, cwd=home)

@@ -14,8 +14,9 @@ import onnx
 import pytest
 from scipy import sparse
 
-from export.bundle import Source, _write_user_rows, topk_graphs
+from export.contents import topk_graphs, write_user_rows
 from export.publish import publish
+from export.source import Source
 from export.verify import verify_bundle
 from ncf.artifacts import seal
 from ncf.data.prepared import PreparedData
@@ -41,14 +42,17 @@ from tests.worlds import random_weights
 FILES = {
     "MODEL_CARD.md",
     "bundle.json",
+    "foldin.onnx",
     "golden.json",
     "ids.npz",
+    "item_map.npy",
     "items.parquet",
     "popular.npy",
     "score.onnx",
     "seen.npz",
     "topk.cuda.onnx",
     "topk.onnx",
+    "unlearned.npz",
     "users.npy",
     "users.parquet",
 }
@@ -143,8 +147,8 @@ def test_the_bundle_holds_what_the_contract_lists(bundle: Bundle, data: Prepared
 _EXPORT = """
 import sys
 from pathlib import Path
-from export.bundle import Source, _write_user_rows
 from export.publish import publish
+from export.source import Source
 from ncf.data.prepared import open_data
 from ncf.training.checkpoint import open_checkpoint
 source = Source(open_checkpoint(Path(sys.argv[1])), open_data(Path(sys.argv[2])))
@@ -189,8 +193,8 @@ def test_user_rows_are_written_in_order_in_many_pieces(
     checkpoint: Checkpoint, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pieces = [np.array(piece) for piece in user_rows(checkpoint.weights, users_at_once=9)]
-    monkeypatch.setattr("export.bundle.user_rows", lambda _: iter(pieces))
-    _write_user_rows(checkpoint, tmp_path / "users.npy")
+    monkeypatch.setattr("export.contents.user_rows", lambda _: iter(pieces))
+    write_user_rows(checkpoint.weights, tmp_path / "users.npy")
     np.testing.assert_allclose(np.load(tmp_path / "users.npy"), bundle.user_rows, atol=1e-6)
 
 
@@ -240,7 +244,7 @@ def _fail_pair_parity(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None
 def _fail_topk_parity(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
     graphs = topk_graphs(checkpoint.weights)
     graphs["topk.onnx"] = _tampered(graphs["topk.onnx"], "output_bias", 5e-5)
-    patch.setattr("export.bundle.topk_graphs", lambda _: graphs)
+    patch.setattr("export.contents.topk_graphs", lambda _: graphs)
 
 
 def _fail_cuda_parity(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
@@ -251,7 +255,7 @@ def _fail_cuda_parity(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None
     flipped = onnx.numpy_helper.to_array(tensor)[::-1].copy()
     tensor.CopyFrom(onnx.numpy_helper.from_array(flipped, "mlp_items"))
     graphs["topk.cuda.onnx"] = model.SerializeToString()
-    patch.setattr("export.bundle.topk_graphs", lambda _: graphs)
+    patch.setattr("export.contents.topk_graphs", lambda _: graphs)
 
 
 def _fail_archive(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
@@ -260,7 +264,7 @@ def _fail_archive(checkpoint: Checkpoint, patch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    patch.setattr("export.publish.write_archive", full)
+    patch.setattr("export.swap.write_archive", full)
 
 
 @pytest.mark.parametrize(

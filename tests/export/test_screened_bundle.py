@@ -6,9 +6,9 @@ import jsonschema
 import numpy as np
 import pytest
 
-from export.bundle import Source
 from export.publish import publish
 from export.screen.assembly import summary
+from export.source import Source
 from export.verify import verify_bundle
 from ncf.artifacts import seal
 from ncf.data.prepared import PreparedData

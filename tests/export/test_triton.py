@@ -5,7 +5,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from export.bundle import Source
+from export.source import Source
 from export.triton import TRITON, write_repository
 from ncf.artifacts import open_sealed
 from ncf.data.prepared import PreparedData

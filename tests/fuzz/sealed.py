@@ -105,11 +105,11 @@ class _NoGraph:
     def users_at_once(self, k: int) -> int:
         return k
 
-    def rank_excluding(self, users: npt.NDArray[np.int64], excluded: object, k: int) -> TopK:
+    def rank_rows(self, rows: npt.NDArray[np.float32], excluded: object, k: int) -> TopK:
         del excluded
         width = min(k, ITEMS)
-        nothing = np.full((users.size, width), -np.inf, np.float32)
-        return TopK(np.zeros((users.size, width), np.int64), nothing)
+        nothing = np.full((len(rows), width), -np.inf, np.float32)
+        return TopK(np.zeros((len(rows), width), np.int64), nothing)
 
 
 def _resealed(content: bytes) -> bytes:

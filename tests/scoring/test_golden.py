@@ -9,7 +9,7 @@ from ncf.policies import Policy
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.exact import ExactRanker
 from ncf.scoring.golden import Answer, _agree, record, replay
-from ncf.scoring.queries import Recommendation, Scored, Wishes
+from ncf.scoring.queries import Recommendation, Request, Scored, Wishes
 from ncf.scoring.recommend import Recommender
 
 
@@ -42,8 +42,15 @@ def test_a_replay_asks_every_golden_request(bundle: Bundle) -> None:
             return Recommendation(user, Policy.MODEL, items)
 
     recommender = Recommender(bundle, ExactRanker.open(bundle))
-    assert replay(bundle, recommender) == 9
+    assert replay(bundle, recommender) == 11
     last = bundle.users.raw[-1]
     with pytest.raises(ArtifactError, match=f"user {last!r}"):
         replay(bundle, Other(bundle, ExactRanker.open(bundle)))
-    assert len(json.loads(record(recommender, ["u1", "u2"], 3))["answers"]) == 2
+    assert (
+        len(
+            json.loads(record(recommender, [Request("u1", Wishes()), Request("u2", Wishes())], 3))[
+                "answers"
+            ]
+        )
+        == 2
+    )

@@ -89,13 +89,13 @@ def test_the_screen_is_used_only_where_it_is_calibrated(
 ) -> None:
     screen = ScreenedRanker.open(screened_bundle, threads=1)
     asked = []
-    rank = screen.rank_excluding
+    rank = screen.rank_rows
 
-    def watched(users: object, excluded: object, k: int) -> TopK:
+    def watched(rows: object, excluded: object, k: int) -> TopK:
         asked.append(k)
-        return rank(users, excluded, k)  # type: ignore[arg-type]
+        return rank(rows, excluded, k)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(screen, "rank_excluding", watched)
+    monkeypatch.setattr(screen, "rank_rows", watched)
     ranker = ExactRanker.open(screened_bundle, threads=1)
     recommender = Recommender(screened_bundle, ranker, 1, screen)
     for wishes in (Wishes(3), Wishes(10), Wishes(11)):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from export.bundle import Source
 from export.publish import publish
+from export.source import Source
 from ncf.data.prepared import PreparedData
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle, open_bundle
