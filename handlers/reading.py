@@ -31,6 +31,8 @@ class Limits:
         Most requests that wait for an answer.
     batch : int
         Most requests that are scored together.
+    remembered : int
+        Most bytes that remembered answers take, about; 0 remembers none.
     """
 
     body: int = MAX_BODY
@@ -39,6 +41,7 @@ class Limits:
     deadline: float = 10.0
     queue: int = 1000
     batch: int = 64
+    remembered: int = 16 << 20
 
 
 class TooLargeError(Exception):

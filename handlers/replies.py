@@ -25,6 +25,8 @@ class Reply(NamedTuple):
         Further headers.
     unread : bool
         Whether the client may still be sending: then the connection ends after the answer.
+    policy : str
+        Policy of the one list that it holds; empty for anything else.
     """
 
     status: int
@@ -32,6 +34,7 @@ class Reply(NamedTuple):
     content_type: bytes = JSON
     headers: Pairs = ()
     unread: bool = False
+    policy: str = ""
 
 
 def json_reply(document: Mapping[str, Any], status: int = 200) -> Reply:

@@ -96,7 +96,8 @@ def _ready(models: Models) -> Reply:
 
 def _reply(route: Route, row: Row, answer: Answer) -> Reply:
     if not route.tensors:
-        return Reply(answer.status, answer.body)
+        lists = answer.status == 200 and not answer.parts
+        return Reply(answer.status, answer.body, policy=answer.policy if lists else "")
     if answer.status != 200:
         document: Any = parse(answer.body)
         error = document["error"]
