@@ -5,10 +5,10 @@ import torch
 from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError
 from ncf.models.networks import GMF, Network
-from ncf.models.weights import Weights
 from ncf.training.block_epochs import BlockEpochs
 from ncf.training.request import Request
 from ncf.training.sampled_epochs import SampledEpochs
+from ncf.training.warm_start import Warm
 from ncf.training.warm_weights import without_output_weights
 
 
@@ -33,10 +33,19 @@ def epochs_of(model: Network, request: Request, data: PreparedData) -> BlockEpoc
     return BlockEpochs(model, schedule, schedule.blocks, data.train, request.ranks)
 
 
-def begin_with(model: Network, epochs: BlockEpochs | SampledEpochs, weights: Weights) -> None:
-    """Start a network, and the average of its weights, from given weights."""
+def start_warm(
+    model: Network, epochs: BlockEpochs | SampledEpochs, warm: Warm, *, everything: bool
+) -> None:
+    """Start a network, and the average of its weights, from the weights of a warm start.
+
+    Blocks learn all pairs anew. Sampled pairs are tonight's alone: another pass over the others
+    would only overfit, as validation has ended the first training.
+    """
+    weights = warm.weights(everything=everything)
     if isinstance(epochs, BlockEpochs):
         weights = without_output_weights(weights)
+    else:
+        epochs.samples.leave_out(warm.known(everything=everything))
     tensors = {name: torch.from_numpy(each) for name, each in weights.items()}
     model.load_state_dict(tensors)
     epochs.average.network.load_state_dict(tensors)

@@ -20,7 +20,7 @@ from ncf.models.scorer import group_scorer
 from ncf.models.weights import Weights
 from ncf.progress import Reporter, report
 from ncf.training.checkpoint import weights_of, write_checkpoint
-from ncf.training.epochs import begin_with, epochs_of
+from ncf.training.epochs import epochs_of, start_warm
 from ncf.training.manifest import Origin, Outcome
 from ncf.training.plot import try_to_draw
 from ncf.training.request import Request, architecture_of, identity_of
@@ -77,7 +77,7 @@ class Stage:
         self.model = build(self._architecture).to(torch.device(request.device))
         self.epochs = epochs_of(self.model, request, data)
         if request.warm is not None:
-            begin_with(self.model, self.epochs, request.warm.weights(everything=epochs is not None))
+            start_warm(self.model, self.epochs, request.warm, everything=epochs is not None)
         self._judged = epochs is None and (request.warm is None or request.warm.is_honest)
         self._begun = bool(parents) or self._schedule.start is not None
         if not (self._schedule.epochs or self._begun):

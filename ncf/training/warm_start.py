@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 ADVISED = 5
 """Generations after which a training from scratch is advised."""
 _INTERRUPTED = "its training was interrupted"
-_EPOCHS, _RATE = 1, 0.2
+_EPOCHS, _RATE = 1, 0.03
 _BLOCK_EPOCHS, _BLOCK_RATE = 4, 0.1
 
 
@@ -80,6 +80,11 @@ class Warm:
         learned = self.learned.part(everything=product is not None)
         now = self.data.joined().train if everything else self.data.train
         return moved_weights(old, *self.moved(learned), learned, now)
+
+    def known(self, *, everything: bool) -> Indices:
+        """Give the keys, ascending, of the pairs that :meth:`weights` were trained on."""
+        product = everything and self.parent.product is not None
+        return self.learned.part(everything=product).keys()
 
     def moved(self, learned: Interactions) -> tuple[Moved, Moved]:
         """Find where the rows of users and items come from.

@@ -1,6 +1,8 @@
 """Move a network's embeddings to other users and items: kept by raw id, made by maps where new."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +14,10 @@ from ncf.graphs.fold_in import Doubles, features, item_vectors
 from ncf.graphs.fold_in_fit import MOST_FITTED, normal_equations
 from ncf.graphs.tower import Floats, branches
 from ncf.models.weights import Weights
+from ncf.scoring.fold_in import ANEW
 
 Indices = npt.NDArray[np.int64]
+FoldIn: TypeAlias = Callable[[sparse.csr_array], Doubles]
 
 _SEED = 0
 
@@ -54,7 +58,8 @@ def moved_weights(
 
     Rows of users and of items are kept; all else that is trained, too. A new user's row is made
     from the known items that they took, and then a new item's from the users who took it, by the
-    two linear maps of folding in, fitted on what the old weights were trained on.
+    two linear maps of folding in, fitted on what the old weights were trained on. The row of a user
+    whose history grew moves along, as it does in a batch with ``--refresh``.
 
     Parameters
     ----------
@@ -77,29 +82,43 @@ def moved_weights(
         of_users = users.table(_tables(weights, "user"))
         of_items = items.table(item_vectors(weights))
         before, after = learned.csr(), now.csr()
-        if users.new.size:
-            own = sparse.csr_array(after[users.new][:, items.kept])
-            known = sparse.csr_array(before[users.kept][:, items.kept])
-            targets, vectors = of_users[users.kept], of_items[items.kept]
-            of_users[users.new] = _made(vectors, targets, known, own)
+        known = sparse.csr_array(before[users.kept][:, items.kept])
+        fold_in = _fitted(of_items[items.kept], of_users[users.kept], known)
+        of_users[users.new] = fold_in(after[users.new][:, items.kept])
+        both = sparse.csr_array(after[users.kept][:, items.kept] + known)
+        of_users[users.kept] = _refreshed(of_users[users.kept], fold_in, known, both)
         if items.new.size:
-            takers = sparse.csr_array(after.T.tocsr()[items.new])
-            known = sparse.csr_array(before.T.tocsr()[items.kept])
-            of_items[items.new] = _made(of_users, of_items[items.kept], known, takers)
+            takers = sparse.csr_array(before.T.tocsr()[items.kept])
+            known_by = _fitted(of_users, of_items[items.kept], takers)
+            of_items[items.new] = known_by(after.T.tocsr()[items.new])
     return {**weights, **_apart(weights, "user", of_users), **_apart(weights, "item", of_items)}
 
 
-def _made(
-    vectors: Floats, targets: Floats, known: sparse.csr_array, asked: sparse.csr_array
-) -> Doubles:
-    """Fit a map from histories to rows, and fold histories in."""
+def _fitted(vectors: Floats, targets: Floats, known: sparse.csr_array) -> FoldIn:
+    """Fit a map from histories to rows, and give the function that folds histories in."""
     rng = np.random.default_rng(_SEED)
     some = np.flatnonzero(np.diff(known.indptr) > 0)
     some = np.sort(rng.permutation(some)[:MOST_FITTED])
     fitted = normal_equations(vectors, targets[some], sparse.csr_array(known[some]), rng).solve()
-    sums = asked.astype(np.float64) @ vectors.astype(np.float64)
-    found: Doubles = features(sums, np.diff(asked.indptr)) @ fitted
-    return found
+    wide = vectors.astype(np.float64)
+
+    def rows(histories: sparse.csr_array) -> Doubles:
+        found = sparse.csr_array(histories)
+        sums: Doubles = found.astype(np.bool_).astype(np.float64) @ wide
+        folded: Doubles = features(sums, np.diff(found.indptr)) @ fitted
+        return folded
+
+    return rows
+
+
+def _refreshed(
+    rows: Floats, fold_in: FoldIn, before: sparse.csr_array, after: sparse.csr_array
+) -> Doubles:
+    """Move the rows of users whose history grew, as ``--refresh`` does."""
+    had, added = np.diff(before.indptr), np.diff(after.indptr) - np.diff(before.indptr)
+    new = fold_in(after)
+    moved = np.where((added > ANEW * had)[:, None], new, rows + (new - fold_in(before)))
+    return np.where(added[:, None] > 0, moved, rows)
 
 
 def _tables(weights: Weights, side: str) -> Floats:

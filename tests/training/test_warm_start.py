@@ -34,6 +34,7 @@ from ncf.training.epoch import train_epoch
 from ncf.training.manifest import CHECKPOINT
 from ncf.training.recipe import Parents, Recipe
 from ncf.training.request import Request
+from ncf.training.sampled_epochs import SampledEpochs
 from ncf.training.schedule import Blocks, Schedule
 from ncf.training.stage import Stage
 from ncf.training.train import train
@@ -86,14 +87,22 @@ def _slow_pairs(data: PreparedData, part: str) -> set[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> list[PreparedData]:
-    """Three nights: users 0 and 1 leave after the first, 30 to 33 join, and so does a film."""
+    """Three nights: users 0 and 1 leave after the first, 30 to 33 join, and so does a film.
+
+    In the fourth, known even users took nothing since the first.
+    """
     root, once = tmp_path_factory.mktemp("nights"), SplitKind.LEAVE_ONE_OUT
     tonight = _rows(range(33, 1, -1), 2) + [f"u{user},premiere,0" for user in range(4, 30, 2)]
     found = [
         _prepared(root / "0", _rows(range(30), 0), once),
         _prepared(root / "1", tonight, once),
         _prepared(root / "2", _rows(range(2, 34), 4), once),
+        _prepared(root / "3", [*_rows(range(33, 1, -1), 0), "u33,premiere,0"], once),
     ]
+    # Of even users, the fourth night's training has nothing that the first night's had not.
+    learned, train = _slow_pairs(found[0], "train"), found[3].train
+    stay = [p in learned or int(p[0][1:]) % 2 or int(p[0][1:]) >= 30 for p in _raw(found[3], train)]
+    found[3] = replace(found[3], train=train.take(np.array(stay, np.bool_)))
     # Validation pairs are drawn at random, and some were in the training of the night before.
     before = _slow_pairs(found[0], "train")
     for night in (1, 2):
@@ -135,7 +144,11 @@ def test_rows_are_kept_by_raw_id(
     nights: list[PreparedData],
     parents: dict[Variant, Checkpoint],
 ) -> None:
-    parent, data = parents[variant], nights[1]
+    """A row that is kept is the same unless the user's history grew."""
+    parent, data = parents[variant], nights[3]
+    before, now = _slow_pairs(nights[0], "train"), _slow_pairs(data, "train")
+    grown = set() if everything else {user for user, _ in now - before}
+    assert everything or 10 < len(grown) < 20
     start = inherit(parent, data).weights(everything=everything)
     old = parent.product if everything else parent.weights
     assert old is not None
@@ -145,15 +158,17 @@ def test_rows_are_kept_by_raw_id(
         if side not in kept:
             np.testing.assert_array_equal(array, old[name])
             continue
-        now, before = (data.users, parent.users) if side == "user" else (data.items, parent.items)
-        for index, raw in enumerate(now.raw):
-            if (was := before.index(raw)) is not None:
-                np.testing.assert_array_equal(array[index], old[name][was])
+        ids, known = (data.users, parent.users) if side == "user" else (data.items, parent.items)
+        moved = grown if side == "user" else set()
+        for index, raw in enumerate(ids.raw):
+            if (was := known.index(raw)) is not None:
+                same = np.array_equal(array[index], old[name][was])
+                assert same == (raw not in moved)
                 kept[side] += 1
             else:
                 assert np.abs(array[index]).max() > 0
     assert min(kept.values()) >= 28
-    facts = inherit(parent, data).facts
+    facts = inherit(parent, nights[1]).facts
     assert (facts.users.kept, facts.users.new, facts.users.dropped) == (28, 4, 2)
     assert (facts.items.kept, facts.items.new, facts.items.dropped) == (30, 1, 0)
 
@@ -242,6 +257,14 @@ def test_both_trainings_are_epochs_from_the_parents_weights(
             name: torch.from_numpy(each)
             for name, each in inherit(parent, data).weights(everything=everything).items()
         }
+        if isinstance(stage.epochs, SampledEpochs):
+            # Pairs that the parent learned are no positives, but no negatives either.
+            learned = _slow_pairs(nights[0], "train")
+            if everything:
+                learned |= _slow_pairs(nights[0], "validation") | _slow_pairs(nights[0], "test")
+            new = np.array([pair not in learned for pair in _raw(data, on.train)])
+            assert 0 < new.sum() < new.size
+            stage.epochs.samples._train = on.train.take(new)
         stage.model.load_state_dict(tensors)
         stage.epochs.average.network.load_state_dict(tensors)
         with report("oracle") as bar:
