@@ -30,7 +30,7 @@ _MODULES = {
     "open_model": "ncf.api.models",
     "prepare": "ncf.api.data",
     "read_latest": "ncf.api.runs",
-    "train": "ncf.api.models",
+    "train": "ncf.api.training",
     "tune": "ncf.api.tuning",
     "verify": "ncf.api.verification",
 }
