@@ -2,7 +2,8 @@
 
 All run at once, and rounds alternate between them, so that a noisy neighbour meets each; ratios are
 medians over rounds, of figures of one round. Clients are one process on the same cores: figures
-compare servers, and are no limit of a machine. Nothing is remembered but in the rows of that name,
+compare servers, and are no limit of a machine; CPU is that of all processes of a server, for an
+answer. Nothing is remembered but in the rows of that name,
 where every answer was given before.
 
     python -m benchmarks.serve --models /tmp/models [--rounds 5] [--seconds 2]
@@ -51,20 +52,28 @@ _RANKINGS = (  # a name, a model, whether it ranks exactly, MiB of answers that 
 
 @dataclass(frozen=True)
 class Target:
-    """A server under load: its port, and the token that it asks for."""
+    """A server under load: its port, the token that it asks for, and its first processes."""
 
     name: str
     port: int
-    token: str | None = None
+    token: str | None
+    pids: tuple[int, ...]
+
+    def cpu(self) -> float:
+        """Seconds of CPU that all of its processes have taken."""
+        first = [psutil.Process(pid) for pid in self.pids]
+        every = [*first, *(each for one in first for each in one.children(recursive=True))]
+        return sum(sum(each.cpu_times()[:2]) for each in every)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What one server did in one round: answers a second, and milliseconds."""
+    """What a server did in a round: answers a second, milliseconds, and CPU us an answer."""
 
     rate: float
     median: float
     p99: float
+    cpu: float
 
 
 def make_models(folder: Path, arguments: argparse.Namespace) -> None:
@@ -97,7 +106,7 @@ def serving_ours(
             said = next(line for line in lines if line.startswith("address"))
             print(f"ready after {time.monotonic() - started:.2f} s, {workers} workers")
             port = int(re.findall(r":(\d+)/", said)[0])
-            yield Target("ours", port, _TOKEN), process
+            yield Target("ours", port, _TOKEN, (process.pid,)), process
         finally:
             process.terminate()
 
@@ -109,7 +118,7 @@ def serving_torchserve(store: Path, workers: int) -> Iterator[Target]:
         settings = Settings(store, "ncf", Path(state, "s"), Ports(*range(8180, 8185)))
         with running(settings, workers, 120) as server:
             token = read_token(server.token_file, "inference")
-            yield Target(_OLD, settings.ports.port, token)
+            yield Target(_OLD, settings.ports.port, token, (server.process.pid,))
 
 
 def measure(
@@ -119,10 +128,12 @@ def measure(
     found: dict[str, list[Figures]] = {target.name: [] for target in targets}
     for _ in range(rounds):
         for target in targets:
+            before = target.cpu()
             seconds = load(target.port, clients, lasting, asked, target.token)
-            found[target.name].append(
-                Figures(len(seconds) / lasting, *percentiles(seconds, 0.5, 0.99))
-            )
+            cpu = 1e6 * (target.cpu() - before) / len(seconds)
+            median, p99 = percentiles(seconds, 0.5, 0.99)
+            figures = Figures(len(seconds) / lasting, median, p99, cpu)
+            found[target.name].append(figures)
     return found
 
 
@@ -151,8 +162,16 @@ def _line(found: dict[str, list[Figures]]) -> str:
         f"{middle(each.median for each in nothing):.2f}",
         f"{middle(mine.median / theirs.median for mine, theirs in pairs):.1f}",
         f"{middle(each.p99 / each.median for each in ours):.1f}",
-        "-" if old is None else f"{middle(each.rate for each in old):,.0f}",
-        "-" if old is None else f"{middle(each.median for each in old):.2f}",
+        *(f"{middle(each.cpu for each in every):.0f}" for every in (ours, nothing)),
+        *(
+            ("-", "-", "-")
+            if old is None
+            else (
+                f"{middle(each.rate for each in old):,.0f}",
+                f"{middle(each.median for each in old):.2f}",
+                f"{middle(each.cpu for each in old):.0f}",
+            )
+        ),
     ]
     return " | ".join(cells)
 
@@ -166,8 +185,9 @@ def memory(process: "subprocess.Popen[str]") -> list[int]:
 def run(folder: Path, arguments: argparse.Namespace) -> None:
     """Compare for each model, ranking and number of workers."""
     head = "ranking, workers | clients | ours/s | nothing/s | ratio | ours p50 ms | nothing p50 ms"
-    print(f"| {head} | ratio | ours p99 / p50 | TorchServe/s | its p50 ms |")
-    print("|" + " --- |" * 11)
+    more = "ratio | ours p99 / p50 | ours CPU us | nothing CPU us"
+    print(f"| {head} | {more} | TorchServe/s | its p50 ms | its CPU us |")
+    print("|" + " --- |" * 14)
     for workers in arguments.workers:
         for ranking, model, exact, remember in _RANKINGS:
             if ranking not in arguments.rankings:
@@ -175,7 +195,8 @@ def run(folder: Path, arguments: argparse.Namespace) -> None:
             users = list(open_bundle(folder / model / "ncf").users.raw)[::7]
             with contextlib.ExitStack() as stack:
                 ours, process = stack.enter_context(serving_ours(folder / model, workers, remember))
-                targets = [ours, Target("nothing", stack.enter_context(serving_nothing(workers)))]
+                port, pids = stack.enter_context(serving_nothing(workers))
+                targets = [ours, Target("nothing", port, None, pids)]
                 if workers == 1 and not arguments.no_torchserve:
                     targets.append(stack.enter_context(serving_torchserve(folder / model, 1)))
                 time.sleep(1.0)
