@@ -98,7 +98,7 @@ def _held_out(data: PreparedData, folder: Path, users: Mask, items: Mask) -> Pre
 def _weights(data: PreparedData, folder: Path, checkpoint: Path, model: str) -> Weights:
     if not (checkpoint / "config.json").is_file():
         started = time.monotonic()
-        ncf.train(folder, model, out=checkpoint)
+        ncf.train(folder, model, out=checkpoint, refit=False)
         print(json.dumps({"trained": str(checkpoint), "s": round(time.monotonic() - started)}))
     found = open_checkpoint(checkpoint)
     found.require_data(data)
