@@ -65,8 +65,9 @@ _PROMISE = """NDCG@10, by protocol and length of history:
 | --- | --- | --- | --- | --- | --- | --- |"""
 _HONEST = """\
 The users of these figures were left out of the fit of the map, but the items knew them. So the
-stated loss against a trained row is a quarter more than the measured one, and the loss of whole
-histories comes on top (± a standard error)."""
+stated loss against a trained row is a quarter more than the measured one; the loss of whole
+histories comes on top, and a share of the trained figure: that of one pair in an item's pairs
+(± a standard error)."""
 
 
 _WEIGHTS = {

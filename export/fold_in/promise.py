@@ -133,6 +133,12 @@ class Trial:
         return self._gains(self._score(rows, items))
 
     @property
+    def share(self) -> float:
+        """The share of one training pair in all those of its item, in [0, 1], mean over pairs."""
+        counts = self._judged.popularity
+        return float(np.count_nonzero(counts) / max(1, counts.sum()))
+
+    @property
     def protocols(self) -> tuple[Literal["full", "sampled"], ...]:
         """Protocols that can judge the test cases: those of a given split have no samples."""
         return ("full", "sampled") if self._judged.negatives.shape[1] else ("full",)
@@ -188,7 +194,8 @@ def _promise(
     """State a loss: what was measured and a quarter more, and that of whole histories once more.
 
     The items knew these users when they were trained, which hides about half of what a whole
-    history loses, and up to a fifth of what a short one does. Gains are stated as they are.
+    history loses, and up to a fifth of what a short one does; and the more, the fewer pairs an item
+    has. So the trained figure counts too, times the share of one pair in an item's pairs.
     """
     trained, folded = trial.trained[protocol], found[length][protocol]
     measured, whole = trained - folded, trained - found[None][protocol]
@@ -197,6 +204,7 @@ def _promise(
         loss = loss + _HIDDEN * measured
     if whole.mean() > 0:
         loss = loss + whole
+    loss = loss + (1 + _HIDDEN) * trial.share * trained
     mean, error = mean_and_error(loss, np.arange(loss.size))
     return Promise(
         protocol=protocol,
