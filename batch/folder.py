@@ -140,7 +140,7 @@ class Folder:
 
     def is_published(self, plan: Plan) -> bool:
         """Whether the parts were renamed into place; if they were and are damaged, start over."""
-        if self._parts(plan).exists():
+        if self._parts(plan) != self._path / plan.run:
             return False
         try:
             open_sealed(self._path / plan.run, RUN)
@@ -194,9 +194,9 @@ class Folder:
         return self._shared / plan.folder
 
     def _parts(self, plan: Plan) -> Path:
-        """Find the parts: those of an open plan, or of a closed one."""
-        sealed = self._of(plan) / SEALED
-        return sealed if sealed.exists() else self._of(plan) / PARTS
+        """Find the parts: those of an open plan, of a closed one, or of a published one."""
+        folders = (self._of(plan) / SEALED, self._of(plan) / PARTS)
+        return next((path for path in folders if path.exists()), self._path / plan.run)
 
 
 def _put(target: Path, content: bytes, folder: Path) -> None:

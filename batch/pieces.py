@@ -93,6 +93,8 @@ def commit_batch(
         The output cannot be written.
     """
     place = open_place(out, work)
+    if not plan:
+        planned(place)  # an error before the lock, which would make the folder
     with place.coordinating():
         place.prepare()
         if plan and (name := _committed(place, plan)) is not None:

@@ -1,14 +1,11 @@
 """Publishing to an S3 server on loopback."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pandas as pd
 import pytest
-from moto.server import ThreadedMotoServer
 
 from batch.bucket import Bucket
 from batch.job import Job
@@ -24,29 +21,6 @@ from ncf.scoring.bundle import Bundle
 Client = Any  # boto3 makes its classes as it goes
 Method = Any  # one of a bucket's
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Address of the server, ``host:port``."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def client(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """Another client of the server, to look at what is there."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    client = boto3.client("s3", endpoint_url=f"http://{server}", region_name="us-east-1")
-    client.create_bucket(Bucket="tables")
-    yield client
-    for each in client.list_objects_v2(Bucket="tables").get("Contents", []):
-        client.delete_object(Bucket="tables", Key=each["Key"])
-    client.delete_bucket(Bucket="tables")
 
 
 @pytest.fixture
