@@ -13,7 +13,8 @@ from typing import Any
 from handlers.access import Access, AccessLog
 from handlers.batching import Batcher, BusyError, GoneError, OverdueError
 from handlers.exposition import CONTENT_TYPE, Exposition
-from handlers.models import Change, Models
+from handlers.following import Change
+from handlers.models import Models
 from handlers.reading import (
     Bodies,
     Limits,
@@ -73,6 +74,8 @@ class Application:
         """Whether the server is about to end: not ready, and each answer closes its connection."""
         self.reload: Callable[[], Awaitable[list[Change]]] = self.reload_own
         """What ``POST /reload`` does: all workers reload, if there are several."""
+        self.switched: Callable[[], object] = lambda: None
+        """Called when another bundle answers."""
         self._access = access or Access()
         self._follow = follow
         self._log = log
@@ -228,6 +231,7 @@ class Application:
         if services:
             services.clear()
             self._show_serving()
+            self.switched()
             self._batcher.call(gc.collect)
 
     def _show_serving(self) -> None:

@@ -1,22 +1,16 @@
-"""Hold the served models by name: route users to canaries, and follow the folders of bundles."""
+"""Hold the served models by name: route users to canaries."""
 
-import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
 from handlers import kserve, many
+from handlers.following import Change, Model
 from handlers.requests import body_of
 from handlers.service import Answer, Row, Service
 from ncf.errors import RequestError
-from ncf.scoring.manifest import BUNDLE
-
-logger = logging.getLogger(__name__)
-
-_Stamp = tuple[int, int, int]
 
 
 class Recorder(Protocol):
@@ -27,85 +21,6 @@ class Recorder(Protocol):
 
     def reloaded(self, model: str, digest: str, outcome: str) -> None:
         """Record that a new bundle was ``switched`` to, or ``refused``."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """What following a folder came to.
-
-    Parameters
-    ----------
-    model : str
-        Name of the model.
-    digest : str
-        Short digest of the bundle that answers now.
-    refused : str or None
-        Why the bundle in the folder is not the one that answers.
-    """
-
-    model: str
-    digest: str
-    refused: str | None = None
-
-
-class Model:
-    """One name, its folder, and the service that answers for it now.
-
-    Raises
-    ------
-    ArtifactError
-        The bundle is damaged, or its answers differ from those at export.
-    """
-
-    def __init__(self, name: str, folder: Path, lanes: int = 1) -> None:
-        self.name = name
-        self._folder = folder
-        self._lanes = lanes
-        self._stamp = self._look()
-        self._tried: _Stamp | None = None
-        self.service = Service(folder, lanes, name)
-
-    def follow(self, *, again: bool = False) -> tuple[Change | None, Service | None]:
-        """Open what is new in the folder and switch to it; keep the old one where that fails.
-
-        Parameters
-        ----------
-        again : bool
-            Also try a bundle that was refused before, and tell even if nothing has changed.
-
-        Returns
-        -------
-        Change or None, Service or None
-            What has happened, and the service to close.
-        """
-        same = Change(self.name, self.service.model) if again else None
-        stamp = self._look()
-        if stamp in {self._stamp, None} or (stamp == self._tried and not again):
-            missing = Change(self.name, self.service.model, "bundle.json is missing")
-            return (missing if stamp is None and again else same), None
-        try:
-            service = Service(self._folder, self._lanes, self.name)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the old bundle answers on
-            if self._look() != stamp:
-                return same, None  # it was replaced meanwhile: the next look will tell
-            self._tried = stamp
-            logger.warning("%s: refused: %s", self.name, error)
-            return Change(self.name, self.service.model, str(error)), None
-        self._stamp, self._tried = stamp, None
-        if service.digest == self.service.digest:
-            service.close()
-            return same, None
-        logger.info("%s: %s answers instead of %s", self.name, service.model, self.service.model)
-        before, self.service = self.service, service
-        return Change(self.name, service.model), before
-
-    def _look(self) -> _Stamp | None:
-        """Tell versions of the folder apart without reading it; None where no manifest is."""
-        try:
-            found = (self._folder / BUNDLE.manifest).stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 class Models:
@@ -119,6 +34,8 @@ class Models:
         Share of the first model's users that another model answers for.
     lanes : int
         Calls of a graph that may run side by side.
+    kept : mapping of str to Path, optional
+        Bundles by name, to answer with if those of the folders cannot.
 
     Raises
     ------
@@ -131,8 +48,12 @@ class Models:
         folders: Mapping[str, Path],
         canaries: Mapping[str, float] | None = None,
         lanes: int = 1,
+        kept: Mapping[str, Path] | None = None,
     ) -> None:
-        self._models = {name: Model(name, folder, lanes) for name, folder in folders.items()}
+        self._models = {
+            name: Model(name, folder, lanes, (kept or {}).get(name))
+            for name, folder in folders.items()
+        }
         self.first = next(iter(self._models))
         self._canaries = {name: share for name, share in (canaries or {}).items() if share > 0}
         self._lock = threading.Lock()

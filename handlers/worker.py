@@ -87,7 +87,8 @@ class Worker:
         )
         self._sending = limits.sending
         folders = {name: Path(folder) for name, folder in settings["bundles"].items()}
-        models = Models(folders, settings["canaries"], settings["lanes"])
+        kept = {name: Path(folder) for name, folder in settings["kept"].items()}
+        models = Models(folders, settings["canaries"], settings["lanes"], kept)
         self._app = Application(
             models,
             Access(settings["token"], settings["admin"]),
@@ -96,6 +97,7 @@ class Worker:
             AccessLog() if settings["access_log"] else None,
         )
         self._app.reload = self._reload_all
+        self._app.switched = self._tell_bundles
         self._socket = socket.socket(fileno=settings["listen"])
         config = uvicorn.Config(
             self._app,
@@ -124,15 +126,19 @@ class Worker:
             task.cancel()
 
     def started(self) -> None:
-        """Tell that the port is served, and by which models."""
-        models = self._app.models
-        self._say(ready={name: models[name].model for name in models.names()})
+        """Tell that the port is served, and by which bundles."""
+        self._tell_bundles()
+        self._say(ready=True)
 
     def drain(self) -> None:
         """Answer what is here, let connections go, and end."""
         if not self._app.draining:
             self._app.draining = True
             asyncio.get_running_loop().call_later(self._linger, self._stop)
+
+    def _tell_bundles(self) -> None:
+        models = self._app.models
+        self._say(serves={name: models[name].digest for name in models.names()})
 
     def _stop(self) -> None:
         self._server.should_exit = True
@@ -161,7 +167,7 @@ class Worker:
 
     async def _reload_all(self) -> "list[Any]":
         """Have every worker reload, this one too."""
-        from handlers.models import Change  # noqa: PLC0415 - as above
+        from handlers.following import Change  # noqa: PLC0415 - as above
 
         number = time.monotonic_ns()
         self._asked[number] = asyncio.get_running_loop().create_future()

@@ -14,7 +14,7 @@ class Validation:
     hr, ndcg : float or None
         Hit ratio and normalised discounted cumulative gain at K, in [0, 1].
     protocol : str or None
-        Always ``sampled``, as figures over the whole catalogue are not comparable with these.
+        ``sampled``, or ``full`` for data of a given split; the two are not comparable.
     k : int or None
         Length of the list.
     best_epoch : int or None
@@ -43,7 +43,7 @@ class Epoch:
         Mean binary cross-entropy over the epoch, nats; None for the mix of two parents, before any
         training.
     hr, ndcg : float
-        Validation figures, sampled.
+        Validation figures.
     """
 
     epoch: int

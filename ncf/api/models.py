@@ -116,7 +116,7 @@ rows: figures on these say nothing; measure the honest weights of the checkpoint
         ]
 
     def frame(self) -> "pd.DataFrame":
-        """Make a frame of the history: loss and (sampled) validation figures of each epoch."""
+        """Make a frame of the history: loss and validation figures of each epoch."""
         import pandas as pd  # loaded only for a frame
 
         return pd.DataFrame(

@@ -21,6 +21,7 @@ from ncf.extras import require
 from ncf.files import storage_errors
 from ncf.locks import writer_lock
 from ncf.serving.asgi import ServerSettings
+from ncf.serving.kept import Kept
 from ncf.serving.reloads import Reloads, Worker
 from ncf.serving.settings import TOKEN_FILE
 from ncf.serving.tokens import Tokens
@@ -48,6 +49,7 @@ class Supervisor:
         self._workers: set[Worker] = set()
         self._listening: socket.socket | None = None
         self._scratch: Path | None = None
+        self._kept = Kept(None)
         self._ending = asyncio.Event()
         self._up = asyncio.Event()
         self._failure: NcfError | None = None
@@ -90,6 +92,7 @@ class Supervisor:
                 await self._drain(keeping)
         finally:
             self._listening.close()
+            self._kept.close()
             if self._scratch is not None:
                 shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -139,7 +142,7 @@ class Supervisor:
         assert self._listening is not None  # noqa: S101 - run() made it
         files = (theirs.fileno(), self._listening.fileno())
         environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
-        if self._scratch is not None:
+        if self._settings.workers > 1:
             environment["PROMETHEUS_MULTIPROC_DIR"] = str(self._scratch)
         with theirs:
             process = await asyncio.create_subprocess_exec(
@@ -152,7 +155,8 @@ class Supervisor:
         reader, writer = await asyncio.open_connection(sock=ours)
         worker = Worker(process, reader, writer)
         self._workers.add(worker)
-        worker.say(**self._settings.for_worker(files[1], self._tokens))
+        settings = self._settings.for_worker(files[1], self._tokens)
+        worker.say(**settings, kept=self._kept.folders())
         return worker
 
     async def _listen_to(self, worker: Worker) -> None:
@@ -160,7 +164,10 @@ class Supervisor:
         with contextlib.suppress(OSError):
             while line := await worker.reader.readline():
                 said = json.loads(line)
-                if "ready" in said:
+                if "serves" in said:
+                    for name, digest in said["serves"].items():
+                        self._kept.keep(name, self._settings.bundles[name], digest)
+                elif "ready" in said:
                     worker.ready = True
                     if sum(each.ready for each in self._workers) == self._settings.workers:
                         self._up.set()
@@ -194,9 +201,14 @@ class Supervisor:
         await asyncio.wait(keeping, timeout=_SLACK)
 
     def _make_scratch(self) -> None:
-        if self._settings.workers > 1:
-            with storage_errors(Path(tempfile.gettempdir())):
-                self._scratch = Path(tempfile.mkdtemp(prefix="ncf-serve-"))
+        """Make a folder for counts of several workers and for links to what is kept."""
+        try:
+            self._scratch = Path(tempfile.mkdtemp(prefix="ncf-serve-"))
+        except OSError:
+            if self._settings.workers > 1:
+                with storage_errors(Path(os.environ.get("TMPDIR", "/tmp"))):  # noqa: S108 - to say
+                    raise
+        self._kept = Kept(self._scratch)
 
 
 def serve(settings: ServerSettings, introduce: Introduce, within: float) -> None:

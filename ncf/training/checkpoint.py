@@ -198,7 +198,9 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
             (folder / PRODUCT_FILE).write_bytes(save(product.weights))
         write_id_table(folder / USERS_FILE, data.users, Columns.USER_ID)
         write_id_table(folder / ITEMS_FILE, data.items, Columns.ITEM_ID)
-        (folder / HISTORY_FILE).write_bytes(history_bytes(trained.history))
+        (folder / HISTORY_FILE).write_bytes(
+            history_bytes(trained.outcome.validation.protocol or "sampled", trained.history)
+        )
         if trained.picture is not None:
             (folder / PICTURE_FILE).write_bytes(trained.picture)
         return seal(folder, CHECKPOINT, json_values(manifest))

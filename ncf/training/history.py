@@ -21,7 +21,7 @@ class History:
     Parameters
     ----------
     protocol : str
-        Always ``sampled``.
+        How they were measured: ``sampled``, or ``full`` for data of a given split.
     epochs : sequence of Epoch
         Epochs in order.
     """
@@ -30,9 +30,9 @@ class History:
     epochs: tuple[Epoch, ...]
 
 
-def history_bytes(epochs: Iterable[Epoch]) -> bytes:
+def history_bytes(protocol: str, epochs: Iterable[Epoch]) -> bytes:
     """Write a history as the content of ``history.json``."""
-    return canonical_json(json_values(History("sampled", tuple(epochs))))
+    return canonical_json(json_values(History(protocol, tuple(epochs))))
 
 
 def load_history(path: Path) -> tuple[Epoch, ...]:

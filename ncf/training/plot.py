@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ncf.extras import missing_extra
 from ncf.training.matplotlib_import import import_matplotlib
-from ncf.validation import Epoch
+from ncf.validation import Epoch, Validation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,13 +21,13 @@ _MARKED_UP_TO = 40  # epochs; more markers would hide the line
 History = Sequence[Epoch]
 
 
-def try_to_draw(history: History, variant: str, best_epoch: int, k: int) -> bytes | None:
+def try_to_draw(history: History, variant: str, best: Validation) -> bytes | None:
     """Draw a history as :func:`draw` does; on failure log a warning and return None.
 
     A failed picture must not end a training.
     """
     try:
-        return draw(history, variant, best_epoch, k)
+        return draw(history, variant, best)
     except ModuleNotFoundError as error:
         missing = missing_extra(error, "a picture of the history") or error
         logger.info("the checkpoint has no picture: %s", missing)
@@ -37,11 +37,10 @@ def try_to_draw(history: History, variant: str, best_epoch: int, k: int) -> byte
         return None
 
 
-def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
+def draw(history: History, variant: str, best: Validation) -> bytes:
     """Draw loss, HR and NDCG by epoch.
 
-    With the same Matplotlib, the same arguments give the same bytes: fonts and settings are
-    Matplotlib's own, not the machine's, and the file holds neither time nor version.
+    The same arguments give the same bytes: settings are Matplotlib's own, and there is no time.
 
     Parameters
     ----------
@@ -49,10 +48,8 @@ def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
         Figures by epoch.
     variant : str
         Variant, for the title.
-    best_epoch : int
-        Epoch that the checkpoint holds, from 1.
-    k : int
-        Length of the lists of ``hr`` and ``ndcg``.
+    best : Validation
+        The best epoch, the length of the lists and the protocol.
 
     Returns
     -------
@@ -71,15 +68,21 @@ def draw(history: History, variant: str, best_epoch: int, k: int) -> bytes:
         figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         loss, validation = figure.subplots(2, 1, sharex=True)
-        loss.set_title(f"{variant}: best epoch {best_epoch} of {history[-1].epoch}")
+        loss.set_title(f"{variant}: best epoch {best.best_epoch} of {history[-1].epoch}")
         _line(loss, [(row.epoch, row.loss) for row in history], "training loss")
         loss.set_ylabel("cross-entropy, nats")
-        _line(validation, [(row.epoch, row.hr) for row in history], f"HR@{k} (sampled)")
-        _line(validation, [(row.epoch, row.ndcg) for row in history], f"NDCG@{k} (sampled)")
+        _line(
+            validation, [(row.epoch, row.hr) for row in history], f"HR@{best.k} ({best.protocol})"
+        )
+        _line(
+            validation,
+            [(row.epoch, row.ndcg) for row in history],
+            f"NDCG@{best.k} ({best.protocol})",
+        )
         validation.set(xlabel="epoch", ylabel="validation")
         validation.xaxis.get_major_locator().set_params(integer=True)
         for axes in (loss, validation):
-            axes.axvline(best_epoch, color="grey", linestyle=":", label="best epoch")
+            axes.axvline(best.best_epoch or 0, color="grey", linestyle=":", label="best epoch")
             axes.grid(alpha=0.3)
             axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
         figure.savefig(file, format="png", metadata={"Software": None})

@@ -13,14 +13,13 @@ import torch
 
 from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError
-from ncf.evaluation.protocols import sampled
 from ncf.models.architecture import build
 from ncf.models.networks import GMF, MLP, Network, NeuMF
-from ncf.models.scorer import group_scorer
 from ncf.models.weights import Weights
 from ncf.progress import Reporter, report
 from ncf.training.block_epochs import BlockEpochs
 from ncf.training.checkpoint import Product, Trained, weights_of, write_checkpoint
+from ncf.training.judge import Judge, K
 from ncf.training.manifest import Origin, Outcome
 from ncf.training.plot import try_to_draw
 from ncf.training.request import Request, architecture_of, identity_of
@@ -31,8 +30,6 @@ from ncf.validation import Epoch, Validation
 
 logger = logging.getLogger(__name__)
 
-_K = 10
-_CASES = 10_000  # of a given validation part; others are no larger
 _MIXES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -65,7 +62,8 @@ class Stage:
     ) -> None:
         self._request = request
         self._data = data
-        self._cases = data.validation.at_most(_CASES)
+        self._judge = Judge(data)
+        self.protocol = self._judge.protocol
         self._parents = parents
         self._architecture = architecture_of(request.variant, request.recipe, data)
         self._schedule = request.recipe.schedule
@@ -119,7 +117,7 @@ class Stage:
         if self._begun and self.progress.epoch == 0:
             # What training starts from counts as the first epoch, so that it cannot get worse.
             self._begin()
-            self._judge(loss=None)
+            self._record(loss=None)
         longest = self._schedule.epochs + self._begun
         total = longest if self._epochs is None else self._epochs
         label = self._request.variant.value + ("" if self._epochs is None else " on everything")
@@ -131,7 +129,7 @@ class Stage:
                 loss = self.epochs.train(self._request.recipe.seed, epoch, bar)
                 if not math.isfinite(loss):
                     raise DivergedError(loss)
-                figures = self._judge(loss)
+                figures = self._record(loss)
                 if state is not None and self._ranks.leads:
                     save_state(state, self.progress, self._learning(), self._identity)
                 note = f"loss {loss:.4f}{figures}"
@@ -165,14 +163,14 @@ class Stage:
         """
         best, request = self.progress.best_row, self._request
         validation = Validation(
-            best.hr, best.ndcg, "sampled", _K, self.progress.best_epoch, "honest"
+            best.hr, best.ndcg, self.protocol, K, self.progress.best_epoch, "honest"
         )
         if not self._ranks.leads:
             return asdict(validation)
         variant, history = request.variant.value, self.progress.history
         facts = (validation, self._parents, self.mix, finished, origins or None)
         outcome = Outcome(variant, request.recipe.model_dump(), *facts)
-        picture = try_to_draw(history, variant, self.progress.best_epoch, _K)
+        picture = try_to_draw(history, variant, validation)
         weights = self.progress.best
         trained = Trained(self._architecture, weights, history, outcome, picture, product)
         return {**asdict(validation), "digest": write_checkpoint(out, trained, self._data)}
@@ -196,14 +194,14 @@ class Stage:
     def _learning(self) -> Learning:
         return Learning(self.model, self.epochs.average.network, self.epochs.optimizers)
 
-    def _judge(self, loss: float | None) -> str:
+    def _record(self, loss: float | None) -> str:
         """Validate an epoch, or count it in a refit; return the figures for people."""
         if self._epochs is not None:
             self.progress.unjudged += 1
             return ""
         row = Epoch(self.progress.epoch + 1, loss, *self._measure())
         self.progress.record(row, self.epochs.average.network)
-        return f"  HR@{_K} {row.hr:.4f}  NDCG@{_K} {row.ndcg:.4f} (sampled)"
+        return f"  HR@{K} {row.hr:.4f}  NDCG@{K} {row.ndcg:.4f} ({self.protocol})"
 
     def _best_mix(self, average: NeuMF, gmf: GMF, mlp: MLP) -> float:
         found: dict[float, float] = {}
@@ -216,8 +214,7 @@ class Stage:
         """Measure the average's HR and NDCG on validation, on the leader, so that all agree."""
         found = torch.zeros(2, dtype=torch.float64, device=self.epochs.device)
         if self._ranks.leads:
-            metrics = sampled(group_scorer(self.epochs.average.network), self._cases, _K)
-            found[0], found[1] = metrics.hr, metrics.ndcg
+            found[0], found[1] = self._judge.measure(self.epochs.average.network)
         hr, ndcg = self._ranks.share(found).tolist()
         return hr, ndcg
 

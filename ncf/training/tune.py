@@ -63,7 +63,7 @@ def tune(search: Search, data: PreparedData) -> dict[str, Any]:
     Returns
     -------
     dict
-        Number of ``trials``, and the best one's ``hr``, ``ndcg`` (validation, sampled), ``recipe``.
+        Number of ``trials``, and the best one's ``hr``, ``ndcg`` (validation), ``recipe``.
 
     Raises
     ------
@@ -123,6 +123,7 @@ class _Objective:
             raise optuna.TrialPruned from error
         best = stage.progress.best_row
         trial.set_user_attr("hr", best.hr)
+        trial.set_user_attr("protocol", stage.protocol)
         trial.set_user_attr("epochs", stage.progress.best_epoch)
         logger.info("trial %d: NDCG %.4f with %s", trial.number, best.ndcg, drawn)
         return float(best.ndcg)
@@ -193,8 +194,8 @@ def _write_best(study: optuna.Study, search: Search) -> dict[str, Any]:
     variant = search.request.variant.value
     comment = (
         f"# Found by 'ncf tune --model {variant}': the best of {len(ended)} trials on validation,\n"
-        f"# HR@10 {best.user_attrs['hr']:.4f} and NDCG@10 {best.values[0]:.4f} (sampled), after "
-        f"{best.user_attrs['epochs']} epochs.\n\n"
+        f"# HR@10 {best.user_attrs['hr']:.4f} and NDCG@10 {best.values[0]:.4f} "
+        f"({best.user_attrs['protocol']}), after {best.user_attrs['epochs']} epochs.\n\n"
     )
     document = recipe.model_dump(exclude_none=True)
     if search.request.variant is not Variant.NEUMF_PRE:

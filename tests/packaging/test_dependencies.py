@@ -32,8 +32,8 @@ OURS = ("ncf", "export", "handlers", "batch")
 EXTRAS = ("train", "serve", "torchserve", "tune", "plot")
 # Other recommenders that benchmarks compare with, installed by hand; and what type checkers know.
 PEERS = {"IPython", "implicit", "recbole", "_typeshed"}
-# Run and not imported: TorchServe's programs, the linters and test runners.
-RUN = {"granian", "import-linter", "ipykernel", "mypy", "pytest-xdist", "ruff"}
+# Run and not imported: programs of servers, linters and test runners; the lines in docs.
+RUN = {"fastapi", "granian", "import-linter", "ipykernel", "mypy", "pytest-xdist", "ruff"}
 # Imported by another package, which does not declare it.
 INDIRECT = {"httptools", "pyyaml"}
 

@@ -1,65 +1,34 @@
-"""Our server as a process of its own, under uvicorn (``ncf serve``) or granian, and clients."""
+"""Our server as a process of its own, under uvicorn (``ncf serve``) or another ASGI server."""
 
 import contextlib
-import json
 import os
-import queue
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import requests
 
 from ncf.connections import connect
 from tests.handlers.environment import free_ports
+from tests.serving.served import Served, served
 
-NCF = [sys.executable, "-c", "from ncf.cli import main; main()"]
 TOKEN = "a-token-of-the-tests"  # noqa: S105 - of a server on loopback
 ADMIN = "an-admin-of-the-tests"
 
 
 @dataclass
-class Ours:
-    """A server that this test run started."""
-
-    process: "subprocess.Popen[str]"
-    url: str
-    introduction: str = ""
-    _local: threading.local = field(default_factory=threading.local)
-
-    def post(
-        self,
-        body: bytes,
-        content_type: str = "application/json",
-        path: str = "predictions/ncf",
-        **headers: str,
-    ) -> requests.Response:
-        """Post bytes as they are, over the calling thread's connection."""
-        given = {"Content-Type": content_type, **headers}
-        answer: requests.Response = self.session.post(
-            f"{self.url}/{path}", data=body, headers=given, timeout=30
-        )
-        return answer
+class Ours(Served):
+    """A server of ours that this test run started."""
 
     @property
-    def session(self) -> requests.Session:
-        """The calling thread's connection."""
-        if not hasattr(self._local, "session"):
-            self._local.session = connect(self.url, TOKEN)
-        session: requests.Session = self._local.session
-        return session
-
-    def predict(self, **request: object) -> requests.Response:
-        """Ask for a list."""
-        return self.post(json.dumps(request).encode())
+    def token(self) -> str:
+        """Token of predictions."""
+        return TOKEN
 
     def get(self, path: str, token: str | None = TOKEN) -> requests.Response:
         """Get a page."""
@@ -94,34 +63,30 @@ def serving_ours(
     store: Path, *options: str, stop: signal.Signals | None = signal.SIGTERM, **more: str
 ) -> Iterator[Ours]:
     """Run ``ncf serve`` on a free port; when the block ends it gets a signal and must end well."""
-    command = [*NCF, "serve", "--model-store", str(store), "--port", "0", *options]
+    words = ["serve", "--model-store", str(store), "--port", "0", *options]
     environment = os.environ | {"NCF_TOKEN": TOKEN, "NCF_ADMIN_TOKEN": ADMIN} | more
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        try:
-            said = _introduction(process)
-            (url,) = re.findall(r"^address +(https?://[^/]+)/", said, re.M)
-            yield Ours(process, url, said)
-            if stop is not None:
-                process.send_signal(stop)
-            status = process.wait(40)
-        finally:
-            process.kill()
-    assert status == 0
+    with served(words, environment, stop) as (process, said):
+        (url,) = re.findall(r"^address +(https?://[^/]+)/", said, re.M)
+        yield Ours(process, url, said)
 
 
 @contextlib.contextmanager
 def serving_granian(bundle: Path) -> Iterator[Ours]:
     """Run the application under granian."""
     (port,) = free_ports(1)
-    words = "--interface asgi --factory --host 127.0.0.1 --no-log --workers 1"
-    command = [sys.executable, "-m", "granian", *words.split(), "--port", str(port)]
-    environment = os.environ | {"NCF_BUNDLE": str(bundle), "NCF_TOKEN": TOKEN}
-    with subprocess.Popen(
-        [*command, "handlers.asgi:from_environment"], text=True, env=environment
-    ) as process:
-        ours = Ours(process, f"http://127.0.0.1:{port}")
+    words = "-m granian --interface asgi --factory --host 127.0.0.1 --no-log --workers 1"
+    command = [*words.split(), "--port", str(port), "handlers.asgi:from_environment"]
+    with serving_elsewhere(command, port, NCF_BUNDLE=str(bundle), NCF_TOKEN=TOKEN) as ours:
+        yield ours
+
+
+@contextlib.contextmanager
+def serving_elsewhere(
+    words: Sequence[str], port: int, prefix: str = "", **more: str
+) -> Iterator[Ours]:
+    """Run the application by another program of Python, which serves it below ``prefix``."""
+    with subprocess.Popen([sys.executable, *words], text=True, env=os.environ | more) as process:
+        ours = Ours(process, f"http://127.0.0.1:{port}{prefix}")
         try:
             until_ready(ours)
             yield ours
@@ -143,40 +108,3 @@ def until_ready(ours: Ours) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(0.1)
-
-
-def _introduction(process: "subprocess.Popen[str]") -> str:
-    lines = []
-    assert process.stdout is not None
-    assert process.stderr is not None
-    for line in process.stdout:
-        lines.append(line)
-        if "Ctrl-C" in line:
-            return "".join(lines)
-    raise AssertionError("".join(lines) + process.stderr.read())
-
-
-@contextlib.contextmanager
-def traffic(ours: Ours, users: list[str], clients: int) -> Iterator["queue.Queue[Any]"]:
-    """Clients that ask all the time; yields (user, response or error) as they come."""
-    done = threading.Event()
-    answers: queue.Queue[Any] = queue.Queue()
-
-    def ask(number: int) -> None:
-        count = number
-        while not done.is_set():
-            user = users[count % len(users)]
-            try:
-                answers.put((user, ours.predict(user=user, k=5)))
-            except requests.RequestException as error:
-                answers.put((user, error))
-            count += clients
-
-    with ThreadPoolExecutor(clients) as pool:
-        futures = [pool.submit(ask, number) for number in range(clients)]
-        try:
-            yield answers
-        finally:
-            done.set()
-    for future in futures:
-        future.result()

@@ -17,7 +17,7 @@ from tests.serving.malformed import BAD, JSON
 from tests.serving.ours import TOKEN, Ours, serving_granian, serving_ours
 
 if TYPE_CHECKING:
-    from tests.serving.live import Live
+    from tests.serving.served import Served
 
 pytestmark = pytest.mark.xdist_group("torchserve")
 
@@ -72,7 +72,7 @@ def ask(request: pytest.FixtureRequest, service: Service) -> Ask:
     if request.param == "process":
         return lambda body, kind, _: _in_process(service, body, kind)
     name = {"torchserve": "live"}.get(request.param, request.param)
-    server: Ours | Live = request.getfixturevalue(name)
+    server: Served = request.getfixturevalue(name)
 
     def posted(body: bytes, kind: str, path: str) -> tuple[int, bytes]:
         answer = server.post(body, kind, path)

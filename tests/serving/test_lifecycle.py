@@ -20,16 +20,8 @@ from ncf.scoring.bundle import Bundle
 from ncf.serving.check import Client
 from ncf.serving.process import running
 from ncf.serving.settings import Settings
-from tests.serving.live import (
-    NCF,
-    Live,
-    alive,
-    arguments,
-    drained,
-    serving,
-    some_ports,
-    traffic,
-)
+from tests.serving.live import Live, alive, arguments, serving, some_ports
+from tests.serving.served import NCF, drained, traffic
 
 pytestmark = pytest.mark.xdist_group("torchserve")
 

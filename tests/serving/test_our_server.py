@@ -23,12 +23,13 @@ from starlette.routing import Mount
 from handlers.asgi import application
 from handlers.models import place_of
 from handlers.service import Service
+from ncf.connections import connect
 from ncf.errors import NcfError
 from ncf.scoring.bundle import Bundle
 from ncf.serving.asgi import ServerSettings, read_canaries
 from ncf.serving.tokens import TokenSources
-from tests.serving.live import drained
-from tests.serving.ours import ADMIN, NCF, TOKEN, Ours, serving_ours, traffic
+from tests.serving.ours import ADMIN, TOKEN, Ours, serving_ours, until_ready
+from tests.serving.served import NCF, drained, traffic
 
 pytestmark = pytest.mark.xdist_group("asgi")
 
@@ -39,9 +40,38 @@ def swap(source: Path, target: Path) -> None:
     """Replace a bundle as 'ncf export' does, in one step."""
     aside = target.with_name("aside")
     shutil.copytree(source, target.with_name("incoming"))
-    target.rename(aside)
+    if target.exists():
+        target.rename(aside)
     target.with_name("incoming").rename(target)
-    shutil.rmtree(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def spoil_graph(folder: Path) -> None:
+    """Write a damaged graph in place of a bundle's."""
+    graph = folder / "topk.onnx"
+    spoilt = bytearray(graph.read_bytes())
+    spoilt[len(spoilt) // 2] ^= 1
+    graph.unlink()
+    graph.write_bytes(spoilt)
+    os.utime(folder / "bundle.json")
+
+
+def replace_workers(server: Ours) -> None:
+    """Kill all workers, and wait for those that follow them."""
+    before = set(server.workers())
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while before & (now := set(server.workers())) or len(now) < len(before):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    until_ready(server)
+
+
+def holds_removed_files(server: Ours) -> bool:
+    """Whether the process that keeps the workers has files open that are removed."""
+    opened = Path(f"/proc/{server.process.pid}/fd")
+    return any("(deleted)" in str(each.readlink()) for each in opened.iterdir())
 
 
 @pytest.fixture
@@ -190,12 +220,7 @@ def test_a_new_bundle_takes_over_without_a_lost_request_and_a_bad_one_is_refused
             assert reloaded.status_code == 200
             assert [each["digest"] for each in reloaded.json()["models"]] == [new]
             assert server.predict(user="u3").json()["model"] == new
-            graph = our_store / "ncf" / "topk.onnx"
-            spoilt = bytearray(graph.read_bytes())
-            spoilt[len(spoilt) // 2] ^= 1
-            graph.unlink()
-            graph.write_bytes(spoilt)
-            os.utime(our_store / "ncf" / "bundle.json")
+            spoil_graph(our_store / "ncf")
             refused = server.reload()
             assert refused.status_code == 409
             assert "topk.onnx: bytes differ" in refused.json()["models"][0]["refused"]
@@ -209,6 +234,35 @@ def test_a_new_bundle_takes_over_without_a_lost_request_and_a_bad_one_is_refused
         swap(bundle.path, our_store / "ncf")  # followed without being told
         deadline = time.monotonic() + 15
         while {server.predict(user="u3").json()["model"] for _ in range(8)} != {old}:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("workers", "spoil"), [("1", shutil.rmtree), ("2", spoil_graph)])
+def test_a_worker_that_starts_again_beside_a_bad_bundle_answers_with_the_last_good_one(
+    our_store: Path,
+    bundle: Bundle,
+    next_bundle: Bundle,
+    workers: str,
+    spoil: Callable[[Path], object],
+) -> None:
+    folder, new = our_store / "ncf", next_bundle.digest[:12]
+    with serving_ours(our_store, "--workers", workers, "--follow", "0.2") as server:
+        swap(next_bundle.path, folder)
+        assert server.reload().status_code == 200
+        expected = server.predict(user="u3").content
+        spoil(folder)
+        assert server.reload().status_code == 409
+        replace_workers(server)
+        with connect(server.url, TOKEN) as client:
+            path = f"{server.url}/predictions/ncf"
+            found = client.post(path, json={"user": "u3"}, timeout=30)
+        assert (found.status_code, found.content) == (200, expected)
+        assert found.json()["model"] == new
+        assert server.reload().status_code == 409
+        swap(bundle.path, folder)  # whole again: followed without being told
+        deadline = time.monotonic() + 15
+        while server.predict(user="u3").json()["model"] == new or holds_removed_files(server):
             assert time.monotonic() < deadline
             time.sleep(0.1)
 

@@ -20,10 +20,15 @@ from ncf.training.recipe import Recipe
 from ncf.training.request import Request
 from ncf.training.schedule import Schedule
 from ncf.training.train import train
-from ncf.validation import Epoch
+from ncf.validation import Epoch, Validation
 
 ROWS = [Epoch(1, None, 0.2, 0.1), Epoch(2, 0.5, 0.6, 0.4), Epoch(3, 0.4, 0.5, 0.3)]
 QUICK = Recipe(factors=4, schedule=Schedule(learning_rate=0.02, batch_size=64, epochs=3))
+
+
+def best(epoch: int, protocol: str = "sampled") -> Validation:
+    """Figures of a best epoch; only its number, K and protocol are drawn."""
+    return Validation(0.5, 0.3, protocol, 10, epoch, "honest")
 
 
 def chunks(png: bytes) -> list[bytes]:
@@ -40,14 +45,15 @@ def chunks(png: bytes) -> list[bytes]:
 
 
 def test_the_picture_is_a_png_without_time_or_version() -> None:
-    kinds = chunks(draw(ROWS, "neumf-pre", 2, 10))
+    kinds = chunks(draw(ROWS, "neumf-pre", best(2)))
     assert kinds[0] == b"IHDR"
     assert kinds[-1] == b"IEND"
     assert not {b"tEXt", b"iTXt", b"zTXt", b"tIME"} & set(kinds)
 
 
-def test_it_says_variant_best_epoch_and_that_the_figures_are_sampled(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("protocol", ["sampled", "full"])
+def test_it_says_variant_best_epoch_and_the_protocol(
+    monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415 - patched here
 
@@ -58,22 +64,25 @@ def test_it_says_variant_best_epoch_and_that_the_figures_are_sampled(
             said.extend([axes.get_title(), axes.get_ylabel(), *axes.get_legend_handles_labels()[1]])
 
     monkeypatch.setattr(Figure, "savefig", read)
-    draw(ROWS, "neumf-pre", 2, 10)
+    draw(ROWS, "neumf-pre", best(2, protocol))
     assert "neumf-pre: best epoch 2 of 3" in said
-    assert {"training loss", "HR@10 (sampled)", "NDCG@10 (sampled)", "best epoch"} <= set(said)
+    assert {"training loss", f"HR@10 ({protocol})", f"NDCG@10 ({protocol})", "best epoch"} <= set(
+        said
+    )
 
 
 @pytest.mark.parametrize(
     "rows", [ROWS, ROWS[:1], ROWS[1:2], [replace(ROWS[1], epoch=n) for n in range(1, 1001)]]
 )
 def test_any_number_of_epochs_can_be_drawn(rows: list[Epoch]) -> None:
-    assert draw(rows, "gmf", 1, 10)
+    assert draw(rows, "gmf", best(1))
 
 
 _DRAW = """
-import sys; from ncf.training.plot import draw; from ncf.validation import Epoch
+import sys; from ncf.training.plot import draw; from ncf.validation import Epoch, Validation
 rows = [Epoch(n, 1 / n, n / 9, n / 11) for n in range(1, 6)]
-sys.stdout.buffer.write(draw(rows, "gmf", 3, 10))
+best = Validation(0.5, 0.3, "sampled", 10, 3, "honest")
+sys.stdout.buffer.write(draw(rows, "gmf", best))
 """
 
 
@@ -97,7 +106,7 @@ def test_a_users_own_settings_and_another_process_give_the_same_bytes(tmp_path: 
 def test_drawing_leaves_settings_as_they_were_and_pyplot_alone() -> None:
     before = dict(mpl.rcParams)
     with mpl.rc_context({"font.size": 31.0}):
-        draw(ROWS, "gmf", 2, 10)
+        draw(ROWS, "gmf", best(2))
         assert mpl.rcParams["font.size"] == 31.0
     assert dict(mpl.rcParams) == before
     code = f"{_DRAW}\nassert 'matplotlib.pyplot' not in sys.modules"
@@ -137,10 +146,10 @@ def test_without_matplotlib_a_checkpoint_has_no_picture_and_a_line_says_how_to_g
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert try_to_draw(ROWS, "gmf", 1, 10) is None
+    assert try_to_draw(ROWS, "gmf", best(1)) is None
     (line,) = caplog.messages
     assert line.endswith("needs Matplotlib; pip install 'ncf[plot]'")
 
 
 def test_no_epoch_is_no_picture() -> None:
-    assert try_to_draw([], "gmf", 0, 10) is None
+    assert try_to_draw([], "gmf", best(0)) is None
