@@ -204,7 +204,6 @@ def _through_boto3(out: str) -> Create | None:
     """Put with ``If-None-Match``, which Arrow does not offer."""
     try:
         import boto3  # noqa: PLC0415 - an extra
-        from botocore.exceptions import ClientError  # noqa: PLC0415 - as above
     except ImportError:
         return None
     parts = urlsplit(out)
@@ -222,7 +221,7 @@ def _through_boto3(out: str) -> Create | None:
         bucket, _, key = path.partition("/")
         try:
             client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
-        except ClientError as error:
+        except client.exceptions.ClientError as error:
             if error.response.get("Error", {}).get("Code") in {"PreconditionFailed", "412"}:
                 return False
             raise
