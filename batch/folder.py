@@ -15,7 +15,7 @@ from batch.manifest import RUN
 from batch.plans import AUDIENCE_FILE, FOUND, PLAN_FILE, RECEIPTS, SHARED, Plan
 from batch.runs import LATEST_FILE, RUN_NAME, SUCCESS_FILE, Runs
 from ncf.artifacts import open_sealed
-from ncf.disks import flush, flush_tree, fsync
+from ncf.disks import flush, fsync
 from ncf.errors import ArtifactError, StorageError
 from ncf.files import atomic_file, storage_errors, sweep
 from ncf.locks import removal_lock, writer_lock
@@ -134,7 +134,8 @@ class Folder:
         with storage_errors(target):
             (sealed / SUCCESS_FILE).touch()
             (sealed / RUN.manifest).write_bytes(manifest)
-            flush_tree(sealed)
+            for path in (sealed / SUCCESS_FILE, sealed / RUN.manifest, sealed):
+                fsync(path)  # whoever wrote a part has flushed it
             sealed.rename(target)
             fsync(self._path)
 

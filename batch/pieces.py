@@ -83,14 +83,11 @@ def commit_batch(
     Raises
     ------
     ArtifactError
-        Nothing is planned, a part or receipt is missing, torn, foreign or disagrees, or an input
-        has changed.
+        Nothing is planned, a part or receipt is not as it should be, or an input has changed.
     NotProvenError
         The parts did not prove the recall that was asked for: the next try is planned.
     LockedError
         Another batch writes here.
-    StorageError
-        The output cannot be written.
     """
     place = open_place(out, work)
     if not plan:

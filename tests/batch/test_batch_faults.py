@@ -54,6 +54,8 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 _KILLS = [
     pytest.param(["--every", "4"], 15, id="every fourth operation"),
     pytest.param(["--random", "8"], 8, id="any moment"),
+    pytest.param(["--pieces", "--every", "16"], 4, id="in pieces, every sixteenth operation"),
+    pytest.param(["--pieces"], 50, id="in pieces, every operation", marks=pytest.mark.slow),
     pytest.param([], 50, id="every operation", marks=pytest.mark.slow),
     pytest.param(["--random", "50"], 50, id="many moments", marks=pytest.mark.slow),
 ]
