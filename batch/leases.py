@@ -21,10 +21,10 @@ from urllib.parse import parse_qs, urlsplit
 import psutil
 from pyarrow import fs
 
-from batch.receipts import this_host
 from batch.runs import Runs
 from batch.stores import OBJECT_STORES, storage_access
 from ncf.errors import LockedError, NcfError
+from ncf.locks import this_host
 
 logger = logging.getLogger(__name__)
 

@@ -19,13 +19,13 @@ from batch.options import Mode
 from batch.places import Place, current_plan
 from batch.plans import AUDIENCE_FILE, PLAN_FILE, RECEIPTS, Plan
 from batch.recall_contract import Contract
-from batch.receipts import this_host
 from batch.rounds import Round
 from batch.sessions import Session
 from batch.versions import versions
 from ncf.artifacts import canonical_json
 from ncf.errors import ArtifactError
 from ncf.files import sha256_bytes
+from ncf.locks import this_host
 from ncf.records import json_values
 
 logger = logging.getLogger(__name__)

@@ -1,9 +1,7 @@
 """Write and read receipts: what is known of a part, written once the part is in place."""
 
 import json
-import os
 import platform
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -105,17 +103,6 @@ def part_of(file: str) -> str:
     part, _, end = file.rpartition(".json")
     part, _, digest = part.rpartition(".")
     return part if not end and len(digest) == _SHORT else ""
-
-
-@cache
-def this_host() -> str:
-    """Name this machine."""
-    return socket.gethostname()
-
-
-def this_process() -> str:
-    """Name this process among those of all machines."""
-    return f"{this_host()}:{os.getpid()}"
 
 
 @cache

@@ -14,12 +14,13 @@ from batch.memory import peak_memory
 from batch.parts import Task, make_part
 from batch.places import Place, closed, open_place, receipts_of, require_open
 from batch.plans import FOUND, RECEIPTS, Plan
-from batch.receipts import Receipt, instruction_set, part_of, this_host
+from batch.receipts import Receipt, instruction_set, part_of
 from batch.rounds import Found
 from batch.versions import require_versions
 from ncf.devices import Device
 from ncf.errors import ArtifactError
 from ncf.files import sha256_bytes
+from ncf.locks import this_host
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ from ncf.models.architecture import Architecture
 from ncf.models.kinds import Kind
 from ncf.models.weights import Weights
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.training.checkpoint import Trained, open_checkpoint, write_checkpoint
+from ncf.training.checkpoint import open_checkpoint, write_checkpoint
 from ncf.training.manifest import Outcome
+from ncf.training.trained import Trained
 
 _REPEATS = 3
 

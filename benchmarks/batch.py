@@ -37,8 +37,9 @@ from ncf.devices import Device
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.sessions import open_cpu
-from ncf.training.checkpoint import Trained, open_checkpoint, write_checkpoint
+from ncf.training.checkpoint import open_checkpoint, write_checkpoint
 from ncf.training.manifest import Outcome
+from ncf.training.trained import Trained
 
 _SLICE = 200  # users
 _NOISE = 0.05

@@ -6,13 +6,13 @@ import numpy as np
 from scipy import sparse
 
 from benchmarks.held_out import Mask
-from export.fold_in.fit import normal_equations
-from export.fold_in.items import with_new_items
 from export.fold_in.row_scores import RowScores
 from ncf.data.prepared import PreparedData
 from ncf.evaluation.metrics import gains, mean_and_error, pessimistic_ranks
 from ncf.evaluation.metrics import hits as hit_ratio
 from ncf.graphs.fold_in import features, item_vectors
+from ncf.graphs.fold_in_fit import normal_equations
+from ncf.graphs.new_items import with_new_items
 from ncf.graphs.topk import user_rows
 from ncf.models.weights import Weights
 from ncf.scoring.fold_in import ANEW

@@ -27,7 +27,6 @@ from benchmarks.held_out import Mask, a_tenth, without, without_last
 from benchmarks.stranger_batch import time_batches
 from benchmarks.stranger_growth import added_items, refreshed
 from benchmarks.stranger_peers import ease, item_cosine
-from export.fold_in.fit import normal_equations, shortened
 from export.fold_in.row_scores import RowScores
 from export.publish import publish
 from export.source import Source
@@ -37,6 +36,7 @@ from ncf.evaluation.lists import hits, worth
 from ncf.evaluation.metrics import gains, mean_and_error, pessimistic_ranks
 from ncf.evaluation.metrics import hits as hit_ratio
 from ncf.graphs.fold_in import features, item_vectors
+from ncf.graphs.fold_in_fit import normal_equations, shortened
 from ncf.graphs.topk import user_rows
 from ncf.models.weights import Weights
 from ncf.scoring.bundle import open_bundle

@@ -21,8 +21,9 @@ from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.training.checkpoint import Trained, open_checkpoint, weights_of, write_checkpoint
+from ncf.training.checkpoint import open_checkpoint, weights_of, write_checkpoint
 from ncf.training.manifest import Outcome
+from ncf.training.trained import Trained
 
 
 def make_data(folder: Path, n_users: int, n_items: int, each: int) -> PreparedData:

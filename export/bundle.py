@@ -103,7 +103,9 @@ def _write_fold_in(
         return NOT_FOLDED_IN
     exported, rows = source.exported, map_npy(folder / files.USER_ROWS_FILE)
     learned = interactions.csr() if exported.saw_all else source.data.train.csr()
-    honest = Honest(source.checkpoint.weights, source.data)
+    honest = None
+    if source.checkpoint.has_figures:
+        honest = Honest(source.checkpoint.weights, source.data)
     found = make_fold_in(exported.weights, rows, learned, honest, source.min_history)
     if isinstance(found.facts, NoFoldIn):
         return found.facts

@@ -58,7 +58,7 @@ def _test_metrics(source: Source) -> SampledMetrics | None:
     Users whom the honest weights do not know are left out: no model ranks for them.
     """
     test = source.data.test
-    if not source.data.has_negatives:
+    if not (source.data.has_negatives and source.checkpoint.has_figures):
         return None
     rows = np.random.default_rng(0).permutation(len(test.positives))
     rows = rows[source.data.trained()[test.positives.users[rows]]][:_TEST_CASES]

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from scipy import sparse
 
 from export.contents import Contents, by_popularity, write_contents, write_pairs
-from export.fold_in.items import with_new_items
 from export.fold_in.row_scores import RowScores
 from export.golden_requests import golden_content
 from export.model_card import model_card, recipe_of
@@ -21,6 +20,7 @@ from ncf.data.origins import digest_of
 from ncf.errors import ArtifactError, UsageError
 from ncf.graphs.fold_in import fold_in_graph, item_vectors
 from ncf.graphs.initializers import read_initializers
+from ncf.graphs.new_items import with_new_items
 from ncf.identifiers import IdMap
 from ncf.models.weights import Weights
 from ncf.proof.bundle_parity import (

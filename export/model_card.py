@@ -174,7 +174,7 @@ def _fold_in(facts: FoldInFacts | NoFoldIn | None) -> str:
         f"({how}), by a linear map fitted on {facts.users:,} users. "
     )
     if not facts.promise:
-        return f"{intro}How good these rows are was not measured: the data has no test case."
+        return f"{intro}How good these rows are was not measured: there is no honest test case."
     rows = "\n".join(map(_promised, facts.promise))
     return f"{intro}{_PROMISE}\n{rows}\n\n{_HONEST}"
 

@@ -32,7 +32,7 @@ _MODULES = {
     "plan_batch": "ncf.api.plans",
     "prepare": "ncf.api.data",
     "read_latest": "ncf.api.runs",
-    "train": "ncf.api.models",
+    "train": "ncf.api.training",
     "tune": "ncf.api.tuning",
     "verify": "ncf.api.verification",
     "work_batch": "ncf.api.plans",

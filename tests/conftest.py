@@ -14,14 +14,9 @@ from ncf.data.prepared import PreparedData, open_data
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.training.checkpoint import (
-    Checkpoint,
-    Trained,
-    open_checkpoint,
-    weights_of,
-    write_checkpoint,
-)
+from ncf.training.checkpoint import Checkpoint, open_checkpoint, weights_of, write_checkpoint
 from ncf.training.manifest import Outcome
+from ncf.training.trained import Trained
 from tests.worlds import drawn_weights
 
 torch.set_num_threads(1)

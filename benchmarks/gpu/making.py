@@ -21,12 +21,13 @@ from ncf.data.prepared import (
 from ncf.identifiers import IdMap
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Variant
-from ncf.training.checkpoint import Trained, open_checkpoint, weights_of, write_checkpoint
+from ncf.training.checkpoint import open_checkpoint, weights_of, write_checkpoint
 from ncf.training.manifest import Outcome
 from ncf.training.names import Named
 from ncf.training.recipe import named_recipe
 from ncf.training.request import Request
 from ncf.training.train import train
+from ncf.training.trained import Trained
 
 _EPOCHS = 4
 _EACH = 20

@@ -7,13 +7,13 @@ import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from export.fold_in.fit import MOST_FITTED, normal_equations
 from export.fold_in.promise import FOLDS, Indices, Judged, Trial, promises, shortest
 from ncf.data.prepared import PreparedData
 from ncf.errors import UsageError
 from ncf.evaluation.full_ranking import Panel
 from ncf.graphs.builder import LARGEST_MODEL
 from ncf.graphs.fold_in import fold_in_graph, item_vectors
+from ncf.graphs.fold_in_fit import MOST_FITTED, normal_equations
 from ncf.graphs.topk import user_rows
 from ncf.graphs.tower import Floats
 from ncf.models.weights import Weights
@@ -68,7 +68,7 @@ def make_fold_in(
     weights: Weights,
     rows: Floats,
     history: sparse.csr_array,
-    honest: "Honest",
+    honest: Honest | None,
     min_history: int | None = None,
 ) -> FoldInFiles:
     """Fit both maps, and measure what the folded rows are worth.
@@ -81,8 +81,8 @@ def make_fold_in(
         User rows of the top-K graphs; may be a memory map.
     history : scipy.sparse.csr_array of shape (users, items)
         The pairs that these weights were trained on.
-    honest : Honest
-        Measures what the rows are worth.
+    honest : Honest or None
+        Measures what the rows are worth; None where there can be no figures.
     min_history : int, optional
         Shortest history to fold in; if not given, it is measured.
     """
@@ -103,7 +103,7 @@ def summary(facts: FoldInFacts | NoFoldIn) -> str:
     worth = (
         f", NDCG@10 {whole.folded:.4f} with whole histories, {whole.trained:.4f} when trained"
         if whole
-        else ", not measured: the data has no test case"
+        else ", not measured: no honest test case"
     )
     return f"histories of {facts.min_history} or more{worth}"
 
@@ -116,7 +116,7 @@ def _made(
     weights: Weights,
     rows: Floats,
     history: sparse.csr_array,
-    honest: "Honest",
+    honest: Honest | None,
     min_history: int | None,
 ) -> FoldInFiles:
     vectors = item_vectors(weights)
@@ -126,7 +126,7 @@ def _made(
     if fitted.size < _FEWEST:
         raise _UselessError(f"only {fitted.size} users, and {_FEWEST} are the least to learn from")
     trial = _trial(honest)
-    if trial is not None and honest.weights is weights:
+    if trial is not None and honest is not None and honest.weights is weights:
         whole = trial.whole
     else:
         own, known = rows[fitted], sparse.csr_array(history[fitted])
@@ -169,8 +169,10 @@ def _item_map(vectors: Floats, rows: Floats, history: sparse.csr_array) -> tuple
     return equations.solve().astype(np.float32), fitted.size
 
 
-def _trial(honest: "Honest") -> Trial | None:
+def _trial(honest: Honest | None) -> Trial | None:
     """Set up the measurement; None where too few users who are fitted on can be judged."""
+    if honest is None:
+        return None
     weights, data = honest.weights, honest.data
     try:
         panel = Panel.of(data)

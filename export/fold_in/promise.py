@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from export.fold_in.fit import Normal, normal_equations, shortened
 from export.fold_in.row_scores import RowScores
 from ncf.evaluation.lists import hits, worth
 from ncf.evaluation.metrics import gains, mean_and_error, pessimistic_ranks
 from ncf.graphs.fold_in import Doubles, features, item_vectors
+from ncf.graphs.fold_in_fit import Normal, normal_equations, shortened
 from ncf.graphs.topk import topk_graph
 from ncf.graphs.tower import Floats, Form
 from ncf.models.weights import Weights

@@ -1,27 +1,17 @@
-"""Train a model on prepared data, and open trained models."""
+"""Trained models, opened from their checkpoints."""
 
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ncf.api.data import Data, as_data
-from ncf.api.devices import torch_device
 from ncf.api.figures import Figures
-from ncf.api.options import Place, chosen, folder
-from ncf.api.recipes import Changes, recipe_of, recorded_recipe
+from ncf.api.options import Place, folder
 from ncf.artifacts import read_manifest
-from ncf.devices import Device
 from ncf.errors import UsageError
-from ncf.models.kinds import Variant
-from ncf.training.addition import refit_only as refit_checkpoint
 from ncf.training.checkpoint import Checkpoint, open_checkpoint
 from ncf.training.history import load_history
-from ncf.training.manifest import CHECKPOINT, CheckpointManifest
-from ncf.training.names import Named
-from ncf.training.ranks import joined
-from ncf.training.request import ParentFolders, Request
-from ncf.training.train import train as train_variant
+from ncf.training.manifest import CHECKPOINT, CheckpointManifest, WarmStarted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,12 +61,14 @@ class Model:
         """Validation figures of the best epoch, by honest weights; what the product's saw; digest.
 
         ``product`` has the ``epochs`` and ``interactions`` of the refit; None if there was none.
+        ``warm`` tells of a warm start: generation, counts, overlap of lists; None without one.
         """
-        product = self._manifest.product
+        product, warm = self._manifest.product, self._manifest.warm
         return Figures(
             {
                 **asdict(self._manifest.validation),
                 "product": None if product is None else asdict(product),
+                "warm": None if warm is None else _without_recipe(warm),
                 "digest": self.digest,
             }
         )
@@ -108,8 +100,10 @@ rows: figures on these say nothing; measure the honest weights of the checkpoint
         return _Product(self.path)
 
     def validation(self) -> list[tuple[str, str]]:
-        """List the validation figures, named with K and protocol, as texts."""
+        """List the validation figures, named with K and protocol; none if they are withheld."""
         found = self.figures
+        if found["hr"] is None:
+            return []
         return [
             (f"validation {name}@{found['k']} ({found['protocol']})", f"{found[name.lower()]:.4f}")
             for name in ("HR", "NDCG")
@@ -126,84 +120,6 @@ rows: figures on these say nothing; measure the honest weights of the checkpoint
     @cached_property
     def _manifest(self) -> CheckpointManifest:
         return read_manifest(self.path, CHECKPOINT)
-
-
-def train(
-    data: Data | Place,
-    model: str | None = None,
-    *,
-    out: Place,
-    recipe: str | None = None,
-    config: Changes = None,
-    resume: bool = False,
-    gmf: Model | Place | None = None,
-    mlp: Model | Place | None = None,
-    device: str = "auto",
-    amp: bool = False,
-    refit: bool = True,
-    refit_only: bool = False,
-) -> Model:
-    """Train a model, and keep the epoch that is best by validation, never by test.
-
-    Then a second set of weights is trained on everything, test part included, for as many epochs:
-    :func:`export` takes these, while :func:`evaluate` and :func:`compare` measure the first.
-
-    Under ``torchrun`` all processes train together, and the first one writes.
-
-    Parameters
-    ----------
-    data : Data, str or Path
-        Data from :func:`ncf.prepare`, or its folder.
-    model : {"gmf", "mlp", "neumf-end", "neumf-pre"}, optional
-        Variant to train; ``neumf-pre`` if not given.
-    out : str or Path
-        Checkpoint folder to write.
-    recipe : {"default", "paper", "tutorial"}, optional
-        Recipe that comes with the toolkit; ``default`` if not given.
-    config : str, Path or mapping, optional
-        Changes to the recipe: a TOML file, or nested mappings of the same keys.
-    resume : bool
-        Continue an interrupted training after its last whole epoch.
-    gmf, mlp : Model, str or Path, optional
-        Parents of ``neumf-pre``; trained first if not given.
-    device : {"auto", "cpu", "cuda"}
-        Device that computes.
-    amp : bool
-        Compute in bfloat16 where it is safe; for GPUs.
-    refit : bool
-        Also train on everything, for export.
-    refit_only : bool
-        Only do that, for the checkpoint at ``out`` that has no such weights, by its own recipe.
-
-    Raises
-    ------
-    UsageError
-        There is nothing to learn from, or options exclude each other.
-    ConfigError
-        The recipe has an unknown key or a value out of range.
-    InterruptedWorkError
-        Ctrl-C was pressed; the best epoch so far was written.
-
-    Examples
-    --------
-    >>> quick = {"factors": 4, "schedule": {"epochs": 2, "batch_size": 64}}
-    >>> ncf.train(data, "gmf", out="checkpoints/quick", config=quick)  # doctest: +ELLIPSIS
-    Model('checkpoints/quick': gmf, epoch ..., validation HR@10 ...)
-    """
-    target = folder(out, "out")
-    if refit_only:
-        variant, wanted = recorded_recipe(target, model, recipe, config, refit=refit)
-    else:
-        variant = chosen(Variant, model or Variant.NEUMF_PRE, "model")
-        wanted = recipe_of(recipe or Named.DEFAULT, config, variant)
-    if variant is not Variant.NEUMF_PRE and (gmf or mlp):
-        raise UsageError('`gmf` and `mlp` apply only to `model="neumf-pre"`')
-    given = as_data(data).prepared
-    with joined(torch_device(chosen(Device, device, "device"))) as (ranks, place):
-        parents = ParentFolders(path_of(gmf, "gmf"), path_of(mlp, "mlp"))
-        request = Request(variant, wanted, target, resume, place, parents, amp, ranks, refit)
-        (refit_checkpoint if refit_only else train_variant)(request, given)
-    return Model(target)
 
 
 def open_model(path: Place) -> Model:
@@ -234,6 +150,10 @@ def path_of(place: Model | Place | None, name: str) -> Path | None:
     if isinstance(place, Model):
         return place.path
     return None if place is None else folder(place, name)
+
+
+def _without_recipe(warm: WarmStarted) -> dict[str, object]:
+    return {name: value for name, value in asdict(warm).items() if name != "recipe"}
 
 
 class _Product(Model):

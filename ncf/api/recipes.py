@@ -8,9 +8,11 @@ from ncf.api.options import Place, chosen, folder
 from ncf.artifacts import read_manifest
 from ncf.errors import ConfigError, UsageError
 from ncf.models.kinds import Variant
+from ncf.training.checkpoint import Checkpoint
 from ncf.training.manifest import CHECKPOINT
 from ncf.training.names import Named
 from ncf.training.recipe import Recipe, load_recipe, merge, named_recipe, parse_recipe
+from ncf.training.warm_start import warm_recipe
 
 Changes = Place | Mapping[str, Any] | None
 """Changes to a recipe: a TOML file, or nested mappings of the same keys."""
@@ -21,18 +23,47 @@ def recipe_of(recipe: str, config: Changes, variant: Variant) -> Recipe:
     base = named_recipe(chosen(Named, recipe, "recipe"), variant)
     if config is None:
         return base
-    if isinstance(config, Mapping):
-        where: object = "`config`"
-        found = parse_recipe(merge(base.model_dump(), dict(config)), where)
-    else:
-        where = folder(config, "config")
-        found = load_recipe(where, base)
+    found = _changed(base, config)
     begun = variant is Variant.NEUMF_PRE or found.schedule.start is not None
     if not (found.schedule.epochs or begun):
         raise ConfigError(
-            "schedule.epochs = 0: trains nothing", where=where, remedy="give at least 1"
+            "schedule.epochs = 0: trains nothing",
+            where="`config`" if isinstance(config, Mapping) else config,
+            remedy="give at least 1",
         )
     return found
+
+
+def warm_recipe_of(
+    parent: Checkpoint, model: str | None, recipe: str | None, config: Changes
+) -> tuple[Variant, Recipe]:
+    """Find what a training that starts from a checkpoint is: its variant, its recipe at low rates.
+
+    Changes must leave the sizes of the network as they are.
+    """
+    variant = chosen(Variant, parent.manifest.variant, "model")
+    if model is not None and chosen(Variant, model, "model") is not variant:
+        raise UsageError(
+            f"`model` is {model}, and the checkpoint to start from a {variant.value}",
+            where=parent.path,
+            remedy="leave `model` out",
+        )
+    if recipe is not None:
+        raise UsageError(
+            "`warm_start` takes the recipe of its checkpoint, for a few epochs at a low rate",
+            remedy="leave `recipe` out; `config` may change the schedule",
+        )
+    base = warm_recipe(parent)
+    found = base if config is None else _changed(base, config)
+    sizes = ("factors", "gmf_factors", "layers")
+    other = [name for name in sizes if getattr(found, name) != getattr(base, name)]
+    if other:
+        raise ConfigError(
+            f"{other[0]} is not that of the checkpoint to start from ({getattr(base, other[0])})",
+            where=parent.path,
+            remedy="leave it out of `config`",
+        )
+    return variant, found
 
 
 def recorded_recipe(
@@ -53,3 +84,9 @@ def recorded_recipe(
             remedy="leave `model` out",
         )
     return variant, parse_recipe(dict(manifest.recipe), target)
+
+
+def _changed(base: Recipe, config: Place | Mapping[str, Any]) -> Recipe:
+    if isinstance(config, Mapping):
+        return parse_recipe(merge(base.model_dump(), dict(config)), "`config`")
+    return load_recipe(folder(config, "config"), base)

@@ -1,8 +1,9 @@
 """``ncf train`` trains a model on prepared data."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +29,10 @@ Refit = Annotated[
 RefitOnly = Annotated[
     bool, typer.Option("--refit-only", help="Only that, for a checkpoint that lacks it.")
 ]
+WarmStart = Annotated[
+    Path | None,
+    typer.Option("--warm-start", help="Yesterday's checkpoint, to start from instead of noise."),
+]
 
 
 def train(
@@ -43,6 +48,7 @@ def train(
     amp: Amp = False,
     refit: Refit = True,
     refit_only: RefitOnly = False,
+    warm_start: WarmStart = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model, and keep the epoch that is best by validation, never by test.
@@ -51,6 +57,9 @@ def train(
     these weights, 'ncf evaluate' and 'ncf compare' measure the first ones.
 
     Example: ncf train --data data/ml-100k --model neumf-pre --out checkpoints/neumf-pre
+
+    Every night: ncf train --data data/tonight --warm-start checkpoints/yesterday --out
+    checkpoints/tonight
 
     With several processes: torchrun --no-python --nproc-per-node 2 ncf train ... with the same
     options. The processes share --out and --data.
@@ -71,6 +80,7 @@ def train(
         amp=amp,
         refit=refit,
         refit_only=refit_only,
+        warm_start=warm_start,
     )
     if leads:
         _print(out, trained, as_json=as_json)
@@ -86,5 +96,21 @@ def _print(out: Path, trained: "ncf.Model", *, as_json: bool) -> None:
         seen = "{epochs} epochs on all {interactions:,} interactions".format(**found["product"])
         product = f"{seen}, for 'ncf export'"
     facts = {"figures of": "the honest weights", "product weights": product}
+    if found["hr"] is None:
+        count = found["warm"]["learned_validation"]
+        facts["figures of"] = f"none: earlier nights trained on {count:,} of the validation pairs"
+    if found["warm"] is not None:
+        facts["warm start"] = _started(found["warm"])
     rest = {"best_epoch": found["best_epoch"], **facts, "digest": found["digest"]}
     show({"checkpoint": str(out), **dict(trained.validation()), **rest}, as_json=False)
+
+
+def _started(warm: Mapping[str, Any]) -> str:
+    """Say in one line what a training started from, and how far its lists moved."""
+    counts = [
+        f"{warm[side]['kept']:,} {side} kept, {warm[side]['new']:,} new, "
+        f"{warm[side]['dropped']:,} dropped"
+        for side in ("users", "items")
+    ]
+    moved = f"{warm['overlap']:.1%} of the lists of ten stayed"
+    return f"generation {warm['generation']}; {'; '.join(counts)}; {moved}"

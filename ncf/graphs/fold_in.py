@@ -63,7 +63,9 @@ def features(sums: Doubles, counts: npt.NDArray[np.integer]) -> Doubles:
     """
     by = scales(counts)
     scaled = by[:, :BLOCKS, None] * sums[:, None, :]
-    return np.concatenate([scaled.reshape(len(sums), -1), by[:, BLOCKS:]], axis=1)
+    return np.concatenate(
+        [scaled.reshape(len(sums), BLOCKS * sums.shape[1]), by[:, BLOCKS:]], axis=1
+    )
 
 
 def fold_in_graph(vectors: Floats, matrix: Floats) -> bytes:

@@ -10,19 +10,13 @@ from ncf.errors import ConfigError
 from ncf.files import remove_aside, storage_errors, sweep_beside
 from ncf.locks import writer_lock
 from ncf.records import json_values
-from ncf.training.checkpoint import (
-    PICTURE_FILE,
-    Checkpoint,
-    Product,
-    Trained,
-    open_checkpoint,
-    write_checkpoint,
-)
+from ncf.training.checkpoint import PICTURE_FILE, Checkpoint, open_checkpoint, write_checkpoint
 from ncf.training.early_ends import GO_ON, in_one_line
 from ncf.training.history import load_history
 from ncf.training.manifest import Outcome
 from ncf.training.refit import Kept, refit
 from ncf.training.request import Request
+from ncf.training.trained import Product, Trained
 from ncf.volumes import beside
 
 logger = logging.getLogger(__name__)
@@ -59,6 +53,12 @@ def refit_only(request: Request, data: PreparedData) -> dict[str, Any]:
         found.require_data(data)
         if not found.manifest.finished:
             raise ConfigError("its training was interrupted", where=request.out, remedy=GO_ON)
+        if found.manifest.warm is not None and found.product is None:
+            raise ConfigError(
+                "its refit starts from the weights of the checkpoint that it was started from",
+                where=request.out,
+                remedy="train it again with `warm_start` and with `refit`",
+            )
         request.ranks.wait()
         if found.product is not None:
             logger.info("%s: has product weights already, nothing to train", request.out)
@@ -92,7 +92,7 @@ def add_product(checkpoint: Checkpoint, product: Product, data: PreparedData) ->
     The result has the bytes of a checkpoint whose training included the refit.
     """
     found, picture = checkpoint.manifest, checkpoint.path / PICTURE_FILE
-    facts = (found.validation, found.parents, found.mix, found.finished, found.origins)
+    facts = (found.validation, found.parents, found.mix, found.finished, found.origins, found.warm)
     trained = Trained(
         checkpoint.architecture,
         checkpoint.weights,
@@ -100,6 +100,7 @@ def add_product(checkpoint: Checkpoint, product: Product, data: PreparedData) ->
         Outcome(found.variant, found.recipe, *facts),
         picture.read_bytes() if picture.exists() else None,
         product,
+        checkpoint.learned(),
     )
     return write_checkpoint(checkpoint.path, trained, data)
 

@@ -1,6 +1,5 @@
 """Read and write checkpoints: sealed folders of weights, recipe, id maps and history, no code."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,15 +18,10 @@ from ncf.models.networks import Network
 from ncf.models.weights import Weights
 from ncf.records import json_values
 from ncf.training.history import HISTORY_FILE, history_bytes
-from ncf.training.manifest import (
-    CHECKPOINT,
-    CheckpointManifest,
-    Outcome,
-    Refitted,
-    TrainedOn,
-)
+from ncf.training.learned import Learned, read_learned
+from ncf.training.manifest import CHECKPOINT, CheckpointManifest, TrainedOn
+from ncf.training.trained import Trained
 from ncf.training.weight_checks import check_finite, check_shapes
-from ncf.validation import Epoch
 
 WEIGHTS_FILE = "model.safetensors"
 PRODUCT_FILE = "product.safetensors"
@@ -89,14 +83,33 @@ class Checkpoint:
             return self
         return replace(self, weights=self.product, saw_all=True)
 
+    def learned(self) -> Learned | None:
+        """Read what the weights were trained on; None in a checkpoint of before."""
+        return read_learned(self.path, len(self.users), len(self.items))
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether the honest weights can be measured: nothing they come from saw the test part."""
+        return self.manifest.warm is None or not self.manifest.warm.learned_test
+
     def require_honest(self) -> None:
-        """Refuse to measure weights on rows that they were trained on.
+        """Refuse to measure weights on test rows that they were trained on.
 
         Raises
         ------
         UsageError
-            The weights were trained on everything, test rows included.
+            The weights were trained on everything, or weights that they started from were trained
+            on some of the test rows.
         """
+        warm = self.manifest.warm
+        if warm is not None and not self.has_figures:
+            raise UsageError(
+                f"{warm.learned_test:,} test rows were training rows of a model that this one was "
+                "warm-started from: figures on these say nothing",
+                where=self.path,
+                remedy="split by time, so that what was trained on stays in training, or train "
+                "without `warm_start`",
+            )
         if self.saw_all:
             raise UsageError(
                 "the product weights were trained on the test rows: figures on these say nothing",
@@ -119,43 +132,6 @@ class Checkpoint:
                 where=self.path,
                 remedy="give the data it was trained on, or train again",
             )
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The result of a training.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        Kind and sizes of the network.
-    weights : dict
-        Float32 arrays by parameter name.
-    history : sequence of Epoch
-        In their order.
-    outcome : Outcome
-        What else is known.
-    picture : bytes or None
-        PNG of the history. The checkpoint's digest covers it, as it covers every file of the
-        folder; the same history is drawn to the same bytes.
-    product : Product or None
-        Weights trained on everything.
-    """
-
-    architecture: Architecture
-    weights: Weights
-    history: Sequence[Epoch]
-    outcome: Outcome
-    picture: bytes | None = None
-    product: "Product | None" = None
-
-
-@dataclass(frozen=True)
-class Product:
-    """The result of the refit: float32 arrays by parameter name, and how they were trained."""
-
-    weights: Weights
-    facts: Refitted
 
 
 def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
@@ -190,7 +166,9 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
         finished=outcome.finished,
         origins=outcome.origins,
         product=None if product is None else product.facts,
+        warm=outcome.warm,
     )
+    learned = Learned.of(data) if trained.learned is None else trained.learned
     with sealed_folder(target, CHECKPOINT) as folder:
         # Not save_file: its files are private to the user, and its errors are not OSError.
         (folder / WEIGHTS_FILE).write_bytes(save(trained.weights))
@@ -198,6 +176,7 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
             (folder / PRODUCT_FILE).write_bytes(save(product.weights))
         write_id_table(folder / USERS_FILE, data.users, Columns.USER_ID)
         write_id_table(folder / ITEMS_FILE, data.items, Columns.ITEM_ID)
+        learned.write(folder)
         (folder / HISTORY_FILE).write_bytes(
             history_bytes(trained.outcome.validation.protocol or "sampled", trained.history)
         )

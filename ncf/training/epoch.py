@@ -15,6 +15,7 @@ from ncf.data.interactions import Interactions
 from ncf.data.negatives import UnseenItems
 from ncf.errors import UsageError
 from ncf.models.networks import Network
+from ncf.pairs import among
 from ncf.progress import Reporter
 from ncf.training.average import Average
 from ncf.training.negative_items import negative_items
@@ -68,12 +69,12 @@ class Samples:
         device: torch.device,
         ranks: Ranks,
     ) -> None:
-        items, among = negative_items(train), train
+        items, matrix = negative_items(train), train
         if len(items) < train.n_items:
             places = np.zeros(train.n_items, np.int32)
             places[items] = np.arange(len(items), dtype=np.int32)
-            among = replace(train, items=places[train.items], n_items=len(items))
-        unseen = UnseenItems(among.csr())
+            matrix = replace(train, items=places[train.items], n_items=len(items))
+        unseen = UnseenItems(matrix.csr())
         kept = unseen.counts[train.users] > 0
         self._train = train if kept.all() else train.take(kept)
         if not len(self._train):
@@ -94,6 +95,15 @@ class Samples:
         self.groups = max(1, whole // ranks.size)
         """Number of positives in a step of this process."""
         self.parts = -(-len(self._train) // _POSITIVES_AT_ONCE)
+
+    def leave_out(self, known: npt.NDArray[np.int64]) -> None:
+        """Leave out positives that the network learned before, by their ascending keys.
+
+        If there are no others, or fewer than processes, all stay.
+        """
+        new = self._train.take(~among(self._train.keys(), known))
+        if len(new) >= self.ranks.size:
+            self._train, self.parts = new, -(-len(new) // _POSITIVES_AT_ONCE)
 
     def __len__(self) -> int:
         """Count the samples of an epoch, positives and negatives, over all processes."""

@@ -57,6 +57,52 @@ class Refitted:
     interactions: int
 
 
+@dataclass(frozen=True)
+class Carried:
+    """Users or items of a warm start: those of the parent that stay, new ones, and those gone.
+
+    Parameters
+    ----------
+    kept, new, dropped : int
+        Counts, by raw id.
+    """
+
+    kept: int
+    new: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class WarmStarted:
+    """Where a training began that did not begin from noise.
+
+    Parameters
+    ----------
+    parent : str
+        Digest of the checkpoint that it began from.
+    generation : int
+        Number of trainings since the one from scratch.
+    recipe : mapping
+        Recipe of that one.
+    users, items : Carried
+        What became of the parent's users and items.
+    learned_validation, learned_test : int
+        Pairs of the validation and test parts that earlier honest weights were trained on; figures
+        of a part with any are withheld.
+    overlap : float or None
+        Mean share, in [0, 1], of common items in the honest weights' lists of ten before and after.
+    """
+
+    parent: str
+    generation: int
+    recipe: Mapping[str, object]
+    users: Carried
+    items: Carried
+    learned_validation: int
+    learned_test: int
+    overlap: float | None = optional()
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckpointManifest(Manifest):
     """The manifest of a checkpoint, ``config.json``.
@@ -83,6 +129,8 @@ class CheckpointManifest(Manifest):
         Training of each parent, by its variant; None if there is none, or if it is not known.
     product : Refitted or None
         Training of the product weights; None if the checkpoint has none.
+    warm : WarmStarted or None
+        The start of a training that did not begin from noise.
     """
 
     architecture: Architecture = field(metadata=CLOSED)
@@ -95,6 +143,7 @@ class CheckpointManifest(Manifest):
     finished: bool = False
     origins: Mapping[str, Origin] | None = optional()
     product: Refitted | None = optional()
+    warm: WarmStarted | None = optional()
 
 
 @dataclass(frozen=True)
@@ -117,6 +166,8 @@ class Outcome:
         Whether the training ran to its end.
     origins : mapping or None
         Training of each parent, by its variant.
+    warm : WarmStarted or None
+        The start of a training that did not begin from noise.
     """
 
     variant: str
@@ -126,6 +177,7 @@ class Outcome:
     mix: float | None = None
     finished: bool = False
     origins: Mapping[str, Origin] | None = None
+    warm: WarmStarted | None = None
 
 
 CHECKPOINT = Kind(
@@ -134,5 +186,5 @@ CHECKPOINT = Kind(
     1,
     "make it with 'ncf train'",
     CheckpointManifest,
-    r"(model|product)\.safetensors|history\.json|training\.png|(users|items)\.parquet",
+    r"(model|product)\.safetensors|history\.json|training\.png|(users|items|learned)\.parquet",
 )

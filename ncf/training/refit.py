@@ -23,11 +23,12 @@ from ncf.models.kinds import Variant
 from ncf.models.networks import GMF, MLP, Network
 from ncf.models.weights import Weights
 from ncf.records import json_values
-from ncf.training.checkpoint import Product, open_checkpoint
+from ncf.training.checkpoint import open_checkpoint
 from ncf.training.manifest import CheckpointManifest, Origin, Refitted
 from ncf.training.recipe import Recipe, parse_recipe
 from ncf.training.request import Request, architecture_of
 from ncf.training.stage import Stage
+from ncf.training.trained import Product
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +126,9 @@ def _parent(
     given = request.parents.gmf if variant is Variant.GMF else request.parents.mlp
     weights = None if given is None else open_checkpoint(given).product
     if weights is None:
-        stage = Stage(replace(request, variant=variant, recipe=recipe), joined, {}, origin.epochs)
+        own = replace(request, variant=variant, recipe=recipe)
+        own = replace(own, warm=request.warm and request.warm.of(variant))
+        stage = Stage(own, joined, {}, origin.epochs)
         _run(stage, request, states / variant.value)
         weights = stage.weights()
     return _network(variant, recipe, joined, weights)

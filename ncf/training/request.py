@@ -10,6 +10,7 @@ from ncf.models.architecture import Architecture
 from ncf.models.kinds import Variant
 from ncf.training.ranks import ALONE, Ranks
 from ncf.training.recipe import Recipe
+from ncf.training.warm_start import Warm
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Request:
         Place of this process among those that train together.
     refit : bool
         Train a second set of weights on everything, for export, after validation has chosen.
+    warm : Warm or None
+        What the training starts from, instead of noise.
     """
 
     variant: Variant
@@ -55,6 +58,13 @@ class Request:
     amp: bool = False
     ranks: Ranks = ALONE
     refit: bool = False
+    warm: Warm | None = None
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether parents are trained first: a warm NeuMF has them only if it is a mere mix."""
+        mixes = self.warm is None or not self.recipe.schedule.epochs
+        return self.variant is Variant.NEUMF_PRE and mixes
 
 
 def architecture_of(variant: Variant, recipe: Recipe, data: PreparedData) -> Architecture:
@@ -79,6 +89,8 @@ def identity_of(
         "amp": request.amp,
         "processes": request.ranks.size,
     }
+    if request.warm is not None:
+        document["warm"] = request.warm.facts.parent
     if epochs is not None:
         document["refit"] = epochs
     return sha256_bytes(canonical_json(document))

@@ -14,18 +14,19 @@ import torch
 from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError
 from ncf.models.architecture import build
-from ncf.models.networks import GMF, MLP, Network, NeuMF
+from ncf.models.networks import GMF, MLP, NeuMF
 from ncf.models.weights import Weights
 from ncf.progress import Reporter, report
-from ncf.training.block_epochs import BlockEpochs
-from ncf.training.checkpoint import Product, Trained, weights_of, write_checkpoint
+from ncf.training.checkpoint import weights_of, write_checkpoint
+from ncf.training.epochs import epochs_of, start_warm
 from ncf.training.judge import Judge, K
 from ncf.training.manifest import Origin, Outcome
 from ncf.training.plot import try_to_draw
 from ncf.training.request import Request, architecture_of, identity_of
-from ncf.training.sampled_epochs import SampledEpochs
 from ncf.training.start import gmf_to_start, start_from
 from ncf.training.state import Learning, Progress, load_state, save_state
+from ncf.training.trained import Product, Trained
+from ncf.training.warm_facts import warm_facts
 from ncf.validation import Epoch, Validation
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,10 @@ class Stage:
         self._ranks = request.ranks
         torch.manual_seed(request.recipe.seed)
         self.model = build(self._architecture).to(torch.device(request.device))
-        self.epochs = _epochs_of(self.model, request, data)
+        self.epochs = epochs_of(self.model, request, data)
+        if request.warm is not None:
+            start_warm(self.model, self.epochs, request.warm, everything=epochs is not None)
+        self._judged = epochs is None and (request.warm is None or request.warm.is_honest)
         self._begun = bool(parents) or self._schedule.start is not None
         if not (self._schedule.epochs or self._begun):
             raise ConfigError("epochs = 0 trains nothing", remedy="give at least 1")
@@ -118,6 +122,8 @@ class Stage:
             # What training starts from counts as the first epoch, so that it cannot get worse.
             self._begin()
             self._record(loss=None)
+        elif self._request.warm is not None and self._judged and self.progress.epoch == 0:
+            logger.info("start: HR@10 %.4f  NDCG@10 %.4f", *self._measure())
         longest = self._schedule.epochs + self._begun
         total = longest if self._epochs is None else self._epochs
         label = self._request.variant.value + ("" if self._epochs is None else " on everything")
@@ -145,6 +151,11 @@ class Stage:
         average.start_from(gmf, mlp, self.mix)
         neumf.start_from(gmf, mlp, self.mix)
 
+    @property
+    def best_epoch(self) -> int:
+        """The best epoch by validation, or the newest where there is none."""
+        return self.progress.best_epoch if self._judged else self.progress.epoch
+
     def weights(self) -> Weights:
         """Copy the weights after the newest epoch, averaged as the recipe says."""
         return weights_of(self.epochs.average.network)
@@ -161,18 +172,19 @@ class Stage:
 
         Only the leader of several processes writes, and knows the digest.
         """
-        best, request = self.progress.best_row, self._request
-        validation = Validation(
-            best.hr, best.ndcg, self.protocol, K, self.progress.best_epoch, "honest"
-        )
+        request, validation = self._request, Validation(best_epoch=self.best_epoch)
+        if self._judged:
+            best, epoch = self.progress.best_row, self.best_epoch
+            validation = Validation(best.hr, best.ndcg, self.protocol, K, epoch, "honest")
         if not self._ranks.leads:
             return asdict(validation)
         variant, history = request.variant.value, self.progress.history
-        facts = (validation, self._parents, self.mix, finished, origins or None)
+        weights = self.progress.best if self._judged else self.weights()
+        warm, learned = warm_facts(request.warm, weights, self._data)
+        facts = (validation, self._parents, self.mix, finished, origins or None, warm)
         outcome = Outcome(variant, request.recipe.model_dump(), *facts)
-        picture = try_to_draw(history, variant, validation)
-        weights = self.progress.best
-        trained = Trained(self._architecture, weights, history, outcome, picture, product)
+        picture = try_to_draw(history, variant, validation) if history else None
+        trained = Trained(self._architecture, weights, history, outcome, picture, product, learned)
         return {**asdict(validation), "digest": write_checkpoint(out, trained, self._data)}
 
     def _begin(self) -> None:
@@ -196,7 +208,7 @@ class Stage:
 
     def _record(self, loss: float | None) -> str:
         """Validate an epoch, or count it in a refit; return the figures for people."""
-        if self._epochs is not None:
+        if not self._judged:
             self.progress.unjudged += 1
             return ""
         row = Epoch(self.progress.epoch + 1, loss, *self._measure())
@@ -227,19 +239,7 @@ class Stage:
             yield Reporter(task, total, None)
 
     def _out_of_patience(self) -> bool:
-        judged = self._epochs is None
-        return judged and self.progress.epoch - self.progress.best_epoch >= self._schedule.patience
-
-
-def _epochs_of(model: Network, request: Request, data: PreparedData) -> BlockEpochs | SampledEpochs:
-    schedule = request.recipe.schedule
-    if schedule.start is not None and isinstance(model, GMF):
-        raise ConfigError("a gmf starts from nothing", remedy="remove 'start' from its schedule")
-    if schedule.blocks is None:
-        return SampledEpochs(model, schedule, data.train, request.ranks, amp=request.amp)
-    if not isinstance(model, GMF):
-        raise ConfigError(
-            f"blocks train GMF alone, not {request.variant.value}",
-            remedy="remove 'blocks' from its schedule",
+        return (
+            self._judged
+            and self.progress.epoch - self.progress.best_epoch >= self._schedule.patience
         )
-    return BlockEpochs(model, schedule, schedule.blocks, data.train, request.ranks)

@@ -98,7 +98,7 @@ def _check(request: Request, data: PreparedData) -> None:
 def prepare_stage(work: Path, request: Request, data: PreparedData) -> Stage:
     """Prepare a training to run; parents that are not given are trained in ``work``."""
     parents: dict[str, Checkpoint] = {}
-    if request.variant is Variant.NEUMF_PRE:
+    if request.is_mixed:
         for variant, given in (
             (Variant.GMF, request.parents.gmf),
             (Variant.MLP, request.parents.mlp),
@@ -124,7 +124,7 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
     origins = _origins(work, request)
     product = None
     if request.refit and _something_unseen(data):
-        best = stage.progress.best_epoch
+        best = stage.best_epoch
 
         def leave() -> str:
             stage.publish(request.out, finished=False, origins=origins)
@@ -148,7 +148,7 @@ def _something_unseen(data: PreparedData) -> bool:
 
 def _origins(work: Path, request: Request) -> dict[str, Origin]:
     """Read how the parents were trained, for a refit now or later."""
-    if request.variant is not Variant.NEUMF_PRE:
+    if not request.is_mixed:
         return {}
     given = {Variant.GMF: request.parents.gmf, Variant.MLP: request.parents.mlp}
     found = {}
@@ -163,7 +163,7 @@ def _left_behind(stage: Stage, out: Path) -> str:
     if not stage.progress.epoch:
         return " before the first epoch ended"
     stage.publish(out, finished=False)
-    best, epochs = stage.progress.best_epoch, stage.progress.epoch
+    best, epochs = stage.best_epoch, stage.progress.epoch
     return f"; holds the best epoch ({best}) of {epochs}"
 
 
@@ -173,9 +173,9 @@ def _train_parent(variant: Variant, out: Path, request: Request, data: PreparedD
     recipe = request.recipe.model_copy(update={"schedule": schedule, "parents": Parents()})
     logger.info("training the %s parent", variant.value)
     # Not refitted here: the child's refit repeats its parents' trainings too.
-    own = replace(
-        request, variant=variant, recipe=recipe, out=out, parents=ParentFolders(), refit=False
-    )
+    warm = request.warm and request.warm.of(variant)
+    own = replace(request, variant=variant, recipe=recipe, out=out, parents=ParentFolders())
+    own = replace(own, refit=False, warm=warm)
     try:
         train(own, data)
     except InterruptedWorkError:
@@ -220,7 +220,9 @@ def _finished(request: Request, data: PreparedData) -> Checkpoint | None:
         request.recipe.model_dump(),
         data.digest,
     )
-    if not (manifest.finished and same and same_parents):
+    wanted = None if request.warm is None else request.warm.facts.parent
+    same_start = (manifest.warm.parent if manifest.warm else None) == wanted
+    if not (manifest.finished and same and same_parents and same_start):
         logger.info("%s was made by another request: training from the start", request.out)
         return None
     return found

@@ -33,8 +33,9 @@ from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.onnx_runtime import ort
 from ncf.scoring.sessions import open_cpu
-from ncf.training.checkpoint import Checkpoint, Trained, open_checkpoint, write_checkpoint
+from ncf.training.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from ncf.training.manifest import Outcome
+from ncf.training.trained import Trained
 from tests.conftest import random_checkpoint
 from tests.oracles import numpy_logit
 from tests.worlds import random_weights

@@ -12,13 +12,13 @@ from batch.job import Job
 from batch.pipeline import run_batch
 from batch.published import read_latest
 from batch.verify import verify_run
-from export.fold_in.items import with_new_items
 from export.fold_in.row_scores import RowScores
 from export.publish import publish
 from export.source import Source
 from export.verify import verify_bundle
 from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
+from ncf.graphs.new_items import with_new_items
 from ncf.scoring.bundle import Bundle, open_bundle
 from tests.batch.test_strangers import NOW
 from tests.oracles import numpy_logit

@@ -15,14 +15,9 @@ from ncf.data.tables import write_id_table
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap
 from ncf.models.kinds import Kind
-from ncf.training.checkpoint import (
-    WEIGHTS_FILE,
-    Checkpoint,
-    Trained,
-    open_checkpoint,
-    write_checkpoint,
-)
+from ncf.training.checkpoint import WEIGHTS_FILE, Checkpoint, open_checkpoint, write_checkpoint
 from ncf.training.manifest import CHECKPOINT, Outcome
+from ncf.training.trained import Trained
 from ncf.validation import Epoch
 from tests.conftest import random_checkpoint
 

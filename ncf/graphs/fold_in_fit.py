@@ -32,19 +32,30 @@ class Normal:
         ``X' X``.
     moment : float64 array of shape (columns, d)
         ``X' Y``.
+    low, high : float64 arrays of shape (d,)
+        Least and greatest target of each column.
     """
 
     gram: Doubles
     moment: Doubles
+    low: Doubles
+    high: Doubles
 
     def __add__(self, other: "Normal") -> "Normal":
-        return Normal(self.gram + other.gram, self.moment + other.moment)
+        ends = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        return Normal(self.gram + other.gram, self.moment + other.moment, *ends)
 
     def __sub__(self, other: "Normal") -> "Normal":
-        return Normal(self.gram - other.gram, self.moment - other.moment)
+        """Take a part of the equations away; what is constant in the whole is so in the rest."""
+        gram, moment = self.gram - other.gram, self.moment - other.moment
+        return Normal(gram, moment, self.low, self.high)
 
     def solve(self) -> Doubles:
-        """Solve the ridge regression, whose penalty is a share of the diagonal."""
+        """Solve the ridge regression, whose penalty is a share of the diagonal.
+
+        A column of targets that are all the same is given exactly: training by blocks holds the
+        users' side of an item's bias at 1.
+        """
         # Columns are scaled to one size: their sizes differ by so much that the solution would
         # lose most of its digits. A column of zeros stays, and gets no weight.
         size = np.sqrt(self.gram.diagonal())
@@ -54,6 +65,9 @@ class Normal:
         alike = self.gram / size / size[:, None] + np.diag(ridge)
         scaled = linalg.solve(alike, self.moment / size[:, None], assume_a="pos")
         solved: Doubles = scaled / size[:, None]
+        constant = self.low == self.high
+        solved[:, constant] = 0
+        solved[-1, constant] = self.low[constant]
         return solved
 
 
@@ -74,14 +88,17 @@ def normal_equations(
         Draws the parts.
     """
     columns = 3 * vectors.shape[1] + TAIL
-    found = Normal(np.zeros((columns, columns)), np.zeros((columns, rows.shape[1])))
+    width = rows.shape[1]
+    ends = np.full(width, np.inf), np.full(width, -np.inf)
+    found = Normal(np.zeros((columns, columns)), np.zeros((columns, width)), *ends)
     wide = vectors.astype(np.float64)
     for start in range(0, len(rows), _AT_ONCE):
         at = slice(start, start + _AT_ONCE)
         whole, targets = sparse.csr_array(history[at]), rows[at].astype(np.float64)
         for part in _parts(whole, rng):
             x = features(part @ wide, np.diff(part.indptr))
-            found += Normal(x.T @ x, x.T @ targets)
+            ends = targets.min(axis=0), targets.max(axis=0)
+            found += Normal(x.T @ x, x.T @ targets, *ends)
     return found
 
 
