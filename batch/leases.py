@@ -94,9 +94,12 @@ class _Lease:
             last = max(self._numbers(), default=0)
             if last and (holder := self._read(last)):
                 self._require_dead(last, holder)
-            if self.create(self._path(last + 1), self._content(0)):
-                self.number = last + 1
+            if not self.create(self._path(last + 1), self._content(0)):
+                continue
+            self.number = last + 1
+            if max(self._numbers()) == self.number:
                 return
+            self.release()  # numbers began anew meanwhile, and another has a higher one
 
     def beat(self) -> None:
         """Rewrite the object until the end."""
@@ -133,15 +136,14 @@ class _Lease:
 
     def _require_dead(self, number: int, holder: dict[str, object]) -> None:
         who = f"{holder.get('host')} (pid {holder.get('pid')})"
-        here = holder.get("machine") == _machine()
-        if here and not psutil.pid_exists(int(str(holder.get("pid", 0)))):
+        here, pid = holder.get("machine") == _machine(), str(holder.get("pid"))
+        if here and pid.isdecimal() and not psutil.pid_exists(int(pid)):
             return
-        until = time.monotonic() + (0 if here else LEASE)
-        if not here:
-            logger.info("looking for %.0f s whether %s still publishes here", LEASE, who)
+        logger.info("looking for up to %.0f s whether %s still publishes here", LEASE, who)
+        until = time.monotonic() + LEASE  # a pid may be that of another process by now
         while time.monotonic() < until and self._read(number) == holder:
             time.sleep(min(1.0, LEASE / 10))
-        if here or self._read(number) not in ({}, holder):
+        if self._read(number) not in ({}, holder):
             raise LockedError(
                 f"another process, on {who}, is writing this", where=self.root, remedy=_REMEDY
             )
@@ -187,11 +189,12 @@ def _machine() -> str:
 
 def _creator(runs: Runs, out: str) -> Create | None:
     """Find a way to make an object only once, and try whether it is one."""
-    create = _through_boto3(out) if runs.system.type_name == "s3" else _through_fsspec(runs.system)
-    if create is None:
-        return None
     probe = f"{runs.root}/{_PREFIX}probe-{uuid.uuid4().hex}"
+    s3 = runs.system.type_name == "s3"
     try:
+        create = _through_boto3(out) if s3 else _through_fsspec(runs.system)
+        if create is None:
+            return None
         once = create(probe, b"") and not create(probe, b"")
         runs.system.delete_file(probe)
     except Exception as error:  # noqa: BLE001 - of other libraries, each with its own classes
@@ -232,8 +235,7 @@ def _through_boto3(out: str) -> Create | None:
 
 def _through_fsspec(system: fs.FileSystem) -> Create | None:
     """Write with the mode ``create`` of fsspec."""
-    handler = getattr(system, "handler", None)
-    wrapped = getattr(handler, "fs", None)
+    wrapped = getattr(getattr(system, "handler", None), "fs", None)
     if wrapped is None:
         return None
 
