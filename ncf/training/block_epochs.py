@@ -23,6 +23,7 @@ from ncf.training.user_adam import UserAdam
 _SPANS = 8  # in an epoch; the average is updated after each
 _MEASURED = 8  # one block of so many has its loss measured
 _START = 3.0  # factor on the embeddings' initial values
+_BETAS = (0.9, 0.99)  # of items; 0.999 takes half as many epochs more
 _TRUST = 0.5  # share of an item's log odds that its bias starts with; 1 learned less on dense data
 
 
@@ -82,7 +83,7 @@ class BlockEpochs:
         self.average = Average(model, schedule.averaging)
         table, bias = model.gmf.item.weight, model.output.bias
         self._of_users = UserAdam([self._table], blocks.user_rate)
-        self._of_items = Adam([table, bias], schedule.learning_rate, fused=True)
+        self._of_items = Adam([table, bias], schedule.learning_rate, _BETAS, fused=True)
         self.optimizers: list[Optimizer] = [self._of_users, self._of_items]
 
     def __len__(self) -> int:
@@ -139,7 +140,6 @@ class BlockEpochs:
         of_users[:, 0] = 0  # the factor that stands for items' biases
         share = len(users) / self._users
         of_items = table * self._seen.of_items.mul(l2 * share).unsqueeze(-1)
-        of_items[:, 0] = 0
         if columns.chosen is None:
             of_items += found.items
         else:
@@ -167,8 +167,9 @@ class BlockEpochs:
         """Set the initial weights: the first factor is an item's popularity, the same for all.
 
         The users' side of that factor stays 1, so that its items' side acts as an item's bias; it
-        starts at half the log odds of the item's pairs, and L2 does not hold it back. So what all
-        users have in common need not be learned by each of them.
+        starts at half the log odds of the item's pairs. So what all users have in common need not
+        be learned by each of them. L2 holds the bias back like any factor: without that, MovieLens
+        1M ended 0.017 of NDCG@10 lower.
         """
         users, items, output = (
             self._model.gmf.user.weight,

@@ -35,7 +35,7 @@ class Blocks(BaseModel):
     items: int = Field(default=10_000, ge=1, le=2**24)
     unseen: float = Field(default=0.15, gt=0, allow_inf_nan=False)
     negatives: float = Field(default=6.0, ge=0, allow_inf_nan=False)
-    popularity: float = Field(default=0.125, ge=-2, le=2)
+    popularity: float = Field(default=0.0, ge=-2, le=2)
     user_rate: float = Field(default=0.4, gt=0, allow_inf_nan=False)
 
 
@@ -57,7 +57,7 @@ class Start(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(default=16, ge=1, le=10**6)
-    learning_rate: float = Field(default=0.004, gt=0, allow_inf_nan=False)
+    learning_rate: float = Field(default=0.006, gt=0, allow_inf_nan=False)
     l2: float = Field(default=0.28, ge=0, allow_inf_nan=False)
     averaging: float = Field(default=0.25, ge=0, le=1)
     scale: float = Field(default=0.2, gt=0, allow_inf_nan=False)
