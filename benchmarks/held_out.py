@@ -36,7 +36,7 @@ def without(data: PreparedData, folder: Path, users: Mask, items: Mask) -> Prepa
         found: Mask = ~users[pairs.users] & ~items[pairs.items]
         return found
 
-    return _written(data, folder, kept(data.train), kept)
+    return written(data, folder, kept(data.train), kept)
 
 
 def without_last(data: PreparedData, folder: Path, last: int) -> PreparedData:
@@ -45,7 +45,7 @@ def without_last(data: PreparedData, folder: Path, last: int) -> PreparedData:
     def everything(pairs: Interactions) -> Mask:
         return np.ones(len(pairs), np.bool_)
 
-    return _written(data, folder, ~last_pairs(data, last), everything)
+    return written(data, folder, ~last_pairs(data, last), everything)
 
 
 def last_pairs(data: PreparedData, last: int) -> Mask:
@@ -62,9 +62,10 @@ def last_pairs(data: PreparedData, last: int) -> Mask:
     return found
 
 
-def _written(
+def written(
     data: PreparedData, folder: Path, train_rows: Mask, kept: Callable[[Interactions], Mask]
 ) -> PreparedData:
+    """Write data with some of the training pairs, and some of the validation and test cases."""
     folder.mkdir(parents=True)
     train = data.train.take(train_rows)
     write_interactions(folder, "train", train)

@@ -50,16 +50,18 @@ def _work(descriptor: int) -> None:
 
 
 @contextlib.contextmanager
-def serving_nothing(workers: int) -> Iterator[int]:
-    """Serve nothing with a number of processes; gives the port."""
+def serving_nothing(workers: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Serve nothing with a number of processes; gives the port and the processes' ids."""
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=2048))
         command = [sys.executable, "-m", "benchmarks.nothing", str(listening.fileno())]
+        pids = []
         for _ in range(workers):
             process = subprocess.Popen(command, pass_fds=[listening.fileno()])
+            pids.append(process.pid)
             stack.callback(process.wait)
             stack.callback(process.terminate)
-        yield listening.getsockname()[1]
+        yield listening.getsockname()[1], tuple(pids)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def _held_out(data: PreparedData, folder: Path, users: Mask, items: Mask) -> Pre
 def _weights(data: PreparedData, folder: Path, checkpoint: Path, model: str) -> Weights:
     if not (checkpoint / "config.json").is_file():
         started = time.monotonic()
-        ncf.train(folder, model, out=checkpoint)
+        ncf.train(folder, model, out=checkpoint, refit=False)
         print(json.dumps({"trained": str(checkpoint), "s": round(time.monotonic() - started)}))
     found = open_checkpoint(checkpoint)
     found.require_data(data)
@@ -133,9 +133,12 @@ class Judge:
         of_users = np.bincount(self.owners, gains(ranks, _K), self.users.size)
         self.sampled = of_users / np.maximum(counts, 1)
         self.full = full["ndcg"]
-        return {
+        of_cases = {
             "sampled_hr": round(float(hit_ratio(ranks, _K).mean()), 4),
             "sampled_ndcg": round(float(gains(ranks, _K).mean()), 4),
+        }
+        # The test cases of a given split have no sampled items.
+        return (of_cases if self.valid.shape[1] else {}) | {
             "full_hr": round(float(full["hr"].mean()), 4),
             "full_ndcg": round(float(full["ndcg"].mean()), 4),
         }
@@ -181,8 +184,9 @@ class Judge:
 
 def _ratios(found: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, float]:
     popular, trained = rows[0], rows[1]
+    protocol = "sampled_ndcg" if "sampled_ndcg" in found else "full_ndcg"
     return {
-        "of_trained": round(found["sampled_ndcg"] / trained["sampled_ndcg"], 3),
+        "of_trained": round(found[protocol] / trained[protocol], 3),
         "of_popular_full": round(found["full_ndcg"] / max(popular["full_ndcg"], 1e-9), 2),
         "of_popular_full_hr": round(found["full_hr"] / max(popular["full_hr"], 1e-9), 2),
     }

@@ -1,31 +1,35 @@
 """One epoch over growing worlds: seconds a million interactions, and peak memory; a process each.
 
-    python -m benchmarks.train_growth [--interactions 1000000 10000000 100000000]
+    python -m benchmarks.train_growth [--interactions 1000000 10000000] [--way blocks]
 
-A hundred interactions a user, popular items more often than others; GMF, four negatives. The
-floor is the memory of a world of 10,000 interactions.
+A hundred interactions a user, popular items more often than others; GMF by blocks of users, and by
+four sampled negatives. The floor is the memory of a world of 10,000 interactions.
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-import torch
 
 from ncf.data.interactions import Interactions
 from ncf.models.architecture import Architecture, build
-from ncf.models.kinds import Kind
+from ncf.models.kinds import Kind, Variant
+from ncf.models.networks import GMF
 from ncf.progress import Reporter
-from ncf.training.average import Average
-from ncf.training.epoch import Learner, Samples, train_epoch
-from ncf.training.optimizers import Optimizers
+from ncf.training.block_epochs import BlockEpochs
+from ncf.training.names import Named
 from ncf.training.ranks import ALONE
-from ncf.training.schedule import Schedule
+from ncf.training.recipe import named_recipe
+from ncf.training.sampled_epochs import SampledEpochs
+from ncf.training.schedule import Blocks, Schedule
 
 _EACH = 100
 _USERS_AT_ONCE = 10_000
@@ -38,45 +42,44 @@ def main() -> None:
     parser.add_argument("--interactions", type=int, nargs="+", default=sizes)
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--factors", type=int, default=8)
+    parser.add_argument("--way", choices=WAYS, action="append", help="both if not given")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    ways = arguments.way or list(WAYS)
     if arguments.one:
-        print(json.dumps(measure(arguments.one, arguments.items, arguments.factors)))
+        found = measure(arguments.one, arguments.items, arguments.factors, WAYS[ways[0]])
+        print(json.dumps(found))
         return
     print(
-        "interactions  users      prepare s  epoch s  s a million  peak MiB  bytes an interaction"
+        "way      interactions  users      prepare s  epoch s  s a million  peak MiB  "
+        "bytes an interaction"
     )
-    floor = 0
-    for size in (10_000, *arguments.interactions):
+    floors: dict[str, int] = {}
+    for size, way in itertools.product((10_000, *arguments.interactions), ways):
         shape = ["--items", str(arguments.items), "--factors", str(arguments.factors)]
-        command = [sys.executable, "-m", "benchmarks.train_growth", "--one", str(size), *shape]
+        one = ["--one", str(size), "--way", way, *shape]
+        command = [sys.executable, "-m", "benchmarks.train_growth", *one]
         ended = subprocess.run(command, check=True, capture_output=True, text=True)
         found = json.loads(ended.stdout)
         peak = found["peak"]
-        floor = floor or peak
+        floor = floors.setdefault(way, peak)
         print(
-            f"{found['interactions']:12,}  {found['users']:9,}  {found['prepare']:9.1f}  "
+            f"{way:7}  {found['interactions']:12,}  {found['users']:9,}  {found['prepare']:9.1f}  "
             f"{found['epoch']:7.1f}  {found['epoch'] / found['interactions'] * 1e6:11.2f}  "
             f"{peak / 2**20:8,.0f}  {(peak - floor) / found['interactions']:20.0f}",
             flush=True,
         )
 
 
-def measure(size: int, n_items: int, factors: int) -> dict[str, float]:
+def measure(size: int, n_items: int, factors: int, way: "Way") -> dict[str, float]:
     """Train one epoch, model and optimizer included in the memory."""
     train = world(size // _EACH, n_items)
     peak = Peak()
     started = time.perf_counter()
-    schedule = Schedule(batch_size=16_384, learning_rate=0.003)
-    size = schedule.batch_size
-    samples = Samples(train, schedule.negatives, size, torch.device("cpu"), ALONE)
     network = build(Architecture(Kind.GMF, train.n_users, n_items, factors, 1))
-    touched = samples.groups, samples.groups * (1 + schedule.negatives)
-    optimizers = Optimizers(network, schedule, *touched, by_row=True)
-    average = Average(network, schedule.averaging)
-    learner = Learner(network, network, optimizers, average)
+    epochs = way(cast("GMF", network), train)
     prepared = time.perf_counter()
-    train_epoch(learner, samples, 0, 0, Reporter("train", None, None))
+    epochs.train(0, 0, Reporter("train", None, None))
     return {
         "interactions": len(train),
         "users": train.n_users,
@@ -84,6 +87,22 @@ def measure(size: int, n_items: int, factors: int) -> dict[str, float]:
         "epoch": time.perf_counter() - prepared,
         "peak": peak.bytes,
     }
+
+
+def by_blocks(network: GMF, train: Interactions) -> BlockEpochs:
+    """Learn from all pairs, as the default recipe does."""
+    schedule = named_recipe(Named.DEFAULT, Variant.GMF).schedule
+    return BlockEpochs(network, schedule, schedule.blocks or Blocks(), train, ALONE)
+
+
+def by_samples(network: GMF, train: Interactions) -> SampledEpochs:
+    """Learn from four negatives for each pair, in large steps."""
+    schedule = Schedule(batch_size=16_384, learning_rate=0.003)
+    return SampledEpochs(network, schedule, train, ALONE, amp=False)
+
+
+Way = Callable[[GMF, Interactions], BlockEpochs | SampledEpochs]
+WAYS: dict[str, Way] = {"blocks": by_blocks, "sampled": by_samples}
 
 
 def world(n_users: int, n_items: int) -> Interactions:

@@ -65,7 +65,8 @@ _PROMISE = """NDCG@10, by protocol and length of history:
 | --- | --- | --- | --- | --- | --- | --- |"""
 _HONEST = """\
 The users of these figures were left out of the fit of the map, but the items knew them. So the
-stated loss against a trained row counts the loss of whole histories twice (± a standard error)."""
+stated loss against a trained row is a quarter more than the measured one, and the loss of whole
+histories comes on top (± a standard error)."""
 
 
 _WEIGHTS = {

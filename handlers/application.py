@@ -24,6 +24,7 @@ from handlers.reading import (
     TooSlowError,
     discard,
 )
+from handlers.remembered import Question, Remembered
 from handlers.replies import Reply, error_reply, json_reply
 from handlers.routes import Route, find_route
 from handlers.rows import Asked, answer_all
@@ -86,6 +87,7 @@ class Application:
             limits.queue,
             limits.deadline,
         )
+        self._remembered = Remembered(models, self.metrics, limits.remembered)
         self._loader = ThreadPoolExecutor(1, "ncf-loader")
         self._follower: asyncio.Task[None] | None = None
         self._id = f"{os.urandom(4).hex()}-"
@@ -187,7 +189,10 @@ class Application:
         body = await self._bodies.read(headers, receive)
         started = time.monotonic()
         try:
-            return await self._batcher.submit(Asked.of(route, headers, body), receive)
+            return await self._remembered.answer(
+                Question(route, headers, body),
+                lambda: self._batcher.submit(Asked.of(route, headers, body), receive),
+            )
         finally:
             self._bodies.held -= len(body)
             self.metrics.answered(time.monotonic() - started)
@@ -231,6 +236,7 @@ class Application:
         if services:
             services.clear()
             self._show_serving()
+            self._remembered.forget()
             self.switched()
             self._batcher.call(gc.collect)
 

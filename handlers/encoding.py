@@ -34,10 +34,10 @@ def compact_scores(document: Mapping[str, Any], scores: "list[float]") -> bytes:
     '{"score":1e-07}'
     """
     # Both write the shortest digits that give the number back; exponents they write differently.
-    if orjson is not None and all(
-        1e-4 <= score < 1e16 or -1e16 < score <= -1e-4 for score in scores
-    ):
-        return orjson.dumps(document)
+    if orjson is not None:
+        sizes = [*map(abs, scores)]
+        if not sizes or (min(sizes) >= 1e-4 and max(sizes) < 1e16):
+            return orjson.dumps(document)
     return compact(document)
 
 

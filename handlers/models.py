@@ -68,6 +68,10 @@ class Models:
         """Names, the first model's first."""
         return list(self._models)
 
+    def is_shared(self, name: str) -> bool:
+        """Whether other models answer for some of a model's users."""
+        return name == self.first and bool(self._canaries)
+
     def check_ready(self) -> None:
         """Replay a golden request of each model.
 

@@ -1,7 +1,7 @@
 """Read the body of an HTTP request within limits of bytes, memory and time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ class Limits:
         Most requests that wait for an answer.
     batch : int
         Most requests that are scored together.
+    remembered : int
+        Most bytes that remembered answers take, about; 0 remembers none.
     """
 
     body: int = MAX_BODY
@@ -39,6 +41,7 @@ class Limits:
     deadline: float = 10.0
     queue: int = 1000
     batch: int = 64
+    remembered: int = 16 << 20
 
 
 class TooLargeError(Exception):
@@ -126,8 +129,32 @@ async def discard(receive: Receive) -> None:
 
 
 async def _soon(receive: Receive, within: float) -> Any:  # noqa: ANN401 - of ASGI
+    steps = receive().__await__()
+    try:
+        first = next(steps)
+    except StopIteration as ended:  # it was here already, as nearly always: no timer is needed
+        return ended.value
     try:
         async with asyncio.timeout(max(0.0, within)):
-            return await receive()
+            return await _Begun(steps, first)
     except TimeoutError as error:
         raise TooSlowError from error
+
+
+class _Begun:
+    """An awaitable whose first step is done already."""
+
+    def __init__(self, steps: Generator[Any, Any, Any], first: object) -> None:
+        self._steps = steps
+        self._first = first
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        try:
+            yield self._first
+        except BaseException as error:  # noqa: BLE001 - it goes on to where it waits
+            try:
+                then = self._steps.throw(error)
+            except StopIteration as ended:
+                return ended.value
+            yield then
+        return (yield from self._steps)

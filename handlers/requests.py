@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from handlers.encoding import compact_scores, parse
@@ -11,6 +12,8 @@ from ncf.scoring.queries import Recommendation, Request, Wishes
 
 JSON_TYPE = "application/json"
 _FIELDS = ("user", "k", "exclude", "candidates", "include_seen", "exact", "history")
+_KNOWN = frozenset(_FIELDS)
+_PLAIN = frozenset(("user", "k"))
 _EXAMPLE = f'send Content-Type: {JSON_TYPE} and a body such as {{"user": "196", "k": 10}}'
 _SHOWN = 80  # characters of a field's name in a message
 
@@ -47,7 +50,8 @@ def check(body: Mapping[str, Any], longest: int = MAX_K) -> Request:
     RequestError
         A field is missing, unknown or malformed; the message says what to send.
     """
-    if unknown := sorted(map(str, set(body) - set(_FIELDS))):
+    if not body.keys() <= _KNOWN:
+        unknown = sorted(map(str, set(body) - _KNOWN))
         raise RequestError(
             f"unknown field {unknown[0][:_SHOWN]!r}", remedy=f"known: {', '.join(_FIELDS)}"
         )
@@ -56,11 +60,14 @@ def check(body: Mapping[str, Any], longest: int = MAX_K) -> Request:
     user = body.get("user", None if history is None else "")
     if not isinstance(user, str) or not _encodes(user) or len(user) > MAX_USER:
         raise RequestError("'user' must be a string, the raw user id", remedy=_EXAMPLE)
+    k = _k(body.get("k", min(10, longest)), longest)
+    if body.keys() <= _PLAIN:
+        return Request(user, _plain(k))
     candidates = body.get("candidates")
     return Request(
         user,
         Wishes(
-            k=_k(body.get("k", min(10, longest)), longest),
+            k=k,
             exclude=_ids("exclude", body.get("exclude", [])),
             candidates=None if candidates is None else _ids("candidates", candidates),
             include_seen=_flag("include_seen", body.get("include_seen", False)),
@@ -72,18 +79,19 @@ def check(body: Mapping[str, Any], longest: int = MAX_K) -> Request:
 
 def encode(found: Recommendation, model: str) -> bytes:
     """Encode one answer as compact JSON; ``model`` is the bundle's short digest."""
-    items, scores = [], []
-    for raw, title, score in found.items:
-        item: dict[str, Any] = {"item": raw}
-        if score is not None:
-            item["score"] = score
-            scores.append(score)
-        if title is not None:
-            item["title"] = title
-        items.append(item)
+    scores = [score for _, _, score in found.items if score is not None]
+    items = [_item(*each) for each in found.items]
     who = {"user": found.user} if found.user else {}
     answer = {**who, "policy": found.policy.value, "items": items, **use_of(found), "model": model}
     return compact_scores(answer, scores)
+
+
+def _item(raw: str, title: str | None, score: float | None) -> dict[str, Any]:
+    if score is None:
+        return {"item": raw} if title is None else {"item": raw, "title": title}
+    if title is None:
+        return {"item": raw, "score": score}
+    return {"item": raw, "score": score, "title": title}
 
 
 def use_of(found: Recommendation) -> dict[str, Any]:
@@ -124,6 +132,12 @@ def _parse(body: bytes | bytearray | str) -> object:
         raise RequestError("the body is not JSON", remedy=_EXAMPLE) from error
 
 
+@lru_cache(MAX_K)
+def _plain(k: int) -> Wishes:
+    """Make the wishes of nearly every request once."""
+    return Wishes(k)
+
+
 def _k(value: object, longest: int) -> int:
     if type(value) is not int or not 1 <= value <= longest:
         raise RequestError(f"'k' must be a whole number from 1 to {longest}")
@@ -140,6 +154,8 @@ def _ids(name: str, value: object) -> tuple[str, ...]:
 
 def _encodes(text: str) -> bool:
     r"""Whether a text is Unicode: JSON can hold half a surrogate pair, as in ``"\ud800"``."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,6 +1,6 @@
 """Find what a request asks for by its method and path."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from handlers import tensors
 from handlers.models import Models
@@ -24,8 +24,7 @@ _POST = {"predict", "reload"}
 _OPEN = {"ready", "live", "metrics"}
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """What a request asks for.
 
     Parameters

@@ -1,8 +1,7 @@
 """Answer the requests of a batch: bodies in, HTTP answers out; runs on the scoring thread."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from handlers import tensors
 from handlers.encoding import parse
@@ -23,8 +22,7 @@ class Counting(Recorder, Protocol):
         """Count a request that was refused."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """A request whose body is read, but not decoded.
 
     Parameters
@@ -98,7 +96,8 @@ def _ready(models: Models) -> Reply:
 
 def _reply(route: Route, row: Row, answer: Answer) -> Reply:
     if not route.tensors:
-        return Reply(answer.status, answer.body)
+        lists = answer.status == 200 and not answer.parts
+        return Reply(answer.status, answer.body, policy=answer.policy if lists else "")
     if answer.status != 200:
         document: Any = parse(answer.body)
         error = document["error"]

@@ -83,7 +83,10 @@ class Worker:
         self._linger = float(settings["linger"])
         self._asked: dict[int, asyncio.Future[list[Any]]] = {}
         limits = Limits(
-            sending=settings["sending"], deadline=settings["deadline"], queue=settings["queue"]
+            sending=settings["sending"],
+            deadline=settings["deadline"],
+            queue=settings["queue"],
+            remembered=settings["remember"] << 20,
         )
         self._sending = limits.sending
         folders = {name: Path(folder) for name, folder in settings["bundles"].items()}

@@ -152,7 +152,8 @@ class IdMap:
     def index(self, raw: str) -> int | None:
         """Find the index of a raw id; None if it is unknown."""
         wanted = raw.encode(errors="surrogatepass")
-        checksum = zlib.crc32(wanted)
+        # Of the type of the checksums: for another, NumPy converts all of them at each look-up.
+        checksum = np.uint32(zlib.crc32(wanted))
         order, known = self._lookup
         place = int(known.searchsorted(checksum))
         while place < known.size and known[place] == checksum:

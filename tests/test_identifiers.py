@@ -1,6 +1,7 @@
 """Raw ids and their dense indices."""
 
 import tempfile
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -134,3 +135,14 @@ def test_a_table_with_an_id_twice_is_refused(tmp_path: Path) -> None:
     write_id_table(tmp_path / "users.parquet", IdMap(["a", "b", "a"]), Columns.USER_ID)
     with pytest.raises(ValueError, match=r"users\.parquet holds an id twice"):
         read_id_table(tmp_path / "users.parquet", Columns.USER_ID)
+
+
+def test_a_look_up_does_not_copy_the_map() -> None:
+    ids = IdMap([str(number) for number in range(100_000)])
+    assert ids.index("7") == 7  # makes the index
+    tracemalloc.start()
+    try:
+        assert [ids.index(each) for each in ("99999", "no such id")] == [99_999, None]
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+    finally:
+        tracemalloc.stop()

@@ -60,6 +60,9 @@ OldFlag = Annotated[bool, typer.Option("--model-api", help="TorchServe only.")]
 OldNumber = Annotated[int | None, typer.Option(help="TorchServe only.", show_default=False)]
 Port = Annotated[int, typer.Option(help="Port of predictions.")]
 Queue = Annotated[int, typer.Option(min=1, help="Most requests that wait in a worker.")]
+Remember = Annotated[
+    int, typer.Option(min=0, help="Most MiB of answers that a worker remembers; 0 for none.")
+]
 Sending = Annotated[
     float, typer.Option(min=0.1, help="Most seconds for a client to send a request.")
 ]

@@ -23,6 +23,7 @@ from ncf.cli.options import (
     OldNumber,
     Port,
     Queue,
+    Remember,
     Sending,
     ServerKind,
     ServerTokenFile,
@@ -65,6 +66,7 @@ def serve(
     sending: Sending = 10.0,
     deadline: Deadline = 10.0,
     queue: Queue = 1000,
+    remember: Remember = 16,
     wait: WaitFor = 120.0,
     management_port: OldNumber = None,
     metrics_port: OldNumber = None,
@@ -93,7 +95,7 @@ def serve(
     tokens = TokenSources(folders[2], token_file, admin_token_file, not no_token)
     chosen = ServerSettings(folders[0], tokens, name, read_canaries(canary), host, port, workers)
     chosen = replace(chosen, certificate=certificate, key=key, access_log=access_log, follow=follow)
-    chosen = replace(chosen, sending=sending, deadline=deadline, queue=queue)
+    chosen = replace(chosen, sending=sending, deadline=deadline, queue=queue, remember=remember)
     serve_asgi(chosen, lambda bound, found: _introduce(chosen, bound, found), wait)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import poisson
 
 from ncf.errors import ParityError
-from ncf.graphs.fold_in import features
+from ncf.graphs.history_features import features
 from ncf.graphs.initializers import read_initializers
 from ncf.proof.parity import compare, compare_rescored, compare_screen, compare_topk
 from ncf.proof.recall import recalls

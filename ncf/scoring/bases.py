@@ -64,10 +64,13 @@ class Bases:
         given : int64 array of shape (n,), or None
             Items that the request says the user has taken; repeats are allowed.
         """
+        cold = index is None or self._bundle.is_cold(index)
+        if given is None and not cold:  # nearly every request: what was seen adds nothing
+            return Basis(index)
         nothing = np.empty(0, np.int64)
         seen = nothing if index is None else self._bundle.seen.of(index)
         known = np.union1d(seen, nothing if given is None else given)
-        if index is None or self._bundle.is_cold(index):
+        if cold:
             if self._fold_in is None or known.size < self._fold_in.least:
                 return None
             return Basis(None, known)

@@ -150,6 +150,8 @@ class Bundle:
 
     def is_cold(self, user: int) -> bool:
         """Whether the model has no training pair of a user."""
+        if not self.cold.size:
+            return False
         place = int(self.cold.searchsorted(user))
         return place < self.cold.size and int(self.cold[place]) == user
 

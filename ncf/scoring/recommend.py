@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from ncf.errors import NcfError, RequestError
 from ncf.policies import ColdUser, Policy
 from ncf.scoring.bases import Bases, Basis
 from ncf.scoring.bundle import Bundle
-from ncf.scoring.queries import HistoryUse, Recommendation, Request, Scored, Wishes
+from ncf.scoring.queries import HistoryUse, Recommendation, Request, Scored, Wishes, scored_items
 from ncf.scoring.ranker import Ranker
 from ncf.scoring.screened import Calibration
 
@@ -93,18 +93,20 @@ class Recommender:
         list of Recommendation or NcfError
             One for each request: the answer, or the error that :meth:`recommend` would raise.
         """
-        found: dict[Request, Recommendation | NcfError] = {}
+        places: dict[Request, int] = {}  # of distinct requests, each hashed once
+        order = [places.setdefault(request, len(places)) for request in requests]
+        found: dict[int, Recommendation | NcfError] = {}
         ranked: list[_Ranked] = []
-        for request in dict.fromkeys(requests):
+        for request, place in places.items():
             try:
-                prepared = self._prepare(request)
+                prepared = self._prepare(request, place)
             except NcfError as error:
-                found[request] = error
+                found[place] = error
+                continue
+            if isinstance(prepared, _Ranked):
+                ranked.append(prepared)
             else:
-                if isinstance(prepared, _Ranked):
-                    ranked.append(prepared)
-                else:
-                    found[request] = prepared
+                found[place] = prepared
         blocks = []
         for length in sorted({one.length for one in ranked}):
             alike = [one for one in ranked if one.length == length]
@@ -113,9 +115,9 @@ class Recommender:
         spread = self._pool.map if self._pool and len(blocks) > 1 else map
         for answers in spread(self._rank, blocks):
             found |= answers
-        return [found[request] for request in requests]
+        return [found[place] for place in order]
 
-    def _prepare(self, request: Request) -> "Recommendation | _Ranked":
+    def _prepare(self, request: Request, place: int) -> "Recommendation | _Ranked":
         user, wishes = request.user, request.wishes
         excluded = self._excluded(wishes)
         index = self._bundle.users.index(user) if user else None
@@ -130,7 +132,7 @@ class Recommender:
             return self._popular(request, excluded, use, known=index is not None)
         if use is not None:
             use = replace(use, refreshed=basis.refreshed)
-        return _Ranked(request, basis, excluded, self._screened_length(wishes), use)
+        return _Ranked(place, request, basis, excluded, self._screened_length(wishes), use)
 
     def _given(self, wishes: Wishes) -> tuple[npt.NDArray[np.int64] | None, HistoryUse | None]:
         """Look up the items of the history that a request gives."""
@@ -161,7 +163,7 @@ class Recommender:
             return self._screen.users_at_once(alike[0].length)
         return self._ranker.users_at_once(max(each.request.wishes.k for each in alike))
 
-    def _rank(self, block: "Sequence[_Ranked]") -> dict[Request, Recommendation]:
+    def _rank(self, block: "Sequence[_Ranked]") -> dict[int, Recommendation]:
         rows = self._bases.rows([each.basis for each in block])
         positions = np.repeat(np.arange(len(block)), [each.excluded.size for each in block])
         pairs = np.stack([positions, np.concatenate([each.excluded for each in block])], axis=1)
@@ -178,10 +180,9 @@ class Recommender:
             block, top.items.tolist(), top.scores.tolist(), counts, strict=True
         ):
             length = min(count, each.request.wishes.k)
-            listed = tuple(map(self._scored, items[:length], scores[:length]))
-            found[each.request] = Recommendation(
-                each.request.user, each.basis.policy, listed, each.use
-            )
+            listed = scored_items(map(self._named, items[:length]), scores)
+            policy = each.basis.policy
+            found[each.place] = Recommendation(each.request.user, policy, listed, each.use)
         return found
 
     def history(self, user: str) -> tuple[Scored, ...]:
@@ -220,11 +221,8 @@ class Recommender:
     ) -> Recommendation:
         user, k = request.user, request.wishes.k
         if self._cold_user is ColdUser.ERROR:
-            code, status = "unknown_user", 404
-            if known:
-                problem = f"no training interaction of user {_shown(user)}"
-                raise RequestError(problem, code=code, http_status=status)
-            raise RequestError(f"unknown user {_shown(user)}", code=code, http_status=status)
+            problem = "no training interaction of user" if known else "unknown user"
+            raise RequestError(f"{problem} {_shown(user)}", code="unknown_user", http_status=404)
         popular = self._bundle.popular
         items = popular[~np.isin(popular, excluded)][:k].tolist()
         listed = tuple(self._scored(item) for item in items)
@@ -234,10 +232,10 @@ class Recommender:
         return Scored(*self._named(item), score)
 
 
-@dataclass(frozen=True)
-class _Ranked:
+class _Ranked(NamedTuple):
     """A request that is ranked: by what, without which items, in a screened list of what length."""
 
+    place: int
     request: Request
     basis: Basis
     excluded: npt.NDArray[np.int64]

@@ -52,6 +52,8 @@ class ServerSettings:
         Most seconds until an answer.
     queue : int
         Most requests that wait in a worker.
+    remember : int
+        Most MiB that remembered answers take in a worker; 0 remembers none.
     linger : float
         Seconds between the signal to end and the closing of the port.
     """
@@ -70,6 +72,7 @@ class ServerSettings:
     sending: float = 10.0
     deadline: float = 10.0
     queue: int = 1000
+    remember: int = 16
     linger: float = 0.5
 
     @property
@@ -165,6 +168,7 @@ class ServerSettings:
             "sending": self.sending,
             "deadline": self.deadline,
             "queue": self.queue,
+            "remember": self.remember,
             "linger": self.linger,
         }
 

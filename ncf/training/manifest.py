@@ -59,12 +59,15 @@ class Refitted:
 
 @dataclass(frozen=True)
 class Carried:
-    """Users or items of a warm start: those of the parent that stay, new ones, and those gone.
+    """Users or items of a warm start.
 
     Parameters
     ----------
-    kept, new, dropped : int
-        Counts, by raw id.
+    kept, new : int
+        Those whose rows are the parent's, and those whose rows are new: the parent did not have
+        them, or no training pair of theirs.
+    dropped : int
+        Those of the parent that are gone.
     """
 
     kept: int

@@ -133,10 +133,11 @@ def inherit(parent: Checkpoint, data: PreparedData) -> Warm:
         )
     users, items = _numbers(parent.users, data.users), _numbers(parent.items, data.items)
     learned = before.renumbered(users, items, len(data.users), len(data.items))
-    facts = _facts(parent, data, learned, users, items)
-    found = Warm(parent, data, learned, facts, users, items)
-    found.moved(learned.part(everything=False))
-    _log(facts)
+    found = Warm(parent, data, learned, _facts(parent, data, learned), users, items)
+    of_users, of_items = found.moved(learned.part(everything=False))
+    facts = replace(found.facts, users=_carried(of_users, users), items=_carried(of_items, items))
+    found = replace(found, facts=facts)
+    _log(found.facts)
     return found
 
 
@@ -189,27 +190,22 @@ def _moved(trained: npt.NDArray[np.int32], numbers: Indices, size: int) -> Moved
     return Moved(old)
 
 
-def _facts(
-    parent: Checkpoint,
-    data: PreparedData,
-    learned: Learned,
-    users: Indices,
-    items: Indices,
-) -> WarmStarted:
-    def carried(numbers: Indices, size: int) -> Carried:
-        kept = int(np.count_nonzero(numbers >= 0))
-        return Carried(kept, size - kept, numbers.size - kept)
-
-    warm = parent.manifest.warm
+def _facts(parent: Checkpoint, data: PreparedData, learned: Learned) -> WarmStarted:
+    warm, nothing = parent.manifest.warm, Carried(0, 0, 0)
     return WarmStarted(
         parent=parent.digest,
         generation=1 + (0 if warm is None else warm.generation),
         recipe=first_recipe(parent),
-        users=carried(users, len(data.users)),
-        items=carried(items, len(data.items)),
+        users=nothing,
+        items=nothing,
         learned_validation=learned.count(data.validation.positives),
         learned_test=learned.count(data.test.positives),
     )
+
+
+def _carried(moved: Moved, numbers: Indices) -> Carried:
+    gone = int(np.count_nonzero(numbers < 0))
+    return Carried(int(moved.kept.size), int(moved.new.size), gone)
 
 
 def _log(facts: WarmStarted) -> None:
