@@ -66,8 +66,8 @@ class _Soak:
             try:
                 # Spaces make other bytes of the same request: it is scored, not remembered.
                 answer = self.ours.post(_body(user) + b" " * (number % 2 * turn % 900))
-            except requests.ConnectionError:
-                self.counts["lost"] += 1  # with a worker that was killed
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+                self.counts["lost"] += 1  # with a worker that was killed, maybe after the head
                 continue
             self.counts[str(answer.status_code)] += 1
             if answer.status_code == 200:
