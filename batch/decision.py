@@ -62,13 +62,27 @@ class Rankers:
     @classmethod
     def open(cls, job: Job, audience: Audience) -> "Rankers":
         """Open the graphs that a job may need, one thread each."""
-        bundle, eligibility, rows = audience.bundle, audience.eligibility, audience.rows
-        exact = ExactRanker.open(bundle, job.device, 1, eligibility).over(rows)
-        if why_not(job, audience, exact.device):
-            return cls(exact)
-        screen = ScreenedRanker.open(bundle, exact.device, 1, eligibility).over(rows)
-        rescorer = Rescorer.open(bundle, exact.device, 1, rows)
-        return cls(exact, screen.backed_by(exact), rescorer)
+        exact = cls.of(audience, job.device, screened=False)
+        return exact if why_not(job, audience, exact.device) else exact.with_screen(audience)
+
+    @classmethod
+    def of(cls, audience: Audience, device: Device, *, screened: bool) -> "Rankers":
+        """Open the graphs of one way to rank, one thread each."""
+        exact = ExactRanker.open(audience.bundle, device, 1, audience.eligibility)
+        found = cls(exact.over(audience.rows))
+        return found.with_screen(audience) if screened else found
+
+    @property
+    def device(self) -> Device:
+        """The device that ranks."""
+        return self.exact.device
+
+    def with_screen(self, audience: Audience) -> "Rankers":
+        """Open the screen too, and what proves its recall."""
+        bundle, exact, rows = audience.bundle, self.exact, audience.rows
+        screen = ScreenedRanker.open(bundle, self.device, 1, audience.eligibility).over(rows)
+        rescorer = Rescorer.open(bundle, self.device, 1, rows)
+        return Rankers(exact, screen.backed_by(exact), rescorer)
 
 
 def decide(

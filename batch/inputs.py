@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch.audience import Audience, read_audience
-from batch.filters import Filters
+from batch.audience import Audience, audience_of
 from batch.job import Job
+from batch.plans import Plan
+from batch.selection import Selection, read_selection
 from ncf.artifacts import open_sealed
 from ncf.data.origins import digest_of
 from ncf.errors import ArtifactError, UsageError
@@ -22,8 +23,8 @@ class Inputs:
     ----------
     bundle : Bundle
         The exported model.
-    filters : Filters
-        The files of users and items.
+    selection : Selection
+        What the files select, by index.
     audience : Audience
         Users, their excluded items and the eligible items.
     digests : mapping
@@ -31,7 +32,7 @@ class Inputs:
     """
 
     bundle: Bundle
-    filters: Filters
+    selection: Selection
     audience: Audience
     digests: Mapping[str, str]
 
@@ -50,30 +51,38 @@ def read_inputs(job: Job) -> Inputs:
     """
     files = {name: _digest(name, path) for name, path in job.filters.files().items()}
     bundle = open_bundle(job.bundle)
-    audience = read_audience(bundle, job.filters)
-    return Inputs(bundle, job.filters, audience, {"bundle": bundle.digest, **files})
+    selection = read_selection(bundle, job.filters)
+    audience = audience_of(bundle, selection)
+    return Inputs(bundle, selection, audience, {"bundle": bundle.digest, **files})
 
 
-def require_unchanged(inputs: Inputs) -> None:
-    """Refuse to publish if an input has changed since it was read.
+def require_unchanged(plan: Plan, bundle: Path | None = None) -> None:
+    """Refuse to publish if an input has changed since the plan was made.
+
+    Parameters
+    ----------
+    plan : Plan
+        Names the bundle and the files of users and items.
+    bundle : Path, optional
+        Folder of the bundle on this machine, if it is not that of the plan.
 
     Raises
     ------
     ArtifactError
         An input has changed; the message names it.
     """
-    changed = [
-        path
-        for name, path in inputs.filters.files().items()
-        if _digest(name, path) != inputs.digests[name]
-    ]
-    bundle = inputs.bundle
-    if changed or open_sealed(bundle.path, BUNDLE).digest != bundle.digest:
-        raise ArtifactError(
-            "changed during the run; nothing was published",
-            where=changed[0] if changed else bundle.path,
-            remedy="run the batch again",
-        )
+    digests, where = plan.asked.inputs, bundle or Path(plan.bundle)
+    for name, path in plan.files.items():
+        if not Path(path).exists() or digest_of(Path(path)) != digests[name]:
+            raise _changed(path)
+    if open_sealed(where, BUNDLE).digest != digests["bundle"]:
+        raise _changed(where)
+
+
+def _changed(where: str | Path) -> ArtifactError:
+    return ArtifactError(
+        "changed during the run; nothing was published", where=where, remedy="run the batch again"
+    )
 
 
 def _digest(name: str, path: Path) -> str:

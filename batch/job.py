@@ -41,7 +41,7 @@ class Job:
     keep : int
         Number of runs to keep, with the new one; 0 keeps all.
     work : Path or None
-        Folder for the unfinished run of an object store.
+        Folder of this machine's lock for an object store.
     mode : Mode
         Exact or screened; ``auto`` screens if that is faster and can keep the recall contract.
     recall : float

@@ -10,6 +10,9 @@ from ncf.kinds import Kind, Manifest
 from ncf.policies import Strangers
 from ncf.records import optional
 
+PARTS_VERSION = 2
+"""Raised when parts are made in another way."""
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -142,6 +145,28 @@ class FileCounts:
     exclude_items_unknown: int | None = optional()
 
 
+@dataclass(frozen=True)
+class HostShare:
+    """The parts that a machine made.
+
+    Parameters
+    ----------
+    parts : str
+        Numbers of the parts, such as ``"0-3,7"``.
+    instruction_set : str
+        Widest vector instructions of its processor, or ``"cuda"``.
+    seconds : mapping
+        Seconds by phase, summed over its parts.
+    peak_memory_bytes : int
+        Peak memory of a process.
+    """
+
+    parts: str
+    instruction_set: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_bytes: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunManifest(FileCounts, Identity, Manifest):
     """The manifest of a run, ``_manifest.json``.
@@ -155,17 +180,21 @@ class RunManifest(FileCounts, Identity, Manifest):
     parts_reused : int
         Parts reused from a batch that died.
     users_per_second : float or None
-        Speed of the ranking; None if parts were reused.
+        Speed of the ranking; None if parts were reused, or other processes made them.
     recall : RecallProof or None
         Recall that the audit has proven; None for exact ranking.
     decision : Decision or None
         How to rank was decided; None in runs of earlier versions.
     sequence : int
         Count of the runs published up to this one.
+    plan : str or None
+        Id of the plan; None in runs of earlier versions.
     seconds : mapping
         Seconds by phase.
+    hosts : mapping or None
+        Which machine made which parts; None in runs of earlier versions.
     peak_memory_bytes : int or None
-        Peak memory of the process.
+        Peak memory of a process.
     """
 
     users: int
@@ -177,7 +206,9 @@ class RunManifest(FileCounts, Identity, Manifest):
     recall: RecallProof | None = optional()
     decision: Decision | None = optional()
     sequence: int = 0
+    plan: str | None = optional()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    hosts: Mapping[str, HostShare] | None = optional()
     peak_memory_bytes: int | None = None
 
 

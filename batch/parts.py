@@ -1,26 +1,24 @@
 """Make parts: score each shard of the audience and write it as one file.
 
-Making a part depends on its arguments alone, so that an engine other than the threads of
-:mod:`batch.engine` can do it elsewhere.
+Making a part depends on its arguments alone, so that engines other than the threads of
+:mod:`batch.engine` do it elsewhere, to the same bytes.
 """
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import BinaryIO
+from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from batch.audience import Audience
-from batch.notes import Note
-from batch.rounds import Found, Round
+from batch.rounds import PHASES, Found, Round
 from batch.shards import Shard
 from batch.tables import Lists, Style, write_lists
 from ncf.policies import Policy
@@ -61,8 +59,6 @@ class Task:
         Threads for the blocks of a shard.
     stop : threading.Event
         Set to stop the scoring after the current block.
-    scored : callable
-        Called with the count of users of each block.
     """
 
     audience: Audience
@@ -73,28 +69,45 @@ class Task:
     rescorer: Rescorer | None = None
     pool: Executor | None = None
     stop: threading.Event = field(default_factory=threading.Event)
-    scored: Callable[[int], None] = lambda _: None
 
     @cached_property
     def item_ids(self) -> pa.Array:
         """Raw ids of all items by index."""
         return pa.array(self.audience.bundle.items.raw, pa.string())
 
-    def started(self, users: int) -> None:
-        """Count a block of users, or stop if the run is stopping."""
+    def require_running(self, users: int = 0) -> None:  # noqa: ARG002 - as rankers call it
+        """Stop before a block of users if the run is stopping."""
         if self.stop.is_set():
             raise Stopped
-        self.scored(users)
 
 
-def make_part(
-    task: Task,
-    shard: Shard,
-    file: BinaryIO,
-    kept: Path | None = None,
-    before: Note | None = None,
-) -> Note:
-    """Score a shard and write its part.
+@dataclass(frozen=True)
+class Made:
+    """A part, and what is known of it.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    rows : int
+        Count of rows.
+    users : mapping
+        Count of users by policy.
+    seconds : mapping
+        Seconds that scoring, the audit and writing took, in all rounds.
+    found : Found or None
+        What the rounds have found; None for exact ranking.
+    """
+
+    content: bytes
+    rows: int
+    users: Mapping[str, int]
+    seconds: Mapping[str, float]
+    found: Found | None = None
+
+
+def make_part(task: Task, shard: Shard, before: Found | None = None) -> Made:
+    """Score a shard, and make its part in memory.
 
     Parameters
     ----------
@@ -102,35 +115,31 @@ def make_part(
         How to score and to write.
     shard : Shard
         Users of the part.
-    file : file
-        Receives the part.
-    kept : Path, optional
-        File of what the rounds have found; needed for a screen.
-    before : Note, optional
-        Note of the part after fewer rounds.
+    before : Found, optional
+        What earlier rounds have found; if not given, all rounds are gone through.
     """
     seconds = Counter(before.seconds if before else {})
-    found = Found.kept(kept, before.samples) if kept and before else None
-    if kept and task.rounds:
-        for number in range(len(found.samples) if found else 0, len(task.rounds)):
-            found = go_round(task, shard, found, number, seconds)
-        if found:
-            found.keep(kept)
+    found = before
+    for number in range(len(found.samples) if found else 0, len(task.rounds)):
+        found = go_round(task, shard, found, number, seconds)
     started = time.perf_counter()
     lists = score(task, shard, found.top if found else None)
     scored = time.perf_counter()
+    file = BytesIO()
     write_lists(lists, task.item_ids, task.style, file)
     seconds.update({"score": scored - started, "write": time.perf_counter() - scored})
+    spent = {phase: float(seconds[phase]) for phase in PHASES}
     by_policy = zip(Policy, np.bincount(lists.policies, minlength=len(Policy)), strict=True)
-    return Note(
+    return Made(
+        content=file.getvalue(),
         rows=lists.items.size,
         users={
             policy.value: int(count)
             for policy, count in by_policy
             if count or policy is not Policy.HISTORY  # named only where there are such users
         },
-        samples=found.samples if found else (),
-        seconds={phase: float(seconds[phase]) for phase in ("score", "audit", "write")},
+        seconds=spent,
+        found=replace(found, seconds=spent) if found else None,
     )
 
 
@@ -145,11 +154,11 @@ def go_round(
     if not isinstance(ranker, ScreenedRanker):
         raise TypeError("rounds are for a screen")
     if found is None:
-        top = ranker.widened(now.width).rank(users, task.k, task.pool, task.started)
+        top = ranker.widened(now.width).rank(users, task.k, task.pool, task.require_running)
         found = Found(top, Missed.joined([]), ())
     elif now.width > (width := task.rounds[number - 1].width):
         later = ranker.widened(now.width).beyond(width)
-        top = merged(found.top, later.rank(users, task.k, task.pool, task.started))
+        top = merged(found.top, later.rank(users, task.k, task.pool, task.require_running))
         still = found.missed.still(top, task.audience.bundle.n_items)
         found = Found(top, still, found.samples)
     scored = time.perf_counter()
@@ -167,7 +176,7 @@ def score(task: Task, shard: Shard, top: TopK | None = None) -> Lists:
     users = audience.ranked(shard.start, shard.stop)
     others = audience.others(shard.start, shard.stop)
     if top is None:
-        top = task.ranker.rank(users, task.k, task.pool, task.started)
+        top = task.ranker.rank(users, task.k, task.pool, task.require_running)
     valid = top.valid()
     popular = list(_popular(task, others))
     places = {policy: place for place, policy in enumerate(Policy)}
@@ -194,8 +203,7 @@ def audit(task: Task, shard: Shard, top: TopK, now: Round) -> tuple[PairSample, 
     checker = PairAudit(task.audience.eligibility, task.rescorer, now.each, now.seed)
 
     def block(start: int) -> tuple[PairSample, Missed]:
-        if task.stop.is_set():
-            raise Stopped
+        task.require_running()
         part = slice(start, start + step)
         sample, missed = checker.draw(
             users[part],
@@ -218,9 +226,7 @@ def _popular(task: Task, strangers: Users) -> Iterator[npt.NDArray[np.int32]]:
         owners, items = eligibility.excluded(some).T
         excluded = Seen.of_pairs(owners, items, (some.size, eligibility.n_items))
         for position in range(some.size):
-            if task.stop.is_set():
-                raise Stopped
+            task.require_running()
             own = excluded.of(position)
             best = popular[: task.k + own.size]
-            task.scored(1)
             yield best[~np.isin(best, own)][: task.k] if own.size else best

@@ -13,9 +13,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Protocol
 
 from batch.audience import Audience
-from batch.job import Job
 from batch.recall_manifest import AuditPlan, RecallProof
 from batch.rounds import Round
 from ncf.artifacts import canonical_json
@@ -35,13 +35,25 @@ _MOST_CANDIDATES = 0.25  # of the catalogue
 _ROUNDS = 12
 
 
+class Asked(Protocol):
+    """What a batch is asked for, as far as it is about recall."""
+
+    @property
+    def k(self) -> int:
+        """Largest length of a list."""
+
+    @property
+    def recall(self) -> float:
+        """Recall to prove."""
+
+
 @dataclass(frozen=True)
 class Contract:
     """Plans the rounds of a screened run, by counts alone: the same run plans the same rounds.
 
     Parameters
     ----------
-    job : Job
+    job : Asked
         The job of the batch.
     audience : Audience
         Users of the batch.
@@ -50,7 +62,7 @@ class Contract:
         that another night draws other pairs, and a resumed run the same ones.
     """
 
-    job: Job
+    job: Asked
     audience: Audience
     inputs: Mapping[str, str]
 

@@ -4,17 +4,18 @@ A round draws further pairs, or adds further candidates, or both. What later rou
 earlier ones is small: the lists, and the pairs that were drawn and are missed.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
 from zipfile import BadZipFile
 
 import numpy as np
 
-from ncf.files import atomic_file
 from ncf.proof.audit import Missed
 from ncf.proof.recall import PairSample
 from ncf.scoring.ranker import TopK
 
+PHASES = ("score", "audit", "write")
 _SAMPLE = ("drawn", "missed", "population", "listed")
 
 
@@ -49,33 +50,41 @@ class Found:
         Pairs drawn so far that these lists miss.
     samples : tuple of PairSample
         Counts of all pairs drawn up to each round, against the lists of that round.
+    seconds : mapping
+        Seconds that all rounds took, by phase.
     """
 
     top: TopK
     missed: Missed
     samples: tuple[PairSample, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def keep(self, path: Path) -> None:
-        """Write it to a file, for later rounds."""
-        numbers = np.array([[getattr(s, n) for n in _SAMPLE] for s in self.samples], np.float64)
-        arrays = {
-            "items": self.top.items.astype(np.int32),
-            "scores": self.top.scores,
-            "samples": numbers,
+    def content(self) -> bytes:
+        """Write it, for later rounds."""
+        content = BytesIO()
+        np.savez(
+            content,
+            allow_pickle=False,
+            items=self.top.items.astype(np.int32),
+            scores=self.top.scores,
+            samples=np.array([[getattr(s, n) for n in _SAMPLE] for s in self.samples], np.float64),
+            seconds=np.array([self.seconds.get(phase, 0.0) for phase in PHASES]),
             **{f"missed_{name}": array for name, array in self.missed._asdict().items()},
-        }
-        with atomic_file(path, clean=False) as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        )
+        return content.getvalue()
 
     @classmethod
-    def kept(cls, path: Path, samples: tuple[PairSample, ...]) -> "Found | None":
-        """Read it back; None if the file is missing, damaged, or not of these samples."""
+    def read(cls, content: bytes, rounds: int) -> "Found | None":
+        """Read it back; None if it is damaged, or not of so many rounds."""
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with np.load(BytesIO(content), allow_pickle=False) as arrays:
                 top = TopK(arrays["items"].astype(np.int64), arrays["scores"])
                 missed = Missed(*(arrays[f"missed_{name}"] for name in Missed._fields))
-                numbers = arrays["samples"]
-        except (OSError, ValueError, KeyError, BadZipFile):
+                samples = tuple(
+                    PairSample(drawn, *map(int, counts))
+                    for drawn, *counts in arrays["samples"].tolist()
+                )
+                seconds = dict(zip(PHASES, arrays["seconds"].tolist(), strict=True))
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile):
             return None
-        written = np.array([[getattr(s, n) for n in _SAMPLE] for s in samples], np.float64)
-        return cls(top, missed, samples) if np.array_equal(numbers, written) else None
+        return cls(top, missed, samples, seconds) if len(samples) == rounds else None

@@ -13,7 +13,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from batch.manifest import RUN, RunManifest
-from ncf.errors import ArtifactError, NcfError, StorageError, UnreachableError, UsageError
+from batch.stores import storage_access
+from ncf.errors import ArtifactError, UsageError
 from ncf.files import check_target
 from ncf.locks import reader_lock
 from ncf.records import read_record
@@ -21,24 +22,8 @@ from ncf.records import read_record
 LATEST_FILE = "LATEST"
 SUCCESS_FILE = "_SUCCESS"
 RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
+NAME_LENGTH = 25  # without the number that tells apart runs of one second
 TRIES = 5
-# What stores say of names and credentials; of these trying again changes nothing.
-_REFUSALS = (
-    "access_denied",
-    "access denied",
-    "accessdenied",
-    "no_such_bucket",
-    "nosuchbucket",
-    "forbidden",
-    "invalid_access_key",
-    "invalidaccesskey",
-    "signature_does_not_match",
-    "signaturedoesnotmatch",
-    "invalid_client_token",
-    "unrecognized_client",
-    "permission denied",
-    "unauthorized",
-)
 
 
 @dataclass(frozen=True)
@@ -83,6 +68,13 @@ class Runs:
             )
         return name
 
+    def latest_or_none(self) -> str | None:
+        """Name of the newest complete run; None if there is none."""
+        try:
+            return self.latest()
+        except ArtifactError:
+            return None
+
     def manifest(self, name: str) -> RunManifest:
         """Read a run's manifest; its digest is not checked.
 
@@ -99,7 +91,15 @@ class Runs:
             ) from error
 
     def names(self) -> list[str]:
-        """Names of all runs, complete or not."""
+        """Names of all runs; what has no ``_SUCCESS`` is none."""
+        taken = self.taken()
+        with storage_access(self.root):
+            paths = [f"{self.root}/{name}/{SUCCESS_FILE}" for name in taken]
+            ends = self.system.get_file_info(paths) if paths else []
+        return [name for name, end in zip(taken, ends, strict=True) if end.is_file]
+
+    def taken(self) -> list[str]:
+        """Names that cannot be given to a run any more: of runs, whole or not."""
         with storage_access(self.root):
             selector = fs.FileSelector(self.root, allow_not_found=True)
             found = [each.base_name for each in self.system.get_file_info(selector)]
@@ -172,33 +172,6 @@ def open_runs(place: str | Path) -> Runs:
 
 
 @contextmanager
-def storage_access(place: str) -> Iterator[None]:
-    """Turn what an object store answers into one line.
-
-    Raises
-    ------
-    StorageError
-        It refuses.
-    UnreachableError
-        It cannot be reached, or fails: trying again may help.
-    """
-    try:
-        yield
-    except (FileNotFoundError, NcfError):
-        raise
-    except (OSError, pa.ArrowException) as error:
-        problem = f"cannot be read or written ({error})"
-        if _is_refusal(error):
-            remedy = "check the name, the credentials and the permissions"
-            raise StorageError(problem, where=place, remedy=remedy) from error
-        raise UnreachableError(
-            problem,
-            where=place,
-            remedy="check the network and the credentials, and run the same command again",
-        ) from error
-
-
-@contextmanager
 def local_copy(run: str) -> Iterator[Path]:
     """Give a run as a local folder; one in an object store is copied aside first."""
     runs = open_runs(run)
@@ -214,13 +187,6 @@ def local_copy(run: str) -> Iterator[Path]:
             target.mkdir()
             fs.copy_files(runs.root, str(target), runs.system, fs.LocalFileSystem())
         yield target
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Tell whether a store or a disk refused; most such errors have no class of their own."""
-    kinds = (PermissionError, NotADirectoryError, IsADirectoryError)
-    text = str(error).lower()
-    return isinstance(error, kinds) or any(sign in text for sign in _REFUSALS)
 
 
 def _folder(place: str) -> Runs:

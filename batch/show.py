@@ -7,7 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.runs import Runs, open_runs, storage_access
+from batch.runs import Runs, open_runs
+from batch.stores import storage_access
 from batch.tables import long_frame, read_table
 from ncf.columns import Columns
 from ncf.errors import ArtifactError

@@ -20,6 +20,7 @@ _MODULES = {
     "__version__": "ncf.version",
     "add_items": "ncf.api.growth",
     "batch": "ncf.api.runs",
+    "commit_batch": "ncf.api.plans",
     "compare": "ncf.api.comparison",
     "evaluate": "ncf.api.evaluation",
     "export": "ncf.api.exports",
@@ -28,16 +29,19 @@ _MODULES = {
     "open_bundle": "ncf.api.opening",
     "open_data": "ncf.api.data",
     "open_model": "ncf.api.models",
+    "plan_batch": "ncf.api.plans",
     "prepare": "ncf.api.data",
     "read_latest": "ncf.api.runs",
     "train": "ncf.api.training",
     "tune": "ncf.api.tuning",
     "verify": "ncf.api.verification",
+    "work_batch": "ncf.api.plans",
 }
 # Packages beside this one that a module needs, and that somebody's file may hide.
 _BESIDE = {
     "ncf.api.exports": ("export",),
     "ncf.api.growth": ("batch", "export"),
+    "ncf.api.plans": ("batch",),
     "ncf.api.runs": ("batch",),
     "ncf.api.verification": ("batch", "export"),
 }

@@ -14,6 +14,9 @@ from ncf.api.growth import add_items as add_items
 from ncf.api.models import Model as Model
 from ncf.api.models import open_model as open_model
 from ncf.api.opening import open_bundle as open_bundle
+from ncf.api.plans import commit_batch as commit_batch
+from ncf.api.plans import plan_batch as plan_batch
+from ncf.api.plans import work_batch as work_batch
 from ncf.api.runs import Run as Run
 from ncf.api.runs import batch as batch
 from ncf.api.runs import read_latest as read_latest

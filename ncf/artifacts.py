@@ -81,11 +81,36 @@ def seal(folder: Path, kind: Kind[Manifest], document: Mapping[str, object]) -> 
     if kind.former_manifest:  # where an earlier version died after it had sealed
         (folder / kind.former_manifest).unlink(missing_ok=True)
     files = {name: sha256(folder / name) for name in sorted(_names(folder) - {kind.manifest})}
-    content = {key: value for key, value in document.items() if key != _DIGEST}
-    sealed = {**content, _SCHEMA: kind.schema_version, _FILES: files}
-    digest = sha256_bytes(canonical_json(sealed))
-    (folder / kind.manifest).write_bytes(canonical_json({**sealed, _DIGEST: digest}))
+    content, digest = sealed_manifest(kind, document, files)
+    (folder / kind.manifest).write_bytes(content)
     return digest
+
+
+def sealed_manifest(
+    kind: Kind[Manifest], document: Mapping[str, object], files: Mapping[str, str]
+) -> tuple[bytes, str]:
+    """Make the manifest that seals a folder of files whose digests are known.
+
+    Parameters
+    ----------
+    kind : Kind
+        Gives the schema version.
+    document : mapping
+        Fields of the manifest besides digests, as JSON values.
+    files : mapping
+        SHA-256 of every other file, by its path in the folder.
+
+    Returns
+    -------
+    content : bytes
+        The manifest.
+    digest : str
+        The folder's digest: SHA-256 of the manifest's content, 64 hex digits.
+    """
+    plain = {key: value for key, value in document.items() if key != _DIGEST}
+    sealed = {**plain, _SCHEMA: kind.schema_version, _FILES: dict(files)}
+    digest = sha256_bytes(canonical_json(sealed))
+    return canonical_json({**sealed, _DIGEST: digest}), digest
 
 
 def open_sealed(folder: Path, kind: Kind[M_co]) -> M_co:

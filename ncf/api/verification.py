@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from batch.verify import verify_run
 from ncf.api.figures import Figures
 from ncf.api.filters import Given, filters_of
+from ncf.api.jobs import bundle_folder
 from ncf.api.options import Place
-from ncf.api.runs import Run, bundle_folder
+from ncf.api.runs import Run
 from ncf.data.naming import Given as Columned
 from ncf.errors import UsageError
 

@@ -12,6 +12,8 @@ import typer
 
 from ncf.cli import (
     batch,
+    batch_plan,
+    batch_work,
     check,
     compare,
     doctor,
@@ -62,6 +64,9 @@ _data.command("prepare", cls=Command)(prepare.prepare)
 app.add_typer(_data, name="data")
 _batch = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
 _batch.callback()(batch.batch)
+_batch.command("plan", cls=Command)(batch_plan.plan)
+_batch.command("work", cls=Command)(batch_work.work)
+_batch.command("commit", cls=Command)(batch_work.commit)
 _batch.command("show", cls=Command)(show.show)
 app.add_typer(_batch, name="batch")
 for _command in (

@@ -67,7 +67,7 @@ def batch(
     Example: ncf batch --bundle model_store/ncf --out topk -k 10 --seen tonight.csv --keep 7
     """
     if context.invoked_subcommand is not None:
-        _refuse_options_before(context)
+        _refuse_options_before(context, context.invoked_subcommand)
         return
     if bundle is None:
         raise UsageError("`bundle` is missing", remedy="give the folder that 'ncf export' made")
@@ -82,9 +82,11 @@ def batch(
     show(run.figures, as_json=as_json)
 
 
-def _refuse_options_before(context: typer.Context) -> None:
+def _refuse_options_before(context: typer.Context, command: str) -> None:
     """Refuse 'ncf batch --out x show', which would ignore --out and show another table."""
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise UsageError(f"`{name}` comes before 'show'", remedy="put it after 'show'")
+            raise UsageError(
+                f"`{name}` comes before '{command}'", remedy=f"put it after '{command}'"
+            )

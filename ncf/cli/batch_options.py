@@ -9,6 +9,10 @@ from batch.options import Layout, Mode, TableFormat
 from ncf.policies import Strangers
 
 BatchBundle = Annotated[Path | None, typer.Option(help="Folder that 'ncf export' made.")]
+BundleHere = Annotated[
+    Path | None, typer.Option(help="Folder of the plan's bundle, if it is elsewhere here.")
+]
+BundleToPlan = Annotated[Path, typer.Option("--bundle", help="Folder that 'ncf export' made.")]
 CandidatesFile = Annotated[
     Path | None, typer.Option(help="CSV or Parquet, item_id: the only items that may be listed.")
 ]
@@ -36,6 +40,9 @@ LikeRun = Annotated[
 MetricsFile = Annotated[
     Path | None, typer.Option(help="File for figures in Prometheus' text format.")
 ]
+OfPlan = Annotated[
+    str, typer.Option(help="Id of the plan; if another one is there, it is refused.")
+]
 PartFormat = Annotated[TableFormat, typer.Option(help="File format of the parts.")]
 PartLayout = Annotated[
     Layout, typer.Option(help="A row for each item, or a row with lists for each user.")
@@ -50,13 +57,17 @@ SeenFile = Annotated[
     Path | None,
     typer.Option(help="CSV or Parquet of interactions since the export, also of strangers."),
 ]
+Shards = Annotated[
+    str | None,
+    typer.Option("--shard", help="Shards: I, I..J, or I/N for one of N shares. [default: all]"),
+]
 Threads = Annotated[int, typer.Option(help="Threads that score; 0 takes all cores.")]
 UsersAPart = Annotated[int, typer.Option(help="Number of users in a part.")]
 UsersFile = Annotated[
     Path | None, typer.Option(help="CSV or Parquet, user_id: the only users who get a list.")
 ]
 WorkFolder = Annotated[
-    Path | None, typer.Option(help="Folder for unfinished parts of an object store's run.")
+    Path | None, typer.Option(help="Folder of this machine's lock for an object store.")
 ]
 
 KeepSpaces = Annotated[

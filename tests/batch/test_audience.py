@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from batch.filters import Filters
 from batch.job import Job
-from batch.pipeline import run_batch
+from batch.pipeline import finish, run_batch
 from batch.published import read_latest
-from batch.totals import finish_parts
 from batch.verify import verify_run
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device
@@ -303,9 +302,9 @@ def test_a_file_that_changes_during_the_run_is_refused_at_publish(
 
     def change(*arguments: object) -> object:
         (tmp_path / "seen.csv").write_text("user_id,item_id\nu1,film 5\n")
-        return finish_parts(*arguments)  # type: ignore[arg-type]
+        return finish(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("batch.pipeline.finish_parts", change)
+    monkeypatch.setattr("batch.pipeline.finish", change)
     with pytest.raises(UsageError.__base__, match=r"seen\.csv: changed during the run"):  # type: ignore[arg-type]
         run_batch(_job(bundle, tmp_path, Filters(seen=tmp_path / "seen.csv")), NOW)
     assert not (tmp_path / "topk" / "LATEST").exists()

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,13 +17,16 @@ import numpy as np
 import pytest
 
 from batch.audience import read_audience
-from batch.engine import run_shards
+from batch.engine import Threads
 from batch.filters import Filters
 from batch.job import Job
 from batch.parts import Stopped, Task, score
-from batch.pipeline import run_batch
+from batch.pipeline import plan_batch, run_batch
+from batch.places import open_place
+from batch.plans import read_plan
 from batch.runs import open_runs
-from batch.shards import Shard, plan
+from batch.sessions import Session
+from batch.shards import Shard
 from batch.verify import verify_run
 from ncf.artifacts import canonical_json
 from ncf.devices import Device
@@ -52,6 +54,8 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 _KILLS = [
     pytest.param(["--every", "4"], 15, id="every fourth operation"),
     pytest.param(["--random", "8"], 8, id="any moment"),
+    pytest.param(["--pieces", "--every", "16"], 4, id="in pieces, every sixteenth operation"),
+    pytest.param(["--pieces"], 50, id="in pieces, every operation", marks=pytest.mark.slow),
     pytest.param([], 50, id="every operation", marks=pytest.mark.slow),
     pytest.param(["--random", "50"], 50, id="many moments", marks=pytest.mark.slow),
 ]
@@ -102,9 +106,9 @@ def slow_world(bundle: Bundle, tmp_path: Path) -> Iterator[subprocess.Popen[str]
 def test_a_signal_stops_the_run_within_a_shard_and_the_same_command_goes_on(
     number: signal.Signals, slow_world: subprocess.Popen[str], bundle: Bundle, tmp_path: Path
 ) -> None:
-    notes = tmp_path / "topk" / ".ncf-batch" / "notes"
+    shared = tmp_path / "topk" / ".ncf-batch"
     deadline = time.monotonic() + 60
-    while len(list(notes.glob("*.json"))) < 3 and time.monotonic() < deadline:
+    while len(list(shared.glob("*/receipts/part-*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(slow_world.pid, number)
     sent = time.monotonic()
@@ -126,35 +130,41 @@ def test_a_stop_ends_a_shard_of_many_blocks_or_strangers_within_it(
         "user_id\nu1\n" + "".join(f"stranger {number}\n" for number in range(strangers))
     )
     audience = read_audience(bundle, Filters(users=tmp_path / "users.csv" if strangers else None))
-    stop, counted = threading.Event(), 0
+    ranker, counted = ExactRanker.open(bundle, Device.CPU, threads=1), 0
+    monkeypatch.setattr(ranker, "step", 2)
+    task = Task(audience, ranker, 5)
+    require = Task.require_running
 
-    def scored(users: int) -> None:
+    def counting(self: Task, users: int = 1) -> None:
         nonlocal counted
+        require(self)
         counted += users
         if counted >= 5:
-            stop.set()
+            self.stop.set()
 
-    ranker = ExactRanker.open(bundle, Device.CPU, threads=1)
-    monkeypatch.setattr(ranker, "step", 2)
-    task = Task(audience, ranker, 5, stop=stop, scored=scored)
+    monkeypatch.setattr(Task, "require_running", counting)
     with pytest.raises(Stopped):
         score(task, Shard(0, 0, len(audience)))
     assert counted < 10
 
 
-def test_an_interrupt_cancels_shards_that_have_not_begun(bundle: Bundle) -> None:
-    audience = read_audience(bundle, Filters())
-    task = Task(audience, ExactRanker.open(bundle, Device.CPU, threads=1), 5)
+def test_an_interrupt_cancels_shards_that_have_not_begun(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_batch(replace(_job(bundle, tmp_path), shard_users=1), NOW)
+    session = Session.open(open_place(tmp_path), plan)
     begun = []
 
-    def finish(task: Task, shard: Shard) -> None:
-        begun.append(shard.number)
-        if shard.number == 0:
+    def finish(self: Session, number: int, task: Task) -> None:
+        assert self.plan == plan
+        begun.append(number)
+        if number == 0:
             raise KeyboardInterrupt
         task.stop.wait(10)
 
+    monkeypatch.setattr(Session, "finish", finish)
     with pytest.raises(KeyboardInterrupt):
-        run_shards(task, plan(40, 1), 1, finish)
+        list(Threads(session, 1).run(plan, range(40)))
     assert len(begun) < 10
 
 
@@ -192,6 +202,9 @@ def test_an_old_run_with_a_damaged_manifest_counts_for_nothing_and_is_the_first_
     assert open_runs(tmp_path).names() == [first, second]
 
 
+PART, RECEIPT = "*/*/part-00001.parquet", "*/receipts/part-00001.parquet.*.json"
+
+
 def _dies_at(point: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(*_: object) -> None:
         raise KeyboardInterrupt
@@ -207,7 +220,7 @@ def test_a_run_damaged_between_its_rename_and_latest_is_made_again(
     damage: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
-    _dies_at("batch.destination.Folder.point", _job(bundle, tmp_path), monkeypatch)
+    _dies_at("batch.folder.Folder.point", _job(bundle, tmp_path), monkeypatch)
     (second,) = [
         path
         for path in tmp_path.iterdir()
@@ -224,7 +237,7 @@ def test_a_run_damaged_between_its_rename_and_latest_is_made_again(
 def test_other_inputs_after_a_death_in_the_tidying_leave_the_published_run(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _dies_at("batch.unfinished.Unfinished.clear", _job(bundle, tmp_path), monkeypatch)
+    _dies_at("batch.committing.Commit._tidy", _job(bundle, tmp_path), monkeypatch)
     published = _latest(tmp_path)
     run_batch(_job(bundle, tmp_path, k=2), NOW)
     verify_run(published, bundle.path)
@@ -339,8 +352,7 @@ def test_a_shard_can_be_made_in_another_process_to_the_same_bytes(
         "bundle = open_bundle(Path(sys.argv[1]))\n"
         "audience = read_audience(bundle, Filters())\n"
         "task = Task(audience, ExactRanker.open(bundle, Device.CPU, 1, audience.eligibility), 5)\n"
-        "with open(sys.argv[2], 'wb') as file:\n"
-        "    make_part(task, Shard(2, 14, 21), file)\n"
+        "Path(sys.argv[2]).write_bytes(make_part(task, Shard(2, 14, 21)).content)\n"
     )
     command = [sys.executable, "-c", program, str(bundle.path), str(tmp_path / "part")]
     subprocess.run(command, check=True)
@@ -349,14 +361,14 @@ def test_a_shard_can_be_made_in_another_process_to_the_same_bytes(
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"null", b"\xff", None])
-@pytest.mark.parametrize("file", ["notes/part-00001.parquet.json", "name"])
-def test_a_damaged_note_or_name_of_a_dead_run_is_made_again(
+@pytest.mark.parametrize("file", [RECEIPT, "_plan.json", "audience.npz"])
+def test_a_damaged_file_of_a_dead_run_is_made_again(
     file: str, damage: bytes | None, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
     run_batch(_job(bundle, tmp_path / "undisturbed"), NOW)
-    _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
-    path = tmp_path / ".ncf-batch" / file
+    _dies_at("batch.folder.Folder.publish", _job(bundle, tmp_path), monkeypatch)
+    (path,) = (tmp_path / ".ncf-batch").glob(file)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content if damage is None else damage)
@@ -366,22 +378,20 @@ def test_a_damaged_note_or_name_of_a_dead_run_is_made_again(
     verify_run(tmp_path / first, bundle.path)
 
 
-PART, NOTE = "parts/part-00001.parquet", "notes/part-00001.parquet.json"
-
-
-@pytest.mark.parametrize(("missing", "reused"), [((), 6), ((PART,), 5), ((NOTE,), 5)])
-def test_a_death_before_the_rename_costs_no_part_that_is_whole_and_noted(
+@pytest.mark.parametrize(("missing", "reused"), [((), 6), ((PART,), 5), ((RECEIPT,), 5)])
+def test_a_death_before_the_rename_costs_no_part_that_is_whole_and_has_its_receipt(
     missing: tuple[str, ...],
     reused: int,
     bundle: Bundle,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
+    _dies_at("batch.folder.Folder.publish", _job(bundle, tmp_path), monkeypatch)
     work = tmp_path / ".ncf-batch"
-    chosen = (work / "name").read_text()
-    for file in missing:
-        (work / file).unlink()
+    chosen = json.loads((work / "_plan.json").read_bytes())["run"]
+    for pattern in missing:
+        (file,) = work.glob(pattern)
+        file.unlink()
     figures = run_batch(_job(bundle, tmp_path), NOW)
     assert (figures["run"], figures["parts_reused"]) == (chosen, reused)
     verify_run(figures["table"], bundle.path)
@@ -390,7 +400,7 @@ def test_a_death_before_the_rename_costs_no_part_that_is_whole_and_noted(
 def test_other_inputs_after_a_death_score_everything_anew(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
+    _dies_at("batch.folder.Folder.publish", _job(bundle, tmp_path), monkeypatch)
     figures = run_batch(_job(bundle, tmp_path, k=2), NOW)
     assert (figures["rows"], figures["parts_reused"]) == (80, 0)
 
@@ -399,33 +409,37 @@ def test_other_inputs_after_a_death_score_everything_anew(
 def test_what_a_death_left_half_written_among_the_parts_is_not_published(
     k: int, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
+    _dies_at("batch.folder.Folder.publish", _job(bundle, tmp_path), monkeypatch)
     work = tmp_path / ".ncf-batch"
-    for half in (".identity.json", f"parts/.{Path(PART).name}", f"notes/.{Path(NOTE).name}"):
-        (work / f"{half}.4711.tmp").write_text("PAR")
+    (folder,) = (path for path in work.iterdir() if path.is_dir())
+    for half in (".4711.tmp", *(f"{folder.name}/{name}/.4711.tmp" for name in ("parts", "aside"))):
+        (work / half).write_text("PAR")
     table = Path(run_batch(_job(bundle, tmp_path, k=k), NOW)["table"])
     assert [path.name for path in table.iterdir() if path.name.endswith(".tmp")] == []
     verify_run(table, bundle.path)
 
 
-def test_a_note_that_tells_other_facts_of_a_whole_part_is_not_believed(
+def test_a_receipt_that_tells_other_facts_of_a_whole_part_is_not_believed(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
-    note = tmp_path / ".ncf-batch" / NOTE
-    document = json.loads(note.read_bytes())
-    document["facts"]["rows"] += 1
-    note.write_bytes(canonical_json(document))
+    _dies_at("batch.folder.Folder.publish", _job(bundle, tmp_path), monkeypatch)
+    (receipt,) = (tmp_path / ".ncf-batch").glob(RECEIPT)
+    document = json.loads(receipt.read_bytes())
+    document["rows"] += 1
+    receipt.write_bytes(canonical_json(document))
     figures = run_batch(_job(bundle, tmp_path), NOW)
     assert (figures["rows"], figures["parts_reused"]) == (200, 5)
 
 
-def test_an_empty_name_of_a_dead_run_never_removes_the_folder_of_all_runs(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["", "..", "thesis"])
+def test_a_plan_that_names_no_run_removes_nothing(
+    name: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
-    before = _bytes(tmp_path / first)
-    _dies_at("batch.destination.Folder.publish", _job(bundle, tmp_path), monkeypatch)
-    (tmp_path / ".ncf-batch" / "name").write_text("")
+    (tmp_path / "thesis").mkdir()
+    _dies_at("batch.folder.Folder.publish", _job(bundle, tmp_path), monkeypatch)
+    path = tmp_path / ".ncf-batch" / "_plan.json"
+    path.write_bytes(replace(read_plan(path.read_bytes(), path), run=name).content())
     run_batch(_job(bundle, tmp_path, k=2), NOW)
-    assert _bytes(tmp_path / first) == before
+    assert (tmp_path / "thesis").exists()
+    verify_run(tmp_path / first, bundle.path)

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 from pyarrow import fs
 
-from batch.destination import Bucket
+from batch.bucket import Bucket
 from batch.job import Job
 from batch.pipeline import run_batch
+from batch.places import current_plan, open_place
 from batch.published import read_latest
 from batch.runs import Runs, local_copy, open_runs
 from batch.verify import verify_run
@@ -111,7 +112,7 @@ class Watched:
 def test_folders_above_a_new_place_are_made(tmp_path: Path) -> None:
     system = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
     runs = Runs(system, "tables/night/topk", None)
-    destination = Bucket(runs, tmp_path / "work")
+    destination = Bucket(runs, "", tmp_path / "work")
     destination.prepare()
     assert list((tmp_path / "tables" / "night" / "topk").iterdir()) == []
     destination.point(FIRST)
@@ -121,12 +122,14 @@ def test_folders_above_a_new_place_are_made(tmp_path: Path) -> None:
 def test_a_write_that_breaks_off_leaves_latest_as_it_was(tmp_path: Path) -> None:
     system = Watched(tmp_path)
     runs = Runs(system, "topk", None)
-    destination = Bucket(runs, tmp_path / "work")
+    destination = Bucket(runs, "", tmp_path / "work")
+    destination.prepare()
     destination.point(FIRST)
     system.breaks = True
     with pytest.raises(UnreachableError, match="the line went dead"):
         destination.point("20261125T030000Z-0123abcd")
     assert runs.latest() == FIRST
+    assert [path.name for path in (tmp_path / "topk").iterdir()] == ["LATEST"]
 
 
 @pytest.mark.parametrize("kind", ["s3", "gcs", "abfs"])
@@ -135,25 +138,26 @@ def test_where_objects_appear_whole_none_is_renamed_and_no_folder_made(
 ) -> None:
     (tmp_path / "topk").mkdir()
     system = Watched(tmp_path, kind)
-    Bucket(Runs(system, "topk", None), tmp_path / "work").point(FIRST)
+    Bucket(Runs(system, "topk", None), "", tmp_path / "work").point(FIRST)
     assert system.done == [("open_output_stream", "topk/LATEST")]
 
 
-def test_unfinished_runs_of_two_places_lie_apart_in_the_cache(
-    place: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_unfinished_runs_of_two_places_lie_apart(
+    place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("batch.destination.Bucket.publish", dies)
+        patched.setattr("batch.bucket.Bucket.publish", dies)
         for each in (place, f"{place}-other"):
             with pytest.raises(KeyboardInterrupt):
                 run_batch(_job(bundle, each), NOW)
-    left = list((tmp_path / "cache" / "ncf" / "batch").glob("*/.ncf-batch"))
-    assert len(left) == 2
+    plans = [current_plan(open_place(each)) for each in (place, f"{place}-other")]
+    assert None not in plans
     assert run_batch(_job(bundle, place), NOW)["parts_reused"] == 3
-    assert not left[0].exists() or not left[1].exists()
+    assert current_plan(open_place(place)) is None
+    assert current_plan(open_place(f"{place}-other")) == plans[1]
 
 
 @pytest.fixture
@@ -167,7 +171,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_without_a_setting_unfinished_parts_lie_among_temporary_files_for_this_user_alone(
+def test_without_a_setting_the_lock_lies_among_temporary_files_for_this_user_alone(
     place: str, bundle: Bundle, temporary: Path
 ) -> None:
     run_batch(_job(bundle, place), NOW)

@@ -1,16 +1,13 @@
 """Publishing to an S3 server on loopback."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pandas as pd
 import pytest
-from moto.server import ThreadedMotoServer
 
-from batch.destination import Bucket
+from batch.bucket import Bucket
 from batch.job import Job
 from batch.pipeline import run_batch
 from batch.published import read_latest
@@ -18,35 +15,12 @@ from batch.runs import open_runs
 from batch.show import rows_of
 from batch.verify import verify_run
 from ncf.devices import Device
-from ncf.errors import ArtifactError, StorageError
+from ncf.errors import ArtifactError, InterruptedWorkError, StorageError
 from ncf.scoring.bundle import Bundle
 
 Client = Any  # boto3 makes its classes as it goes
 Method = Any  # one of a bucket's
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Address of the server, ``host:port``."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def client(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """Another client of the server, to look at what is there."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    client = boto3.client("s3", endpoint_url=f"http://{server}", region_name="us-east-1")
-    client.create_bucket(Bucket="tables")
-    yield client
-    for each in client.list_objects_v2(Bucket="tables").get("Contents", []):
-        client.delete_object(Bucket="tables", Key=each["Key"])
-    client.delete_bucket(Bucket="tables")
 
 
 @pytest.fixture
@@ -86,26 +60,30 @@ def test_parts_go_before_success_and_success_before_latest(
     bundle: Bundle, client: Client, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = []
-    copy, write = Bucket._copy, Bucket._write
+    put = Bucket._put
 
-    def watched_copy(self: Bucket, source: Path, target: str) -> None:
-        order.append(target.rsplit("/", 1)[1])
-        copy(self, source, target)
+    def watched(self: Bucket, path: str, content: bytes) -> None:
+        order.append(path.rsplit("/", 1)[1].partition("-probe")[0].partition(".parquet.")[0])
+        put(self, path, content)
 
-    def watched_write(self: Bucket, path: str, content: bytes) -> None:
-        order.append(path.rsplit("/", 1)[1].partition("-probe")[0])
-        write(self, path, content)
-
-    monkeypatch.setattr(Bucket, "_copy", watched_copy)
-    monkeypatch.setattr(Bucket, "_write", watched_write)
+    monkeypatch.setattr(Bucket, "_put", watched)
     run_batch(_job(bundle, place, tmp_path / "work"), NOW)
-    parts = [f"part-0000{part}.parquet" for part in range(3)]
-    assert order == [".ncf", *parts, "_manifest.json", "_SUCCESS", "LATEST"]
+    parts = [f"part-0000{part}" for part in range(3)]
+    assert order[:3] == [".ncf", "audience.npz", "_plan.json"]
+    assert sorted(order[3:9]) == sorted([*parts, *(f"{part}.parquet" for part in parts)])
+    assert all(order.index(f"{part}.parquet") < order.index(part) for part in parts)
+    assert order[9:] == ["_manifest.json", "_SUCCESS", "LATEST"]
     assert client
 
 
-@pytest.mark.parametrize("dies_at", ["part-00001.parquet", "_manifest.json", "_SUCCESS", "LATEST"])
-def test_a_publishing_that_dies_leaves_the_last_run_and_goes_on(
+@pytest.mark.parametrize(
+    "dies_at",
+    [
+        *("audience.npz", "_plan.json", "part-00001.parquet", "receipts/part-00001"),
+        *("_manifest.json", "_SUCCESS", "LATEST"),
+    ],
+)
+def test_a_batch_that_dies_leaves_the_last_run_and_goes_on(
     dies_at: str,
     bundle: Bundle,
     client: Client,
@@ -114,23 +92,21 @@ def test_a_publishing_that_dies_leaves_the_last_run_and_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = run_batch(_job(bundle, place, tmp_path / "work", k=2), NOW)["run"]
+    put = Bucket._put
 
-    def dying(method: Method) -> Method:
-        def maybe(self: Bucket, first: object, second: object) -> None:
-            if dies_at in f"{first} {second}":
-                raise KeyboardInterrupt
-            method(self, first, second)
-
-        return maybe
+    def dying(self: Bucket, path: str, content: bytes) -> None:
+        if dies_at in path:
+            raise KeyboardInterrupt
+        put(self, path, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Bucket, "_copy", dying(Bucket._copy))
-        patched.setattr(Bucket, "_write", dying(Bucket._write))
-        with pytest.raises(KeyboardInterrupt):
+        patched.setattr(Bucket, "_put", dying)
+        with pytest.raises((KeyboardInterrupt, InterruptedWorkError)):
             run_batch(_job(bundle, place, tmp_path / "work"), NOW + timedelta(days=1))
     assert open_runs(place).latest() == before
     after = run_batch(_job(bundle, place, tmp_path / "work"), NOW + timedelta(days=2))
-    assert after["parts_reused"] == 3
+    if dies_at in {"_manifest.json", "_SUCCESS", "LATEST"}:
+        assert after["parts_reused"] == 3
     verify_run(place.replace("/topk?", f"/topk/{after['run']}?"), bundle.path)
     names = {key.split("/")[2] for key in _keys(client)}
     assert names == {"LATEST", before, after["run"]}

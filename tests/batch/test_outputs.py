@@ -169,7 +169,7 @@ def test_an_old_run_that_cannot_be_removed_is_a_warning(
         raise OSError("no locks on this disk")
 
     _run(bundle, tmp_path)
-    monkeypatch.setattr("batch.destination.Folder.remove", broken)
+    monkeypatch.setattr("batch.folder.Folder.remove", broken)
     second = _run(bundle, tmp_path, days=1, keep=1)
     assert open_runs(tmp_path).latest() == second.name
     assert "no locks on this disk" in caplog.text
@@ -180,7 +180,7 @@ def test_what_names_no_folder_is_refused(
     place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Were it not refused, nothing may be written to such a place either.
-    monkeypatch.setattr("batch.publication.open_destination", lambda *_: pytest.fail("not refused"))
+    monkeypatch.setattr("batch.places.Folder", lambda *_: pytest.fail("not refused"))
     with pytest.raises((UsageError, StorageError)):
         run_batch(Job(bundle.path, place), NOW)
 

@@ -293,7 +293,7 @@ def test_a_part_that_was_damaged_before_the_resume_is_made_again(
     undisturbed = _parts(_run(bundle, tmp_path / "whole", shard_users=5))
     command = [sys.executable, "-c", _RUN, str(bundle.path), str(tmp_path / "topk"), "4"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    part = tmp_path / "topk" / ".ncf-batch" / "parts" / "part-00001.parquet"
+    (part,) = (tmp_path / "topk" / ".ncf-batch").glob("*/parts/part-00001.parquet")
     content = bytearray(part.read_bytes())
     content[50] ^= 1
     part.write_bytes(content)

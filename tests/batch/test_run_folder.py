@@ -19,7 +19,6 @@ from batch.published import read_latest, read_run
 from batch.runs import open_runs
 from batch.show import rows_of
 from batch.tables import Style
-from batch.unfinished import Unfinished
 from batch.verify import verify_run
 from ncf import locks
 from ncf.artifacts import canonical_json
@@ -137,19 +136,16 @@ def test_a_run_of_before_is_read_shown_verified_and_counted(bundle: Bundle, tmp_
         verify_run(folder)
 
 
-def test_a_batch_of_before_that_died_once_it_had_sealed_is_sealed_anew(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_unfinished_run_of_a_batch_of_before_is_cleared_away(
+    bundle: Bundle, tmp_path: Path
 ) -> None:
-    def dies(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Unfinished, "name", dies)
-        with pytest.raises(KeyboardInterrupt):
-            _run(bundle, tmp_path)
-    _as_before(tmp_path / ".ncf-batch" / "parts")
+    work = tmp_path / ".ncf-batch"
+    for name in ("parts", "notes"):
+        (work / name).mkdir(parents=True)
+        (work / name / "part-00000.parquet").write_bytes(b"PAR1")
+    (work / "identity.json").write_text("{}")
     folder = _run(bundle, tmp_path)
-    assert all(_is_hidden_or_a_part(path.name) for path in folder.iterdir())
+    assert not work.exists()
     verify_run(folder, bundle.path)
 
 

@@ -178,7 +178,7 @@ def test_a_resumed_screened_run_proves_the_same(
 ) -> None:
     whole = run_batch(_job(screened_bundle, tmp_path / "whole", Mode.SCREENED), NOW)
     with monkeypatch.context() as patched:
-        patched.setattr("batch.pipeline.require_unchanged", lambda *_: 1 / 0)
+        patched.setattr("batch.committing.require_unchanged", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_batch(_job(screened_bundle, tmp_path / "again", Mode.SCREENED), NOW)
     again = run_batch(_job(screened_bundle, tmp_path / "again", Mode.SCREENED), NOW)
@@ -265,21 +265,21 @@ def test_a_batch_that_died_between_rounds_ends_in_the_same_bytes(
     _trust_every_margin(monkeypatch)
     whole = run_batch(_job(screened_bundle, tmp_path / "whole", Mode.SCREENED), NOW)
     for turn, dies_at in enumerate((2, 2, 1)):
-        keep = Found.keep
+        content = Found.content
         calls = iter(range(100))
 
-        def dies(self: Found, path: Path) -> None:
+        def dies(self: Found) -> bytes:
             if next(calls) == dies_at:  # noqa: B023 - called within this turn
                 raise KeyboardInterrupt
-            keep(self, path)  # noqa: B023
+            return content(self)  # noqa: B023
 
         job = _job(screened_bundle, tmp_path / "again", Mode.SCREENED)
         with monkeypatch.context() as patched:
-            patched.setattr(Found, "keep", dies)
+            patched.setattr(Found, "content", dies)
             with pytest.raises(InterruptedWorkError):
                 run_batch(job, NOW)
         if turn == 1:  # a damaged file of the rounds is made again
-            damaged = next((tmp_path / "again").rglob("*.npz"))
+            damaged = next((tmp_path / "again").rglob("found/*.npz"))
             damaged.write_bytes(damaged.read_bytes()[:100])
     again = run_batch(job, NOW)
     assert again["recall"] == whole["recall"]
@@ -384,7 +384,7 @@ def test_an_unfinished_run_keeps_its_decision_whatever_is_measured_later(
         out = tmp_path / str(first.screened)
         whole = _with_rates(screened_bundle, tmp_path / "whole", monkeypatch, first)
         with monkeypatch.context() as patched:
-            patched.setattr("batch.pipeline.require_unchanged", lambda *_: 1 / 0)
+            patched.setattr("batch.committing.require_unchanged", lambda *_: 1 / 0)
             _measuring(patched, first)
             with pytest.raises(ZeroDivisionError):
                 run_batch(_job(screened_bundle, out, Mode.AUTO), NOW)

@@ -1,6 +1,6 @@
 """Kill short batch runs, again and again, and look at what is left.
 
-    python -m tests.faults.kill_batch BUNDLE FOLDER [--every 3] [--random 200] [--seed 0]
+    python -m tests.faults.kill_batch BUNDLE FOLDER [--every 3] [--random 200] [--seed 0] [--pieces]
 
 Without ``--random``, before every (each N-th) file operation of one run; with it, until so
 many kills have hit.
@@ -19,8 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from batch.job import Job
-from batch.pipeline import run_batch
+from batch.pieces import commit_batch
+from batch.pipeline import plan_batch, run_batch
 from batch.runs import open_runs
+from batch.sessions import work
 from batch.verify import verify_run
 from ncf.devices import Device
 from tests.faults.killer import killed_after, killed_before, operations, succeeds
@@ -37,10 +39,12 @@ class Batches:
         What to score with.
     folder : Path
         Scratch.
+    pieces : bool
+        Whether to plan, work and commit, each by itself.
     """
 
-    def __init__(self, bundle: Path, folder: Path) -> None:
-        self._bundle = bundle
+    def __init__(self, bundle: Path, folder: Path, *, pieces: bool = False) -> None:
+        self._bundle, self._pieces = bundle, pieces
         self._out = folder / "topk"
         self._folder = folder
         self.problems: list[str] = []
@@ -54,7 +58,13 @@ class Batches:
     def run(self, k: int = 5) -> None:
         """Run a batch to its end."""
         job = Job(self._bundle, self._out, k, Device.CPU, _USERS_A_PART, keep=2)
-        run_batch(job, datetime.now(UTC))
+        if not self._pieces:
+            run_batch(job, datetime.now(UTC))
+            return
+        plan = plan_batch(job, datetime.now(UTC))
+        for number in reversed(range(plan.shards)):
+            work(plan, number, job.out)
+        commit_batch(job.out, keep=job.keep)
 
     def parts(self) -> dict[str, bytes]:
         """Bytes of the newest table."""
@@ -95,9 +105,10 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pieces", action="store_true")
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
-    batches = Batches(arguments.bundle, arguments.folder)
+    batches = Batches(arguments.bundle, arguments.folder, pieces=arguments.pieces)
     undisturbed = batches.undisturbed()
     batches.begin(3)
     started = time.monotonic()

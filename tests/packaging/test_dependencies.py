@@ -29,7 +29,7 @@ from tests.packaging.requirements import (
 )
 
 OURS = ("ncf", "export", "handlers", "batch")
-EXTRAS = ("train", "serve", "torchserve", "tune", "plot")
+EXTRAS = ("train", "serve", "torchserve", "tune", "plot", "s3")
 # Other recommenders that benchmarks compare with, installed by hand; and what type checkers know.
 PEERS = {"IPython", "implicit", "recbole", "_typeshed"}
 # Run and not imported: programs of servers, linters and test runners; the lines in docs.

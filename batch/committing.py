@@ -1,0 +1,210 @@
+"""Commit a plan: check every receipt and part, decide once for the whole table, and publish it.
+
+The caller holds the lock of the place. Whenever a commit dies, the next one ends in the same run.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from batch.audience import Audience
+from batch.inputs import require_unchanged
+from batch.manifest import RUN, RunManifest
+from batch.memory import peak_memory
+from batch.part_check import require_parts
+from batch.places import Place
+from batch.planning import free_name, set_up
+from batch.plans import Plan
+from batch.recall_contract import Contract
+from batch.recall_manifest import RecallProof
+from batch.runs import NAME_LENGTH, SUCCESS_FILE
+from batch.tally import Tally, tally
+from ncf.artifacts import sealed_manifest
+from ncf.errors import NcfError
+from ncf.files import sha256_bytes
+from ncf.records import json_values
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the one who made the parts has measured, if that is who commits.
+
+    Parameters
+    ----------
+    reused : int
+        Parts that were there already.
+    elapsed : float or None
+        Seconds from the plan to the last part; None if others made the parts.
+    started : float or None
+        Moment of :func:`time.monotonic` when the batch began.
+    """
+
+    reused: int = 0
+    elapsed: float | None = None
+    started: float | None = None
+
+
+@dataclass(frozen=True)
+class Commit:
+    """How to commit.
+
+    Parameters
+    ----------
+    place : Place
+        Where the plan and its parts are.
+    audience : callable
+        Opens the audience of the plan; asked for only if a recall is to be proven.
+    keep : int
+        Number of runs to keep, with the new one; 0 keeps all.
+    bundle : Path or None
+        Folder of the bundle on this machine, if it is not that of the plan.
+    """
+
+    place: Place
+    audience: Callable[[Plan], Audience]
+    keep: int = 0
+    bundle: Path | None = None
+
+    def __call__(self, plan: Plan, measured: Measured | None = None) -> Plan | None:
+        """Publish the parts of a plan.
+
+        Parameters
+        ----------
+        plan : Plan
+            The plan.
+        measured : Measured, optional
+            What the one who made the parts has measured.
+
+        Returns
+        -------
+        Plan or None
+            The next try, if the recall was not proven; it has taken the place of this one. None
+            if the run was published.
+
+        Raises
+        ------
+        ArtifactError
+            A part or receipt is missing, torn, foreign or disagrees, or an input has changed; the
+            message names it. ``LATEST`` is as it was.
+        """
+        place, before = self.place, self.place.runs.latest_or_none()
+        if not place.is_published(plan):
+            place.reopen(plan)
+            total = tally(place, plan)
+            contract, proof = self._contract(plan), None
+            if contract is not None:
+                if not contract.keeps(total.audited):
+                    return self._next(plan, contract, total)
+                proof = contract.proof(plan.rounds, total.audited)
+            self._publish(plan, total, proof, measured or Measured())
+        place.point(plan.run)
+        self._tidy(plan, before)
+        return None
+
+    def _contract(self, plan: Plan) -> Contract | None:
+        if not plan.rounds or plan.asked.audit is None:
+            return None
+        asked = _Asked(plan.asked.parameters.k, plan.asked.audit.target)
+        return Contract(asked, self.audience(plan), plan.asked.inputs)
+
+    def _next(self, plan: Plan, contract: Contract, total: Tally) -> Plan:
+        """Plan the next try, which looks further; or, at the end of all tries, ranks exactly."""
+        logger.warning("the screen did not prove a recall of %s", contract.target)
+        rounds = contract.after(plan.rounds, total.audited)
+        if rounds is None:
+            logger.warning("ranking exactly instead")
+        earlier = (*plan.earlier, plan.run)
+        further = replace(
+            plan,
+            rounds=rounds or (),
+            run=free_name(self.place, plan.run[:NAME_LENGTH], earlier),
+            before=plan.folder if rounds else "",
+            earlier=earlier,
+        )
+        set_up(self.place, further)
+        self.place.retire(plan)
+        if plan.before:
+            self.place.drop(plan.before)
+        return further
+
+    def _publish(
+        self, plan: Plan, total: Tally, proof: RecallProof | None, measured: Measured
+    ) -> None:
+        place = self.place
+        place.close(plan)
+        try:
+            require_parts(place, plan, total)
+            require_unchanged(plan, self.bundle)
+            manifest = self._manifest(plan, total, proof, measured)
+            files = {SUCCESS_FILE: sha256_bytes(b""), **total.digests}
+            content, _ = sealed_manifest(RUN, json_values(manifest), dict(sorted(files.items())))
+            place.publish(plan, content)
+        except BaseException:
+            place.reopen(plan)
+            raise
+
+    def _manifest(
+        self, plan: Plan, total: Tally, proof: RecallProof | None, measured: Measured
+    ) -> RunManifest:
+        runs, elapsed, decision = self.place.runs, measured.elapsed, plan.decision
+        others = (runs.sequence(name) for name in runs.names() if name != plan.run)
+        seconds = {"read": plan.seconds, **total.seconds}
+        if measured.started is not None:
+            seconds["total"] = time.monotonic() - measured.started
+        if decision.exact_seconds is not None and elapsed is not None:
+            logger.info("it took %.2g s", elapsed)
+            decision = replace(decision, took_seconds=round(elapsed, 3))
+        speed = round(plan.users / elapsed, 1) if elapsed and not measured.reused else None
+        return RunManifest(
+            **vars(plan.identity),
+            **vars(plan.counts),
+            users=plan.users,
+            users_by_policy=dict(total.users),
+            rows=sum(total.rows.values()),
+            rows_by_part=total.rows,
+            parts_reused=measured.reused,
+            users_per_second=speed,
+            recall=proof,
+            decision=decision,
+            sequence=1 + max(others, default=0),
+            plan=plan.id,
+            seconds={phase: round(value, 3) for phase, value in seconds.items()},
+            hosts=total.hosts(),
+            peak_memory_bytes=max(peak_memory(), total.peak_memory_bytes),
+        )
+
+    def _tidy(self, plan: Plan, before: str | None) -> None:
+        """Remove what earlier tries left, and old runs.
+
+        The ``keep`` newest runs stay; 0 keeps all. Counted first are this run and the one that
+        LATEST named before, which an operator may have gone back to, then others by order of
+        publishing. As the table is published, an error here is only a warning.
+        """
+        place, runs = self.place, self.place.runs
+        try:
+            for name in plan.earlier:
+                place.remove(name)
+            place.clear()
+            if not self.keep:
+                return
+            names = set(runs.names())
+            first = [each for each in dict.fromkeys([plan.run, before]) if each in names]
+            others = sorted(names - set(first), key=runs.sequence, reverse=True)
+            unfinished = sorted(set(runs.taken()) - names)  # no runs: the first to go
+            for old in [*[*first, *others][self.keep :], *unfinished]:
+                if old is not None:
+                    place.remove(old)
+        except (NcfError, OSError) as error:
+            logger.warning(
+                "the table is published, but an old file could not be removed: %s", error
+            )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    k: int
+    recall: float

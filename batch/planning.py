@@ -1,0 +1,246 @@
+"""Plan a batch: read its inputs once, decide how to rank, and write all that down for workers.
+
+A plan is made under the lock of its place. The unfinished run of the same inputs is taken up, with
+its tries; that of others is given up.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from batch.audience_file import audience_bytes
+from batch.decision import Rankers, decide
+from batch.inputs import Inputs, read_inputs
+from batch.job import Job
+from batch.manifest import Decision, Identity, Parameters
+from batch.options import Mode
+from batch.places import Place, current_plan
+from batch.plans import AUDIENCE_FILE, PLAN_FILE, RECEIPTS, Plan
+from batch.recall_contract import Contract
+from batch.rounds import Round
+from batch.sessions import Session
+from batch.versions import versions
+from ncf.artifacts import canonical_json
+from ncf.errors import ArtifactError
+from ncf.files import sha256_bytes
+from ncf.locks import this_host
+from ncf.records import json_values
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job whose inputs are read and whose graphs are open.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    inputs : Inputs
+        The bundle and the files.
+    rankers : Rankers
+        What it can rank with.
+    seconds : float
+        Seconds that this took.
+    """
+
+    job: Job
+    inputs: Inputs
+    rankers: Rankers
+    seconds: float
+
+    @classmethod
+    def read(cls, job: Job) -> "Prepared":
+        """Read the inputs and open the graphs, so that what is missing is found out at once.
+
+        Raises
+        ------
+        ArtifactError
+            The bundle is damaged.
+        RatingsError
+            A file of users or items cannot be read.
+        UsageError
+            A file or a screen is missing, or no user or no item is left.
+        """
+        started = time.monotonic()
+        inputs = read_inputs(job)
+        rankers = Rankers.open(job, inputs.audience)
+        found = cls(job, inputs, rankers, time.monotonic() - started)
+        if job.mode is Mode.SCREENED or job.like is not None:
+            found.decide()
+        return found
+
+    @cached_property
+    def contract(self) -> Contract:
+        """Plans the rounds of a screened run."""
+        return Contract(self.job, self.inputs.audience, self.inputs.digests)
+
+    def decide(self) -> Decision:
+        """Decide how to rank."""
+        return decide(self.job, self.inputs.audience, self.contract, self.rankers)
+
+    def identity(self, mode: Mode) -> Identity:
+        """List everything that may change the bytes of a part."""
+        job, screened = self.job, mode is Mode.SCREENED
+        return Identity(
+            parameters=_parameters(job),
+            inputs=self.inputs.digests,
+            **versions(),  # type: ignore[arg-type]  # each of its own type
+            device=self.rankers.exact.device.value,
+            mode=mode,
+            width=1.0 if screened else None,
+            audit=self.contract.plan() if screened else None,
+        )
+
+    def session(self, place: Place, plan: Plan) -> Session:
+        """Work on a plan with what is open here."""
+        return Session(place, plan, self.inputs.audience, self.rankers)
+
+
+def take_up(prepared: Prepared, place: Place, now: datetime) -> Plan:
+    """Take up the unfinished run of the same inputs, or plan a new one; the caller holds the lock.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The job.
+    place : Place
+        Where to publish.
+    now : datetime
+        Names a new run.
+
+    Raises
+    ------
+    StorageError
+        The place cannot be written.
+    """
+    audience = audience_bytes(prepared.inputs.selection)
+    digest = sha256_bytes(audience)
+    found = _found(place)
+    if found is not None and found.audience == digest and _is_of(prepared, found):
+        plan = found
+    else:
+        mode, rounds, decision = _ways(prepared)
+        plan = _new(prepared, place, now, digest, (prepared.identity(mode), rounds, decision))
+        if found is not None and _same(found.asked, plan.asked) and found.audience == digest:
+            plan = found
+    if plan is found:
+        place.write(AUDIENCE_FILE, audience)
+        place.reopen(plan)
+        logger.info("going on with plan %s", plan.folder)
+        return plan
+    if found is not None:
+        give_up(place, found)
+    place.clear()
+    place.write(AUDIENCE_FILE, audience)
+    set_up(place, plan)
+    return plan
+
+
+def set_up(place: Place, plan: Plan) -> None:
+    """Make a plan that of its place; from then on no other one is worked on."""
+    place.begin(plan)
+    place.write(PLAN_FILE, plan.content())
+
+
+def give_up(place: Place, plan: Plan) -> None:
+    """Remove all of a plan and its earlier tries, but for a run that was published."""
+    done = len(place.names(f"{plan.folder}/{RECEIPTS}"))
+    logger.warning("giving up plan %s, with %d of %d parts done", plan.folder, done, plan.shards)
+    place.delete(PLAN_FILE)
+    latest = place.runs.latest_or_none()
+    for name in (*plan.earlier, plan.run):
+        if name != latest:
+            place.remove(name)
+
+
+def free_name(place: Place, wanted: str, besides: tuple[str, ...] = ()) -> str:
+    """Find a name that no run has, whole or not, and that is none of some others."""
+    taken, count = {*place.runs.taken(), *besides}, 1
+    while (tried := wanted if count == 1 else f"{wanted}-{count}") in taken:
+        count += 1
+    return tried
+
+
+def _ways(prepared: Prepared) -> tuple[Mode, tuple[Round, ...], Decision]:
+    """Decide how to rank, and plan the first round of a screen."""
+    decision = prepared.decide()
+    if prepared.job.mode is not decision.mode:
+        way = "ranking exactly" if decision.mode is Mode.EXACT else "screening"
+        logger.info("%s: %s", way, decision.reason)
+    if decision.mode is Mode.EXACT:
+        return Mode.EXACT, (), decision
+    rounds, contract = prepared.contract.begin(), prepared.contract
+    if not rounds:
+        target = prepared.job.recall
+        logger.warning("proving a recall of %s costs as much as it saves", target)
+        logger.warning("ranking exactly instead")
+        return Mode.EXACT, (), decision
+    logger.info("screening with %s candidates a user", f"{contract.candidates(1):,}")
+    return Mode.SCREENED, rounds, decision
+
+
+def _new(
+    prepared: Prepared,
+    place: Place,
+    now: datetime,
+    audience: str,
+    ways: tuple[Identity, tuple[Round, ...], Decision],
+) -> Plan:
+    job, inputs = prepared.job, prepared.inputs
+    asked, rounds, decision = ways
+    name = f"{now:%Y%m%dT%H%M%SZ}-{inputs.bundle.digest[:8]}"
+    return Plan(
+        asked=asked,
+        rounds=rounds,
+        audience=audience,
+        users=len(inputs.audience),
+        run=free_name(place, name),
+        bundle=str(job.bundle.absolute()),
+        files={
+            name: str(path.absolute())
+            for name, path in job.filters.files().items()
+            if name not in job.filters.plain
+        },
+        counts=inputs.audience.counts,
+        decision=decision,
+        host=this_host(),
+        seconds=round(prepared.seconds, 3),
+    )
+
+
+def _found(place: Place) -> Plan | None:
+    """Read the plan of the unfinished run; a damaged one is none."""
+    try:
+        return current_plan(place)
+    except ArtifactError as error:
+        logger.warning("starting over: %s", error)
+        return None
+
+
+def _is_of(prepared: Prepared, plan: Plan) -> bool:
+    """Whether a plan decided how to rank for the same job, when it was free to."""
+    job = prepared.job
+    if job.mode is not Mode.AUTO or job.like is not None or prepared.rankers.screen is None:
+        return False
+    return any(_same(plan.asked, prepared.identity(mode)) for mode in (Mode.EXACT, Mode.SCREENED))
+
+
+def _same(first: Identity, second: Identity) -> bool:
+    return canonical_json(json_values(first)) == canonical_json(json_values(second))
+
+
+def _parameters(job: Job) -> Parameters:
+    return Parameters(
+        k=job.k,
+        shard_users=job.users_a_shard,
+        format=job.style.file_format,
+        layout=job.style.layout,
+        cold_user=job.filters.strangers,
+        keep_spaces=job.filters.keep_spaces or None,
+        refresh=job.filters.refresh or None,
+        columns=job.filters.columns or None,
+    )

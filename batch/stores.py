@@ -1,0 +1,62 @@
+"""Object stores: their kinds, and what they answer when they refuse or cannot be reached."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from ncf.errors import NcfError, StorageError, UnreachableError
+
+OBJECT_STORES = frozenset({"s3", "gcs", "abfs"})
+"""Kinds of file systems where a write appears whole and folders are only prefixes."""
+# What stores say of names and credentials; of these trying again changes nothing.
+_REFUSALS = (
+    "access_denied",
+    "access denied",
+    "accessdenied",
+    "no_such_bucket",
+    "nosuchbucket",
+    "forbidden",
+    "invalid_access_key",
+    "invalidaccesskey",
+    "signature_does_not_match",
+    "signaturedoesnotmatch",
+    "invalid_client_token",
+    "unrecognized_client",
+    "permission denied",
+    "unauthorized",
+)
+
+
+@contextmanager
+def storage_access(place: str) -> Iterator[None]:
+    """Turn what an object store answers into one line.
+
+    Raises
+    ------
+    StorageError
+        It refuses.
+    UnreachableError
+        It cannot be reached, or fails: trying again may help.
+    """
+    try:
+        yield
+    except (FileNotFoundError, NcfError):
+        raise
+    except (OSError, pa.ArrowException) as error:
+        problem = f"cannot be read or written ({error})"
+        if _is_refusal(error):
+            remedy = "check the name, the credentials and the permissions"
+            raise StorageError(problem, where=place, remedy=remedy) from error
+        raise UnreachableError(
+            problem,
+            where=place,
+            remedy="check the network and the credentials, and run the same command again",
+        ) from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Tell whether a store or a disk refused; most such errors have no class of their own."""
+    kinds = (PermissionError, NotADirectoryError, IsADirectoryError)
+    text = str(error).lower()
+    return isinstance(error, kinds) or any(sign in text for sign in _REFUSALS)

@@ -1,0 +1,97 @@
+"""Make the job of a batch from the arguments of a call."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from batch.job import Job
+from batch.options import Layout, Mode, TableFormat
+from batch.tables import Style
+from ncf.api.filters import Given, filters_of
+from ncf.api.options import Place, chosen, folder
+from ncf.data.naming import Given as Columned
+from ncf.devices import Device
+from ncf.errors import UsageError
+from ncf.policies import Strangers
+
+if TYPE_CHECKING:
+    from ncf.api.bundles import Bundle
+
+_Files: TypeAlias = tuple[Given, Given, Given, Given, Given]
+
+
+@contextmanager
+def job_of(
+    bundle: "Bundle | Place",
+    out: Place,
+    k: int,
+    *,
+    ranked: tuple[str, str, float, Place | None],
+    given: _Files,
+    wishes: tuple[bool, str | None, Columned, bool],
+    style: tuple[str, str],
+    machine: tuple[int, int, int, Place | None],
+) -> Iterator[Job]:
+    """Check the arguments of :func:`ncf.batch`; files made of frames exist until the block ends.
+
+    Parameters
+    ----------
+    bundle, out, k
+        As given.
+    ranked : tuple
+        ``device``, ``mode``, ``recall`` and ``like``.
+    given : tuple
+        ``seen``, ``users``, ``exclude_items``, ``candidates`` and ``exclude_pairs``.
+    wishes : tuple
+        ``refresh``, ``cold_user``, ``columns`` and ``keep_spaces``.
+    style : tuple
+        ``format`` and ``layout``.
+    machine : tuple
+        ``shard_users``, ``workers``, ``keep`` and ``work``.
+
+    Raises
+    ------
+    UsageError
+        An option is out of range.
+    RatingsError
+        A frame or id cannot be read.
+    """
+    out_given(out)
+    device, mode, recall, like = ranked
+    refresh, cold_user, columns, keep_spaces = wishes
+    shard_users, workers, keep, work = machine
+    parts = Style(chosen(TableFormat, style[0], "format"), chosen(Layout, style[1], "layout"))
+    strangers = None if cold_user is None else chosen(Strangers, cold_user, "cold_user")
+    place = chosen(Device, device, "device")
+    aside = None if work is None else folder(work, "work")
+    with filters_of(
+        *given, strangers=strangers, keep_spaces=keep_spaces, refresh=refresh, columns=columns
+    ) as filters:
+        yield Job(
+            bundle_folder(bundle),
+            out,
+            k,
+            place,
+            shard_users,
+            workers,
+            filters=filters,
+            style=parts,
+            keep=keep,
+            work=aside,
+            mode=chosen(Mode, mode, "mode"),
+            recall=recall,
+            like=None if like is None else str(like),
+        )
+
+
+def out_given(out: Place) -> Place:
+    """Refuse an empty ``out``."""
+    if not str(out):
+        raise UsageError("`out` is empty", remedy="give a folder, or leave it out for 'topk'")
+    return out
+
+
+def bundle_folder(bundle: "Bundle | Place") -> Path:
+    """Find the folder of an open bundle, or return a given folder as a path."""
+    return folder(getattr(bundle, "path", bundle), "bundle")

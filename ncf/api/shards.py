@@ -1,0 +1,49 @@
+"""Find which shards of a plan a caller means."""
+
+import re
+from collections.abc import Iterable
+
+from ncf.errors import UsageError
+
+_SHARDS = re.compile(r"(\d+)(?:(\.\.|/)(\d+))?")
+
+
+def chosen_shards(given: int | str | Iterable[int] | None, count: int) -> list[int]:
+    """Find which shards are meant.
+
+    Raises
+    ------
+    UsageError
+        A number is not one of the plan's, or the text is none of the forms.
+
+    Examples
+    --------
+    >>> chosen_shards("1..3", 5), chosen_shards("1/2", 5), chosen_shards(4, 5)
+    ([1, 2, 3], [2, 3, 4], [4])
+    """
+    if given is None:
+        return list(range(count))
+    if isinstance(given, str):
+        given = _parsed(given, count)
+    found = [given] if isinstance(given, int) else sorted(set(given))
+    for number in found:
+        if not 0 <= number < count:
+            raise UsageError(
+                f"`shards` {number} is not one of the plan's {count}",
+                remedy=f"give numbers from 0 to {count - 1}",
+            )
+    return found
+
+
+def _parsed(text: str, count: int) -> Iterable[int]:
+    found = _SHARDS.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"`shards` {text!r} is not I, I..J or I/N", remedy="give 3, 3..7 or 2/16")
+    first, sign, last = found.groups()
+    if sign == "..":
+        return range(int(first), int(last) + 1)
+    if sign == "/":
+        if int(first) >= int(last):
+            raise UsageError(f"`shards` {text}: no such share", remedy="give 0/N to N-1/N")
+        return range(int(first) * count // int(last), (int(first) + 1) * count // int(last))
+    return [int(first)]
