@@ -32,6 +32,7 @@ PARTS = {
     "tests": 2.0,
     "parity": 1.5,
     "training": 4.0,
+    "blocks": 1.5,
     "ranking": 3.0,
     "peer": 1.5,
     "answers": 1.0,

@@ -1,7 +1,7 @@
 """Train GMF by blocks: each user once in an epoch, against all items or a random part of them."""
 
 from collections.abc import Iterator
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -17,8 +17,10 @@ from ncf.training.block_parts import Columns, TrainingPairs, columns_of, unseen_
 from ncf.training.blocks import Gradients, Pairs, Rows, Weights, gradients
 from ncf.training.negative_items import negative_items
 from ncf.training.ranks import Ranks
-from ncf.training.schedule import Blocks, Schedule
 from ncf.training.user_adam import UserAdam
+
+if TYPE_CHECKING:
+    from ncf.training.schedule import Blocks, Schedule
 
 _SPANS = 8  # in an epoch; the average is updated after each
 _MEASURED = 8  # one block of so many has its loss measured
@@ -61,7 +63,12 @@ class BlockEpochs:
     """
 
     def __init__(
-        self, model: GMF, schedule: Schedule, blocks: Blocks, train: Interactions, ranks: Ranks
+        self,
+        model: GMF,
+        schedule: "Schedule",
+        blocks: "Blocks",
+        train: Interactions,
+        ranks: Ranks,
     ) -> None:
         self.device = model.output.bias.device
         self._table = cast("nn.Parameter", model.gmf.user.weight)

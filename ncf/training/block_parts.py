@@ -1,6 +1,7 @@
 """Find what a block learns from: its training pairs, its items, and weights of unseen pairs."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor
 from ncf.data.interactions import Interactions
 from ncf.training.blocks import Pairs, Weights
 from ncf.training.negative_items import negative_items
-from ncf.training.schedule import Blocks
+
+if TYPE_CHECKING:
+    from ncf.training.schedule import Blocks
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,12 @@ class TrainingPairs:
     @classmethod
     def on(cls, device: torch.device, train: Interactions) -> "TrainingPairs":
         """Put training pairs on a device."""
-        matrix = train.csr()
-        starts = torch.from_numpy(matrix.indptr.astype(np.int64))
-        of_items = np.bincount(matrix.indices, minlength=train.n_items)
+        users, items = np.divmod(np.unique(train.keys()), train.n_items)
+        each = np.bincount(users, minlength=train.n_users)
+        starts = torch.from_numpy(np.concatenate([[0], np.cumsum(each)]))
+        of_items = np.bincount(items, minlength=train.n_items)
         held_back = np.sqrt(of_items + of_items.mean()).astype(np.float32)
-        tensors = (torch.from_numpy(matrix.indices), starts.diff().float())
+        tensors = (torch.from_numpy(items.astype(np.int32)), starts.diff().float())
         on_device = (each.to(device) for each in (starts, *tensors, torch.from_numpy(held_back)))
         return cls(*on_device)
 
@@ -109,7 +113,7 @@ def columns_of(
     return Pairs(pairs.users, places[pairs.items]), Columns(chosen, factors[chosen])
 
 
-def unseen_weights(blocks: Blocks, train: Interactions, device: torch.device) -> Weights:
+def unseen_weights(blocks: "Blocks", train: Interactions, device: torch.device) -> Weights:
     """Compute the weights of unseen pairs: one for all users, times a factor by item.
 
     The one is ``unseen``, or more if all unseen pairs together would weigh less than ``negatives``

@@ -12,8 +12,12 @@ import pytest
 import torch
 
 from benchmarks.cuda import PARTS
+from benchmarks.gpu.blocks import recipe
 from benchmarks.gpu.kit import LARGEST
 from benchmarks.gpu.worlds import make
+from ncf.models.kinds import Variant
+from ncf.training.names import Named
+from ncf.training.recipe import named_recipe
 
 _ROOT = Path(__file__).parents[2]
 _REHEARSAL = ("--device", "cpu", "--small", "--minutes", "5")
@@ -122,3 +126,13 @@ def test_the_kit_runs_with_pytorch_and_numpy_alone(worlds: Path, tmp_path: Path)
     assert skipped == {"parity", "ranking", "answers", "faults"}
     assert all(statuses[name] == "passed" for name in PARTS.keys() - skipped)
     assert results["parity"]["reason"] == "not installed: onnxruntime"
+
+
+def test_gmf_by_blocks_is_trained_by_the_default_recipe() -> None:
+    schedule, blocks = recipe()
+    default = named_recipe(Named.DEFAULT, Variant.GMF).schedule
+    assert default.blocks is not None
+    for name in ("users", "steps", "items", "unseen", "negatives", "popularity", "user_rate"):
+        assert getattr(blocks, name) == getattr(default.blocks, name)
+    for name in ("learning_rate", "decay", "l2", "averaging"):
+        assert getattr(schedule, name) == getattr(default, name)
