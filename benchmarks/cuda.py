@@ -177,6 +177,7 @@ def _parts() -> dict[str, Callable[[Settings, Record], None]]:
     """Import the parts: a part's process finds the kit's packages, this module's may not."""
     from benchmarks.gpu import (  # noqa: PLC0415 - as above
         answers,
+        blocks,
         faults,
         machine,
         parity,
@@ -186,7 +187,7 @@ def _parts() -> dict[str, Callable[[Settings, Record], None]]:
         training,
     )
 
-    rooms = (machine, tests, parity, training, ranking, peer, answers, faults)
+    rooms = (machine, tests, parity, training, blocks, ranking, peer, answers, faults)
     return {name: room.run for name, room in zip(PARTS, rooms, strict=True)}
 
 
