@@ -13,6 +13,7 @@ _MODULES = {
     "Bundle": "ncf.api.bundles",
     "Comparison": "ncf.api.comparison",
     "Data": "ncf.api.data",
+    "Diff": "ncf.api.differences",
     "Evaluation": "ncf.api.evaluation",
     "Figures": "ncf.api.figures",
     "Model": "ncf.api.models",
@@ -22,6 +23,7 @@ _MODULES = {
     "batch": "ncf.api.runs",
     "commit_batch": "ncf.api.plans",
     "compare": "ncf.api.comparison",
+    "diff": "ncf.api.differences",
     "evaluate": "ncf.api.evaluation",
     "export": "ncf.api.exports",
     "export_triton": "ncf.api.exports",
@@ -39,6 +41,7 @@ _MODULES = {
 }
 # Packages beside this one that a module needs, and that somebody's file may hide.
 _BESIDE = {
+    "ncf.api.differences": ("batch",),
     "ncf.api.exports": ("export",),
     "ncf.api.growth": ("batch", "export"),
     "ncf.api.plans": ("batch",),

@@ -5,6 +5,8 @@ from ncf.api.data import Data as Data
 from ncf.api.data import fetch as fetch
 from ncf.api.data import open_data as open_data
 from ncf.api.data import prepare as prepare
+from ncf.api.differences import Diff as Diff
+from ncf.api.differences import diff as diff
 from ncf.api.evaluation import Evaluation as Evaluation
 from ncf.api.evaluation import evaluate as evaluate
 from ncf.api.exports import export as export

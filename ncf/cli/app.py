@@ -16,6 +16,7 @@ from ncf.cli import (
     batch_work,
     check,
     compare,
+    diff,
     doctor,
     evaluate,
     export,
@@ -80,6 +81,7 @@ for _command in (
     serve.serve,
     check.check,
     torchserve_config.torchserve_config,
+    diff.diff,
     verify.verify,
     doctor.doctor,
 ):
