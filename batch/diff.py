@@ -14,7 +14,7 @@ from batch.buckets import ROWS_A_BUCKET, Buckets
 from batch.codes import ItemCodes, coded_lists
 from batch.matching import Matching
 from batch.profile import Catalogue, Profile
-from batch.reading import Published, held
+from batch.reading import Source
 from ncf.progress import report
 from ncf.scoring.bundle import Bundle
 
@@ -22,7 +22,7 @@ _AT_ONCE = 1 << 22  # seen items counted in one go
 
 
 def compare_runs(
-    a: Published, b: Published, bundle: Bundle | None = None, top: int = 10
+    a: Source, b: Source, bundle: Bundle | None = None, top: int = 10
 ) -> dict[str, Any]:
     """Compare a run with an earlier one; every part is read once, and checked.
 
@@ -30,7 +30,7 @@ def compare_runs(
 
     Parameters
     ----------
-    a, b : Published
+    a, b : Source
         The earlier and the later run.
     bundle : Bundle, optional
         Knows titles, the size of the catalogue and who has seen what.
@@ -50,14 +50,14 @@ def compare_runs(
         The folder of temporary files is full.
     """
     items, profiles = ItemCodes(), (Profile(), Profile())
-    matching = Matching(min(a.manifest.parameters.k, b.manifest.parameters.k), top)
+    matching = Matching(min(a.k, b.k), top)
     _read((a, b), items, profiles, matching)
     catalogue = catalogue_of(items, bundle)
     gained, lost = _moved(items, profiles, bundle, top)
     changed = matching.changed
     return {
-        "a": {"run": a.name, "table": a.place, **profiles[0].figures(catalogue)},
-        "b": {"run": b.name, "table": b.place, **profiles[1].figures(catalogue)},
+        "a": profiles[0].figures(catalogue),
+        "b": profiles[1].figures(catalogue),
         **matching.figures(),
         "gained": gained,
         "lost": lost,
@@ -66,18 +66,17 @@ def compare_runs(
 
 
 def _read(
-    runs: tuple[Published, Published],
+    runs: tuple[Source, Source],
     items: ItemCodes,
     profiles: tuple[Profile, Profile],
     matching: Matching,
 ) -> None:
     """Put the lists of both runs into buckets, then match them bucket by bucket."""
-    count = max(1, *(-(-run.manifest.rows // ROWS_A_BUCKET) for run in runs))
-    parts = sum(len(run.manifest.rows_by_part) for run in runs)
+    count = max(1, *(-(-sum(run.rows.values()) // ROWS_A_BUCKET) for run in runs))
+    parts = sum(len(run.rows) for run in runs)
     with ExitStack() as stack, report("compare", parts + count) as reporter:
         buckets = []
         for run, profile in zip(runs, profiles, strict=True):
-            stack.enter_context(held(run))
             folder = stack.enter_context(TemporaryDirectory(prefix="ncf-diff-"))
             buckets.append(Buckets(Path(folder), count))
             with buckets[-1] as writing:
@@ -88,7 +87,7 @@ def _read(
 
 
 def profile_run(
-    run: Published,
+    run: Source,
     items: ItemCodes,
     profile: Profile,
     each: Callable[[pa.Table], None],
@@ -96,7 +95,7 @@ def profile_run(
 ) -> None:
     """Add all parts of a run to a profile, and hand their lists on."""
     for table in run.tables():
-        lists = coded_lists(table, run.manifest.parameters.style, items)
+        lists = coded_lists(table, run.style, items)
         profile.add(lists, len(items))
         each(lists)
         done()

@@ -219,6 +219,6 @@ RUN = Kind(
     2,
     "make it with 'ncf batch'",
     RunManifest,
-    r"part-\d+\.(parquet|csv)|_SUCCESS",
+    r"part-\d+\.(parquet|csv)|_SUCCESS|_gates\.json",
     former_manifest="manifest.json",
 )

@@ -20,6 +20,7 @@ from batch.places import Place, current_plan
 from batch.plans import AUDIENCE_FILE, PLAN_FILE, RECEIPTS, Plan
 from batch.recall_contract import Contract
 from batch.rounds import Round
+from batch.runs import held_runs
 from batch.sessions import Session
 from batch.versions import versions
 from ncf.artifacts import canonical_json
@@ -159,7 +160,7 @@ def give_up(place: Place, plan: Plan) -> None:
 
 def free_name(place: Place, wanted: str, besides: tuple[str, ...] = ()) -> str:
     """Find a name that no run has, whole or not, and that is none of some others."""
-    taken, count = {*place.runs.taken(), *besides}, 1
+    taken, count = {*place.runs.taken(), *held_runs(place.runs).taken(), *besides}, 1
     while (tried := wanted if count == 1 else f"{wanted}-{count}") in taken:
         count += 1
     return tried

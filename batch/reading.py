@@ -1,22 +1,76 @@
 """Find a published run by its name, path or URI, and read its parts one by one."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
 from batch.manifest import RunManifest
-from batch.runs import LATEST_FILE, SUCCESS_FILE, Runs, open_runs
+from batch.runs import LATEST_FILE, SUCCESS_FILE, Runs, held_runs, open_runs
 from batch.stores import storage_access
-from batch.tables import read_table
+from batch.tables import Style, read_table
 from ncf.errors import ArtifactError
 from ncf.files import sha256_bytes
 from ncf.locks import reader_lock
 
 _REMEDY = "give a run's name with `out`, its folder, or its URI"
+
+
+class Readable(Protocol):
+    """What is open for reading."""
+
+    def read(self) -> bytes:
+        """Read all of it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The lists of a run, published or not.
+
+    Parameters
+    ----------
+    k : int
+        Largest length of a list.
+    style : Style
+        Format and layout of the parts.
+    rows : mapping
+        Rows by part.
+    digests : mapping
+        SHA-256 by part.
+    opened : callable
+        Opens a part by name, to be read.
+    where : str
+        What messages call it.
+    """
+
+    k: int
+    style: Style
+    rows: Mapping[str, int]
+    digests: Mapping[str, str]
+    opened: Callable[[str], AbstractContextManager[Readable]]
+    where: str
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Read the parts in their order, each after its SHA-256 was checked.
+
+        Raises
+        ------
+        ArtifactError
+            A part is damaged or missing; the message names it.
+        """
+        for part in sorted(self.rows, key=lambda name: (len(name), name)):
+            try:
+                with storage_access(self.where), self.opened(part) as stream:
+                    content = checked(stream, part, self.digests[part])
+                yield read_table(BytesIO(content), self.style)
+            except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
+                raise ArtifactError(
+                    f"the run is damaged ({error})", where=self.where, remedy="run the batch again"
+                ) from error
 
 
 @dataclass(frozen=True)
@@ -42,26 +96,18 @@ class Published:
         """Where it lies."""
         return f"{self.runs.root}/{self.name}"
 
-    def tables(self) -> Iterator[pa.Table]:
-        """Read the parts in their order, each after its SHA-256 was checked.
-
-        Raises
-        ------
-        ArtifactError
-            A part is damaged or missing; the message names it.
-        """
-        for part in sorted(self.manifest.rows_by_part, key=lambda name: (len(name), name)):
-            path = f"{self.name}/{part}"
-            try:
-                with storage_access(self.runs.root):
-                    content = checked(self.runs, path, self.manifest.files[part])
-                yield read_table(BytesIO(content), self.manifest.parameters.style)
-            except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
-                raise ArtifactError(
-                    f"run {self.name} is damaged ({error})",
-                    where=self.runs.root,
-                    remedy="run the batch again",
-                ) from error
+    @property
+    def source(self) -> Source:
+        """Its lists."""
+        found = self.manifest
+        return Source(
+            found.parameters.k,
+            found.parameters.style,
+            found.rows_by_part,
+            found.files,
+            lambda part: self.runs.system.open_input_stream(f"{self.place}/{part}"),
+            self.place,
+        )
 
 
 @contextmanager
@@ -99,14 +145,28 @@ def find_run(given: str | Path, out: str | Path) -> Published:
     """
     text = str(given)
     if "/" not in text and "\\" not in text and not Path(text).is_dir():
-        return _published(open_runs(out), text)
+        runs = open_runs(out)
+        aside = held_runs(runs)
+        return published(aside if text in aside.names() else runs, text)
     runs = open_runs(text)
     with storage_access(runs.root), suppress(FileNotFoundError):
         if runs.system.get_file_info(f"{runs.root}/{LATEST_FILE}").is_file:
-            return _published(runs, runs.latest())
+            return published(runs, runs.latest())
     above, _, name = runs.root.rpartition("/")
     folder = None if runs.folder is None else runs.folder.absolute().parent
-    return _published(replace(runs, root=above, folder=folder), name)
+    return published(replace(runs, root=above, folder=folder), name)
+
+
+def newest(runs: Runs) -> Published | None:
+    """Find the run that LATEST names; None if nothing was published.
+
+    Raises
+    ------
+    ArtifactError
+        It is gone or damaged.
+    """
+    name = runs.latest_or_none()
+    return None if name is None else published(runs, name)
 
 
 def newest_two(out: str | Path) -> tuple[Published, Published]:
@@ -125,10 +185,10 @@ def newest_two(out: str | Path) -> tuple[Published, Published]:
             where=out,
             remedy="publish another with 'ncf batch', or give two runs",
         )
-    return _published(runs, names[-2]), _published(runs, names[-1])
+    return published(runs, names[-2]), published(runs, names[-1])
 
 
-def checked(runs: Runs, path: str, digest: str) -> bytes:
+def checked(stream: Readable, name: str, digest: str) -> bytes:
     """Read a part, whose bytes must have a digest.
 
     Raises
@@ -136,14 +196,20 @@ def checked(runs: Runs, path: str, digest: str) -> bytes:
     ValueError
         They have not.
     """
-    with runs.system.open_input_stream(f"{runs.root}/{path}") as stream:
-        content: bytes = stream.read()
+    content: bytes = stream.read()
     if sha256_bytes(content) != digest:
-        raise ValueError(f"{path}: bytes differ from the recorded SHA-256")
+        raise ValueError(f"{name}: bytes differ from the recorded SHA-256")
     return content
 
 
-def _published(runs: Runs, name: str) -> Published:
+def published(runs: Runs, name: str) -> Published:
+    """Open a run of a place.
+
+    Raises
+    ------
+    ArtifactError
+        There is no such run, or its manifest cannot be read.
+    """
     with storage_access(runs.root):
         if not runs.system.get_file_info(f"{runs.root}/{name}/{SUCCESS_FILE}").is_file:
             raise _missing(runs, name)

@@ -5,7 +5,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import fsspec
@@ -20,7 +20,12 @@ from ncf.locks import reader_lock
 from ncf.records import read_record
 
 LATEST_FILE = "LATEST"
+HISTORY_FILE = "_history"
+HELD = "_held"
+"""Folder, among the runs, of those that failed a gate."""
 SUCCESS_FILE = "_SUCCESS"
+GATES_FILE = "_gates.json"
+"""The verdict of the gates, in a run."""
 RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
 NAME_LENGTH = 25  # without the number that tells apart runs of one second
 TRIES = 5
@@ -169,6 +174,12 @@ def open_runs(place: str | Path) -> Runs:
     if isinstance(system, fs.LocalFileSystem):
         return _folder(root)
     return Runs(system, root.rstrip("/"), None)
+
+
+def held_runs(runs: Runs) -> Runs:
+    """Find the runs of a place that were set aside."""
+    folder = None if runs.folder is None else runs.folder / HELD
+    return replace(runs, root=f"{runs.root}/{HELD}", folder=folder)
 
 
 @contextmanager

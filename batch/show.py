@@ -44,7 +44,9 @@ def rows_of(place: str | Path, user: str) -> tuple[str, pd.DataFrame]:
         try:
             style = manifest.parameters.style
             for part in sorted(manifest.rows_by_part):
-                content = checked(runs, f"{name}/{part}", manifest.files[part])
+                path = f"{runs.root}/{name}/{part}"
+                with runs.system.open_input_stream(path) as stream:
+                    content = checked(stream, part, manifest.files[part])
                 table = read_table(BytesIO(content), style)
                 found.append(table.filter(pc.equal(table[Columns.USER_ID], user)))
         except (KeyError, TypeError, ValueError, FileNotFoundError) as error:

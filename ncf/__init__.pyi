@@ -19,6 +19,9 @@ from ncf.api.opening import open_bundle as open_bundle
 from ncf.api.plans import commit_batch as commit_batch
 from ncf.api.plans import plan_batch as plan_batch
 from ncf.api.plans import work_batch as work_batch
+from ncf.api.publishing import default_gates as default_gates
+from ncf.api.publishing import publish as publish
+from ncf.api.publishing import rollback as rollback
 from ncf.api.runs import Run as Run
 from ncf.api.runs import batch as batch
 from ncf.api.runs import read_latest as read_latest

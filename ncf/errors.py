@@ -9,6 +9,8 @@ FAULT = 1
 """Exit code of a fault of ours."""
 BAD_INPUT = 2
 """Exit code of wrong usage or bad input: trying again is no use."""
+HELD = 3
+"""Exit code of a run that failed a gate: it is whole, and set aside."""
 NOT_PROVEN = 4
 """Exit code of a commit that did not prove its recall, and has planned the next try."""
 TEMPORARY = 75
@@ -148,6 +150,13 @@ class StorageError(NcfError):
 
     http_status = 507
     remedy = "choose another output folder"
+
+
+class GateError(NcfError):
+    """A run failed a gate; if it was just made, it is set aside and LATEST is as it was."""
+
+    exit_code = HELD
+    http_status = 503
 
 
 class NotProvenError(NcfError):

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from batch.diff import compare_runs
-from batch.reading import find_run, newest_two
+from batch.reading import find_run, held, newest_two
 from ncf.api.figures import Figures
 from ncf.api.jobs import bundle_folder, out_given
 from ncf.api.options import Place
@@ -112,7 +112,11 @@ def diff(
         first = find_run(out if a is None else _place(a), out)
         second = find_run(out if b is None else _place(b), out)
     opened = None if bundle is None else open_bundle(bundle_folder(bundle))
-    return Diff(compare_runs(first, second, opened, top))
+    with held(first), held(second):
+        found = compare_runs(first.source, second.source, opened, top)
+    for side, run in (("a", first), ("b", second)):
+        found[side] = {"run": run.name, "table": run.place, **found[side]}
+    return Diff(found)
 
 
 def _place(run: Run | Place) -> Place:

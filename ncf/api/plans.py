@@ -12,7 +12,7 @@ from batch.places import open_place
 from batch.plans import Plan
 from ncf.api.figures import Figures
 from ncf.api.filters import Given
-from ncf.api.jobs import bundle_folder, job_of, out_given
+from ncf.api.jobs import bundle_folder, gates_of, job_of, out_given
 from ncf.api.options import Place, folder
 from ncf.api.runs import Run
 from ncf.api.shards import chosen_shards
@@ -159,6 +159,7 @@ def commit_batch(
     bundle: "Bundle | Place | None" = None,
     work: Place | None = None,
     metrics_file: Place | None = None,
+    gate: Place | None = None,
 ) -> Run:
     """Check all parts of the plan of a place, and publish them as a run.
 
@@ -177,6 +178,8 @@ def commit_batch(
         Folder of this machine's lock for an object store.
     metrics_file : str or Path, optional
         File for figures in Prometheus' text format.
+    gate : str or Path, optional
+        File of gates, as for :func:`ncf.batch`.
 
     Raises
     ------
@@ -185,6 +188,8 @@ def commit_batch(
         one; or an input has changed. The message names it.
     NotProvenError
         The parts did not prove the recall that was asked for; the next try is planned.
+    GateError
+        The run failed a gate: it is whole, and set aside.
     LockedError
         Another batch writes here.
     StorageError
@@ -204,7 +209,10 @@ def commit_batch(
     aside = None if work is None else folder(work, "work")
     metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with metrics_of(metrics) as record:
-        figures = commit_plan(out_given(out), plan=plan, keep=keep, bundle=where, work=aside)
+        gates = gates_of(gate)
+        figures = commit_plan(
+            out_given(out), plan=plan, keep=keep, bundle=where, work=aside, gates=gates
+        )
         record(figures)
     return Run(figures)
 

@@ -85,6 +85,7 @@ def batch(
     workers: int = 0,
     work: Place | None = None,
     metrics_file: Place | None = None,
+    gate: Place | None = None,
 ) -> Run:
     """Score every user against every item they may get, and publish one table.
 
@@ -139,6 +140,8 @@ def batch(
         Folder of this machine's lock for an object store.
     metrics_file : str or Path, optional
         File for figures in Prometheus' text format.
+    gate : str or Path, optional
+        File of gates, as :func:`ncf.default_gates` has it: a run that fails one is set aside.
 
     Raises
     ------
@@ -154,6 +157,10 @@ def batch(
         The output cannot be written.
     InterruptedWorkError
         Ctrl-C was pressed; finished parts are kept, and the same call continues from them.
+    ConfigError
+        The file of gates names a figure that there is not.
+    GateError
+        The run failed a gate: it is whole, and set aside; what was published before stays.
 
     Examples
     --------
@@ -173,6 +180,7 @@ def batch(
             wishes=(refresh, cold_user, columns, keep_spaces),
             style=(format, layout),
             machine=(shard_users, workers, keep, work),
+            gate=gate,
         ) as job,
     ):
         figures = run_batch(job, datetime.now(UTC))

@@ -13,6 +13,7 @@ import typer
 from ncf.cli import (
     batch,
     batch_plan,
+    batch_publish,
     batch_work,
     check,
     compare,
@@ -21,6 +22,7 @@ from ncf.cli import (
     evaluate,
     export,
     fetch,
+    init,
     prepare,
     recommend,
     serve,
@@ -68,8 +70,14 @@ _batch.callback()(batch.batch)
 _batch.command("plan", cls=Command)(batch_plan.plan)
 _batch.command("work", cls=Command)(batch_work.work)
 _batch.command("commit", cls=Command)(batch_work.commit)
+_batch.command("publish", cls=Command)(batch_publish.publish)
+_batch.command("rollback", cls=Command)(batch_publish.rollback)
 _batch.command("show", cls=Command)(show.show)
 app.add_typer(_batch, name="batch")
+_init = typer.Typer(help="Print files to begin with.")
+_init.command("gates", cls=Command)(init.gates)
+_init.callback()(lambda: None)
+app.add_typer(_init, name="init")
 for _command in (
     train.train,
     tune.tune,
@@ -106,7 +114,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if sys.argv[1:] in ([], ["data"]):
+    if sys.argv[1:] in ([], ["data"], ["init"]):
         sys.argv.append("--help")
     try:
         # Typer turns Ctrl-C into this code, and prints nothing.

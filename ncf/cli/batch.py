@@ -13,6 +13,7 @@ from ncf.cli.batch_options import (
     ExcludedFile,
     ExcludedPairsFile,
     ForStrangers,
+    GateFile,
     KeepSpaces,
     KeptRuns,
     LeastRecall,
@@ -59,6 +60,7 @@ def batch(
     workers: Threads = 0,
     work: WorkFolder = None,
     metrics_file: MetricsFile = None,
+    gate: GateFile = None,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -78,7 +80,7 @@ def batch(
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
     table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
     table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh)
-    run = table(metrics_file=metrics_file)
+    run = table(metrics_file=metrics_file, gate=gate)
     show(run.figures, as_json=as_json)
 
 

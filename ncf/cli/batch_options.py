@@ -30,6 +30,10 @@ ForStrangers = Annotated[
     Strangers | None,
     typer.Option(help="What strangers without a list of their own get; if not given, as exported."),
 ]
+GateFile = Annotated[
+    Path | None,
+    typer.Option(help="Gates, as 'ncf init gates' prints them; or set aside."),
+]
 KeptRuns = Annotated[
     int, typer.Option(help="Number of runs to keep, with the new one; 0 keeps all.")
 ]

@@ -100,7 +100,7 @@ def test_figures_are_those_of_the_definition(
     }  # fmt: skip - in another order
     for name, table, style, k in ((OLD, a, styles[0], ks[0]), (NEW, b, styles[1], ks[1])):
         write_run(out, name, table, style, k=k)
-    found = compare_runs(find_run(OLD, out), find_run(NEW, out), top=3)
+    found = compare_runs(find_run(OLD, out).source, find_run(NEW, out).source, top=3)
     a, b = ({u: each for u, each in table.items() if each.items} for table in (a, b))
     k = min(ks)
     common = a.keys() & b.keys()

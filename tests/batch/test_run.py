@@ -243,7 +243,7 @@ def test_a_batch_killed_in_a_shard_goes_on_from_the_whole_ones_to_the_same_bytes
     assert shard - 2 <= report["parts_reused"] < 8
     assert _parts(_latest(tmp_path / "topk")) == undisturbed
     names = {path.name for path in (tmp_path / "topk").iterdir()}
-    assert names == {".runs.lock", "LATEST", first.name, report["run"]}
+    assert names == {".runs.lock", "LATEST", "_history", first.name, report["run"]}
 
 
 def test_a_batch_killed_at_any_moment_leaves_a_run_that_verifies_and_loses_no_bytes(

@@ -179,4 +179,4 @@ def test_without_locks_runs_are_published_read_shown_and_removed(
     assert len(read_latest(tmp_path)) == 160
     assert rows_of(tmp_path, "u3")[0] == name
     assert sum("no locks" in message for message in caplog.messages) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {name, "LATEST"}
+    assert {path.name for path in tmp_path.iterdir()} == {name, "LATEST", "_history"}
