@@ -15,10 +15,10 @@ from batch.manifest import RUN, RunManifest
 from batch.memory import peak_memory
 from batch.part_check import require_parts
 from batch.places import Place
-from batch.planning import free_name, set_up
 from batch.plans import Plan
 from batch.recall_contract import Contract
 from batch.recall_manifest import RecallProof
+from batch.replacing import free_name, set_up
 from batch.runs import NAME_LENGTH, SUCCESS_FILE
 from batch.tally import Tally, tally
 from ncf.artifacts import sealed_manifest

@@ -1,6 +1,7 @@
 """A batch in pieces: the same bytes and manifest as in one, wherever and however often."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from batch.audience import read_audience
 from batch.audience_file import audience_bytes, open_audience
+from batch.committing import Commit
 from batch.filters import Filters
 from batch.job import Job
 from batch.options import Layout, Mode, TableFormat
@@ -185,6 +187,40 @@ def test_planning_again_goes_on_and_other_inputs_give_the_plan_up(
     assert current(out) == other
     assert open_runs(out).names() == []
     assert [path for path in unfinished(out) if first.folder in path] == []
+
+
+def test_a_batch_goes_on_where_its_bundle_and_its_files_have_moved_to(
+    out: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    before, now = tmp_path / "before", tmp_path / "now"
+    before.mkdir()
+    shutil.copytree(bundle.path, before / "ncf")
+    (before / "seen.csv").write_text("user_id,item_id\nu1,film 3\n")
+    options: dict[str, Any] = {"filters": Filters(seen=before / "seen.csv")}
+    first = plan_batch(replace(_job(bundle, out, **options), bundle=before / "ncf"), NOW)
+    work(first, 1, out)
+    before.rename(now)  # as where each attempt downloads them to a folder of its own
+    options = {"filters": Filters(seen=now / "seen.csv")}
+    found = run_batch(replace(_job(bundle, out, **options), bundle=now / "ncf"), NOW)
+    assert (found["run"], found["parts_reused"]) == (first.run, 1)
+
+
+def test_a_plan_that_is_given_up_takes_no_published_run_with_it(
+    out: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = run_batch(_job(bundle, out), NOW)["run"]
+    with monkeypatch.context() as dying:
+        dying.setattr(Commit, "_tidy", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_batch(replace(_job(bundle, out), k=3), NOW)
+    newer = open_runs(out).latest()
+    open_place(out).point(older)  # an operator goes back
+    last = run_batch(replace(_job(bundle, out), k=2), NOW)["run"]
+    assert sorted(open_runs(out).names()) == sorted([older, newer, last])
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_worker_refuses_another_bundle_and_other_versions(
