@@ -1,11 +1,11 @@
 """Find which shards of a plan a caller means."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ncf.errors import UsageError
 
-_SHARDS = re.compile(r"(\d+)(?:(\.\.|/)(\d+))?")
+_SHARDS = re.compile(r"(\d{1,18})(?:(\.\.|/)(\d{1,18}))?")
 
 
 def chosen_shards(given: int | str | Iterable[int] | None, count: int) -> list[int]:
@@ -25,14 +25,17 @@ def chosen_shards(given: int | str | Iterable[int] | None, count: int) -> list[i
         return list(range(count))
     if isinstance(given, str):
         given = _parsed(given, count)
-    found = [given] if isinstance(given, int) else sorted(set(given))
-    for number in found:
+    if isinstance(given, int):
+        given = [given]
+    # A range may be longer than fits into memory: its ends are looked at first.
+    found: Sequence[int] = given if isinstance(given, range) else sorted(set(given))
+    for number in (*found[:1], *found[-1:]):
         if not 0 <= number < count:
             raise UsageError(
                 f"`shards` {number} is not one of the plan's {count}",
                 remedy=f"give numbers from 0 to {count - 1}",
             )
-    return found
+    return sorted(found)
 
 
 def _parsed(text: str, count: int) -> Iterable[int]:
@@ -41,6 +44,8 @@ def _parsed(text: str, count: int) -> Iterable[int]:
         raise UsageError(f"`shards` {text!r} is not I, I..J or I/N", remedy="give 3, 3..7 or 2/16")
     first, sign, last = found.groups()
     if sign == "..":
+        if int(first) > int(last):
+            raise UsageError(f"`shards` {text}: ends before it starts", remedy="give 3..7")
         return range(int(first), int(last) + 1)
     if sign == "/":
         if int(first) >= int(last):

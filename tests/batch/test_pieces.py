@@ -279,6 +279,11 @@ def test_an_input_that_changed_since_the_plan_is_refused_and_its_return_is_not(
         (["work", "--out", "topk", "--shard", "1..2"], "--shard 2 is not one of the plan's 2"),
         (["work", "--out", "topk", "--shard", "one"], "--shard 'one' is not I, I..J or I/N"),
         (["work", "--out", "topk", "--shard", "4/4"], "--shard 4/4: no such share"),
+        (["work", "--out", "topk", "--shard", "1..0"], "--shard 1..0: ends before it starts"),
+        (
+            ["work", "--out", "topk", "--shard", "0..99999999999999"],
+            "--shard 99999999999999 is not one of the plan's 2",
+        ),
         (["work", "--out", "topk", "--plan", "0123"], "plan 0123 is closed"),
         (["commit", "--out", "topk"], "part-00000.parquet has no receipt (2 of 2"),
         (["commit", "--out", "topk", "--keep", "-1"], "--keep -1 is less than 0"),
