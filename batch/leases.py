@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import psutil
 from pyarrow import fs
@@ -216,8 +216,8 @@ def _through_boto3(out: str) -> Create | None:
         "s3",
         endpoint_url=endpoint and f"{options.get('scheme', 'https')}://{endpoint}",
         region_name=options.get("region"),
-        aws_access_key_id=parts.username,
-        aws_secret_access_key=parts.password,
+        aws_access_key_id=parts.username and unquote(parts.username),
+        aws_secret_access_key=parts.password and unquote(parts.password),
     )
 
     def create(path: str, content: bytes) -> bool:
