@@ -170,7 +170,7 @@ def _new(
     audience: str,
     ways: tuple[Identity, tuple[Round, ...], Decision],
 ) -> Plan:
-    job, inputs = prepared.job, prepared.inputs
+    inputs = prepared.inputs
     asked, rounds, decision = ways
     name = f"{now:%Y%m%dT%H%M%SZ}-{inputs.bundle.digest[:8]}"
     return Plan(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from operator import index
 
 from ncf.errors import UsageError
 
@@ -25,10 +26,8 @@ def chosen_shards(given: int | str | Iterable[int] | None, count: int) -> list[i
         return list(range(count))
     if isinstance(given, str):
         given = _parsed(given, count)
-    if isinstance(given, int):
-        given = [given]
     # A range may be longer than fits into memory: its ends are looked at first.
-    found: Sequence[int] = given if isinstance(given, range) else sorted(set(given))
+    found: Sequence[int] = given if isinstance(given, range) else _numbers(given)
     for number in (*found[:1], *found[-1:]):
         if not 0 <= number < count:
             raise UsageError(
@@ -36,6 +35,17 @@ def chosen_shards(given: int | str | Iterable[int] | None, count: int) -> list[i
                 remedy=f"give numbers from 0 to {count - 1}",
             )
     return sorted(found)
+
+
+def _numbers(given: int | Iterable[int]) -> list[int]:
+    """Take whole numbers of any kind, such as NumPy's, as Python's, which receipts can hold."""
+    try:
+        each = given if isinstance(given, Iterable) else [given]
+        return sorted({int(index(number)) for number in each})
+    except TypeError as error:
+        raise UsageError(
+            f"`shards` {given!r} holds what is no whole number", remedy="give 3, [3, 5] or '3..7'"
+        ) from error
 
 
 def _parsed(text: str, count: int) -> Iterable[int]:

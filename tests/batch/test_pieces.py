@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -26,6 +27,7 @@ from batch.selection import read_selection
 from batch.sessions import Session, work
 from batch.tables import Style
 from batch.verify import verify_run
+from ncf.api.plans import work_batch
 from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
 from ncf.policies import Strangers
@@ -294,6 +296,16 @@ def test_what_cannot_be_done_is_one_line(
 ) -> None:
     plan_batch(_job(bundle, tmp_path / "topk"), NOW)
     assert told in refused("batch", *words, cwd=tmp_path)
+
+
+def test_shards_are_whole_numbers_of_any_kind(bundle: Bundle, tmp_path: Path) -> None:
+    plan_batch(_job(bundle, tmp_path / "topk"), NOW)
+    for given in ([1.0], ["1"], 0.5, [None]):
+        with pytest.raises(UsageError, match="holds what is no whole number"):
+            work_batch(tmp_path / "topk", cast("Any", given))
+    made = [work_batch(tmp_path / "topk", cast("Any", each)) for each in (np.arange(2), True)]
+    assert [[receipt["shard"] for receipt in each] for each in made] == [[0, 1], [1]]
+    commit_batch(tmp_path / "topk")
 
 
 def test_options_of_another_kind_of_command_are_refused_before_it(tmp_path: Path) -> None:
