@@ -15,13 +15,13 @@ def set_up(place: Place, plan: Plan) -> None:
 
 
 def give_up(place: Place, plan: Plan) -> None:
-    """Remove all of a plan and its earlier tries, but for a run that was published."""
+    """Remove all of a plan and its earlier tries, but for the run that LATEST names."""
     done = len(place.names(f"{plan.folder}/{RECEIPTS}"))
     logger.warning("giving up plan %s, with %d of %d parts done", plan.folder, done, plan.shards)
     place.delete(PLAN_FILE)
-    published = {place.runs.latest_or_none(), *place.runs.names()}
+    latest = place.runs.latest_or_none()
     for name in (*plan.earlier, plan.run):
-        if name not in published:
+        if name != latest:
             place.remove(name)
 
 

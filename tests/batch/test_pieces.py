@@ -15,7 +15,6 @@ import pytest
 
 from batch.audience import read_audience
 from batch.audience_file import audience_bytes, open_audience
-from batch.committing import Commit
 from batch.filters import Filters
 from batch.job import Job
 from batch.options import Layout, Mode, TableFormat
@@ -205,24 +204,6 @@ def test_a_batch_goes_on_where_its_bundle_and_its_files_have_moved_to(
     options = {"filters": Filters(seen=now / "seen.csv")}
     found = run_batch(replace(_job(bundle, out, **options), bundle=now / "ncf"), NOW)
     assert (found["run"], found["parts_reused"]) == (first.run, 1)
-
-
-def test_a_plan_that_is_given_up_takes_no_published_run_with_it(
-    out: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    older = run_batch(_job(bundle, out), NOW)["run"]
-    with monkeypatch.context() as dying:
-        dying.setattr(Commit, "_tidy", _killed)
-        with pytest.raises(KeyboardInterrupt):
-            run_batch(replace(_job(bundle, out), k=3), NOW)
-    newer = open_runs(out).latest()
-    open_place(out).point(older)  # an operator goes back
-    last = run_batch(replace(_job(bundle, out), k=2), NOW)["run"]
-    assert sorted(open_runs(out).names()) == sorted([older, newer, last])
-
-
-def _killed(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def test_a_worker_refuses_another_bundle_and_other_versions(
