@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from batch import leases
 from batch.bucket import Bucket
 from batch.job import Job
+from batch.once import through_boto3
 from batch.pipeline import run_batch
 from batch.published import read_latest
 from batch.runs import open_runs
@@ -177,7 +177,7 @@ def test_the_lock_takes_the_credentials_that_the_uri_means(
 ) -> None:
     made = []
     monkeypatch.setattr("boto3.client", lambda *_, **options: made.append(options))
-    leases._through_boto3(place.replace("s3://", "s3://K%2BEY:s%2Fe%2Bc%3Dret@"))
+    through_boto3(place.replace("s3://", "s3://K%2BEY:s%2Fe%2Bc%3Dret@"))
     (options,) = made
     given = (options["aws_access_key_id"], options["aws_secret_access_key"])
     assert given == ("K+EY", "s/e+c=ret")
