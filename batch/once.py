@@ -14,13 +14,13 @@ Create = Callable[[str, bytes], bool]
 # The last says that another one is making it right now.
 _THERE = {"PreconditionFailed", "412", "ConditionalRequestConflict"}
 _PASSING = {429, 500, 502, 503, 504}  # but not 501: the store does not know the condition
+_CUT_OFF = {"HTTPClientError", "ConnectionError"}  # of botocore, which boto3 does not show
 
 
 def through_boto3(out: str) -> Create | None:
     """Put with ``If-None-Match``, which Arrow does not offer."""
     try:
         import boto3  # noqa: PLC0415 - an extra
-        from botocore import exceptions  # noqa: PLC0415 - of it
     except ImportError:
         return None
     parts = urlsplit(out)
@@ -38,13 +38,15 @@ def through_boto3(out: str) -> Create | None:
         bucket, _, key = path.partition("/")
         try:
             client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
-        except exceptions.ClientError as error:
+        except client.exceptions.ClientError as error:
             if error.response.get("Error", {}).get("Code") in _THERE:
                 return False
             if _status(error.response) in _PASSING:
                 raise _unreachable(bucket, error) from error
             raise
-        except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
+        except Exception as error:
+            if _CUT_OFF.isdisjoint(kind.__name__ for kind in type(error).__mro__):
+                raise
             raise _unreachable(bucket, error) from error
         return True
 

@@ -544,6 +544,14 @@ def test_a_store_that_is_busy_for_a_moment_gives_no_unprotected_batch(
     assert "is not kept out" not in caplog.text
 
 
+def test_a_store_out_of_reach_is_not_taken_for_one_without_locks(
+    bundle: Bundle, server: str, bucket: str
+) -> None:
+    closed = bucket.replace(server, "127.0.0.1:9")
+    with pytest.raises(UnreachableError, match="no lock can be kept now"):
+        plan_batch(_job(bundle, closed), NOW)
+
+
 def test_a_lock_is_kept_in_what_fsspec_knows_too(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
