@@ -98,7 +98,8 @@ class Audience:
     def raw_ids(self, indices: Indices) -> list[str]:
         """Look up raw ids by index."""
         raw, n_users = self.bundle.users.raw, self.bundle.n_users
-        if indices.size and indices[-1] < n_users and indices[-1] - indices[0] + 1 == indices.size:
+        # Those who are folded in come last, whatever their indices: the ends say nothing alone.
+        if indices.size and indices[-1] < n_users and (np.diff(indices) == 1).all():
             return raw[int(indices[0]) : int(indices[-1]) + 1]
         return [raw[i] if i < n_users else self.unknown[i - n_users] for i in indices.tolist()]
 

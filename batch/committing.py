@@ -17,12 +17,12 @@ from batch.manifest import RUN, RunManifest
 from batch.memory import peak_memory
 from batch.part_check import require_parts
 from batch.places import Place
-from batch.planning import free_name, set_up
 from batch.plans import Plan
 from batch.pointer import point
 from batch.reading import newest
 from batch.recall_contract import Contract
 from batch.recall_manifest import RecallProof
+from batch.replacing import free_name, set_up
 from batch.runs import GATES_FILE, HELD, NAME_LENGTH, SUCCESS_FILE, held_runs
 from batch.setting_aside import is_held, set_aside, unfinished
 from batch.tally import Tally, tally

@@ -16,20 +16,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import psutil
 from pyarrow import fs
 
+from batch.once import Create, through_boto3, through_fsspec
 from batch.runs import Runs
 from batch.stores import OBJECT_STORES, storage_access
-from ncf.errors import LockedError, NcfError
+from ncf.errors import LockedError, NcfError, UnreachableError
 from ncf.locks import this_host
 
 logger = logging.getLogger(__name__)
-
-Create = Callable[[str, bytes], bool]
-"""Makes an object at a path; False if there is one."""
 
 BEAT, LEASE = 5.0, 20.0  # seconds
 _PREFIX = ".ncf-lock-"
@@ -192,58 +189,14 @@ def _creator(runs: Runs, out: str) -> Create | None:
     probe = f"{runs.root}/{_PREFIX}probe-{uuid.uuid4().hex}"
     s3 = runs.system.type_name == "s3"
     try:
-        create = _through_boto3(out) if s3 else _through_fsspec(runs.system)
+        create = through_boto3(out) if s3 else through_fsspec(runs.system)
         if create is None:
             return None
         once = create(probe, b"") and not create(probe, b"")
         runs.system.delete_file(probe)
+    except UnreachableError:
+        raise  # it may know how, but does not answer now
     except Exception as error:  # noqa: BLE001 - of other libraries, each with its own classes
         logger.warning("%s: no lock can be kept (%s)", runs.root, error)
         return None
     return create if once else None
-
-
-def _through_boto3(out: str) -> Create | None:
-    """Put with ``If-None-Match``, which Arrow does not offer."""
-    try:
-        import boto3  # noqa: PLC0415 - an extra
-    except ImportError:
-        return None
-    parts = urlsplit(out)
-    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    endpoint = options.get("endpoint_override")
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint and f"{options.get('scheme', 'https')}://{endpoint}",
-        region_name=options.get("region"),
-        aws_access_key_id=parts.username,
-        aws_secret_access_key=parts.password,
-    )
-
-    def create(path: str, content: bytes) -> bool:
-        bucket, _, key = path.partition("/")
-        try:
-            client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
-        except client.exceptions.ClientError as error:
-            if error.response.get("Error", {}).get("Code") in {"PreconditionFailed", "412"}:
-                return False
-            raise
-        return True
-
-    return create
-
-
-def _through_fsspec(system: fs.FileSystem) -> Create | None:
-    """Write with the mode ``create`` of fsspec."""
-    wrapped = getattr(getattr(system, "handler", None), "fs", None)
-    if wrapped is None:
-        return None
-
-    def create(path: str, content: bytes) -> bool:
-        try:
-            wrapped.pipe_file(path, content, mode="create")
-        except FileExistsError:
-            return False
-        return True
-
-    return create

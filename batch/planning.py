@@ -6,9 +6,10 @@ its tries; that of others is given up.
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from batch.audience_file import audience_bytes
 from batch.decision import Rankers, decide
@@ -17,10 +18,10 @@ from batch.job import Job
 from batch.manifest import Decision, Identity, Parameters
 from batch.options import Mode
 from batch.places import Place, current_plan
-from batch.plans import AUDIENCE_FILE, PLAN_FILE, RECEIPTS, Plan
+from batch.plans import AUDIENCE_FILE, PLAN_FILE, Plan
 from batch.recall_contract import Contract
+from batch.replacing import free_name, give_up, set_up
 from batch.rounds import Round
-from batch.runs import held_runs
 from batch.sessions import Session
 from batch.versions import versions
 from ncf.artifacts import canonical_json
@@ -130,6 +131,9 @@ def take_up(prepared: Prepared, place: Place, now: datetime) -> Plan:
             plan = found
     if plan is found:
         place.write(AUDIENCE_FILE, audience)
+        # The same bytes may lie elsewhere by now, and a commit looks at them again.
+        plan = replace(plan, **_whereabouts(prepared))
+        place.write(PLAN_FILE, plan.content())
         place.reopen(plan)
         logger.info("going on with plan %s", plan.folder)
         return plan
@@ -139,31 +143,6 @@ def take_up(prepared: Prepared, place: Place, now: datetime) -> Plan:
     place.write(AUDIENCE_FILE, audience)
     set_up(place, plan)
     return plan
-
-
-def set_up(place: Place, plan: Plan) -> None:
-    """Make a plan that of its place; from then on no other one is worked on."""
-    place.begin(plan)
-    place.write(PLAN_FILE, plan.content())
-
-
-def give_up(place: Place, plan: Plan) -> None:
-    """Remove all of a plan and its earlier tries, but for a run that was published."""
-    done = len(place.names(f"{plan.folder}/{RECEIPTS}"))
-    logger.warning("giving up plan %s, with %d of %d parts done", plan.folder, done, plan.shards)
-    place.delete(PLAN_FILE)
-    latest = place.runs.latest_or_none()
-    for name in (*plan.earlier, plan.run):
-        if name != latest:
-            place.remove(name)
-
-
-def free_name(place: Place, wanted: str, besides: tuple[str, ...] = ()) -> str:
-    """Find a name that no run has, whole or not, and that is none of some others."""
-    taken, count = {*place.runs.taken(), *held_runs(place.runs).taken(), *besides}, 1
-    while (tried := wanted if count == 1 else f"{wanted}-{count}") in taken:
-        count += 1
-    return tried
 
 
 def _ways(prepared: Prepared) -> tuple[Mode, tuple[Round, ...], Decision]:
@@ -191,7 +170,7 @@ def _new(
     audience: str,
     ways: tuple[Identity, tuple[Round, ...], Decision],
 ) -> Plan:
-    job, inputs = prepared.job, prepared.inputs
+    inputs = prepared.inputs
     asked, rounds, decision = ways
     name = f"{now:%Y%m%dT%H%M%SZ}-{inputs.bundle.digest[:8]}"
     return Plan(
@@ -200,17 +179,23 @@ def _new(
         audience=audience,
         users=len(inputs.audience),
         run=free_name(place, name),
-        bundle=str(job.bundle.absolute()),
-        files={
-            name: str(path.absolute())
-            for name, path in job.filters.files().items()
-            if name not in job.filters.plain
-        },
+        **_whereabouts(prepared),
         counts=inputs.audience.counts,
         decision=decision,
         host=this_host(),
         seconds=round(prepared.seconds, 3),
     )
+
+
+def _whereabouts(prepared: Prepared) -> dict[str, Any]:
+    """Say where the bundle and the files are, which does not change what a plan is of."""
+    job = prepared.job
+    files = {
+        name: str(path.absolute())
+        for name, path in job.filters.files().items()
+        if name not in job.filters.plain
+    }
+    return {"bundle": str(job.bundle.absolute()), "files": files}
 
 
 def _found(place: Place) -> Plan | None:

@@ -176,7 +176,9 @@ def write_grown(growth: Growth, folder: Path, name: str) -> dict[str, Any]:
 def _grown_weights(growth: Growth) -> Weights:
     old = growth.bundle
     weights = read_initializers(old.score_graph, _NAMES)
-    item_map = np.load(old.path / files.ITEM_MAP_FILE, allow_pickle=False)
+    item_map = old.item_map
+    if item_map is None:
+        raise ArtifactError("has no map of items", where=old.path, remedy=_REMEDY)
     takers = {number: growth.takers[growth.taken == number] for number in range(len(growth.items))}
     return with_new_items(weights, old.user_rows, item_map, takers)
 

@@ -11,7 +11,7 @@ from handlers.routes import Route
 _LONGEST = 1000  # bytes of a request; those with long histories hardly come again
 _ENTRY = 400  # bytes that an entry takes besides request and answer, about
 
-_Key = tuple[str, bytes]
+_Key = tuple[str, str, bytes]  # model, whose name may be in the answer, digest, request
 
 
 class Counting(Protocol):
@@ -63,7 +63,7 @@ class Remembered:
         if not self._most or not question.comes_again or self._models.is_shared(name):
             return await ask()
         service = self._models[name]
-        key = (service.digest, question.body)
+        key = (name, service.digest, question.body)
         known = self._answers.get(key)
         if known is not None:
             self._answers.move_to_end(key)
@@ -89,4 +89,4 @@ class Remembered:
 
 
 def _bytes(key: _Key, reply: Reply) -> int:
-    return len(key[1]) + len(reply.body) + _ENTRY
+    return len(key[-1]) + len(reply.body) + _ENTRY

@@ -5,6 +5,8 @@ names parameters of the call in back quotes, with a value where that matters: `k
 `mode="exact"`. The command line shows its options instead: -k, --mode exact.
 """
 
+import re
+
 FAULT = 1
 """Exit code of a fault of ours."""
 BAD_INPUT = 2
@@ -17,6 +19,9 @@ TEMPORARY = 75
 """Exit code of what may be gone when the same command runs again (``EX_TEMPFAIL``)."""
 INTERRUPTED = 130
 """Exit code of Ctrl-C and SIGTERM."""
+
+# KEY:SECRET@ of a URI, but not HOST:PORT/ before a name with an @.
+_CREDENTIALS = re.compile(r"(?<=://)[^/@:\s]+:(?!\d+/)[^@\s]+@")
 
 
 class NcfError(Exception):
@@ -47,6 +52,7 @@ class NcfError(Exception):
         given = self.remedy if remedy is None else remedy
         suffix = f"; {given}" if given else ""
         line = " ".join(f"{prefix}{problem}{suffix}".splitlines())
+        line = _CREDENTIALS.sub("***@", line)  # errors end up in logs, which many may read
         # Names and ids come from files; they must not contain control codes of a terminal.
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 

@@ -115,6 +115,27 @@ def test_in_the_table_they_get_the_popular_items_that_they_have_not_seen(
     assert verify_run(found["table"], bundle.path, filters)["users"] == len(cold) + 1
 
 
+def test_who_is_folded_in_between_trained_users_keeps_the_list_under_the_own_name(
+    data: PreparedData, checkpoint: Checkpoint, cold: Mask, tmp_path: Path
+) -> None:
+    publish(Source(checkpoint, data, min_history=1), tmp_path, "folding")
+    bundle = open_bundle(tmp_path / "folding")
+    first, last = (int(np.flatnonzero(each)[place]) for each, place in ((cold, 0), (~cold, -1)))
+    assert 2 < first < last
+    # As many as lie from user 0 to the first cold one, but another trained one in place of user 1.
+    asked = [bundle.users.raw[user] for user in (0, *range(2, first), last, first)]
+    (tmp_path / "users.csv").write_text("\n".join(["user_id", *asked]) + "\n")
+    filters = Filters(users=tmp_path / "users.csv")
+    found = run_batch(Job(bundle.path, tmp_path / "topk", 4, Device.CPU, filters=filters), NOW)
+    assert found["users_by_policy"] == {"model": first, "popular": 0, "history": 1}
+    table = read_latest(tmp_path / "topk")
+    assert table.user_id.drop_duplicates().tolist() == asked
+    alone = Recommender(bundle, ExactRanker.open(bundle))
+    for user, rows in table.groupby("user_id"):
+        own = alone.recommend(str(user), Wishes(4, exact=True))
+        assert rows.item_id.tolist() == [each.item for each in own.items]
+
+
 def test_some_users_and_strangers_left_out(bundle: Bundle, cold: Mask, tmp_path: Path) -> None:
     known, lost = (bundle.users.raw[int(np.flatnonzero(each)[-1])] for each in (~cold, cold))
     (tmp_path / "users.csv").write_text(f"user_id\n{lost}\nzoe\n{known}\n")

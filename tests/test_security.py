@@ -130,7 +130,7 @@ def test_every_file_from_the_network_is_pinned_by_a_digest() -> None:
     }
     assert asking == {
         Path(downloads.__file__).relative_to(ROOT).as_posix(),
-        *("batch/runs.py", "batch/leases.py"),  # object stores
+        *("batch/runs.py", "batch/once.py"),  # object stores
         "ncf/connections.py",  # without proxies and .netrc
         "ncf/locks.py",  # the name of this machine
         *("ncf/serving/check.py", "ncf/serving/process.py", "ncf/serving/settings.py"),

@@ -40,6 +40,7 @@ def grow(bundle: Path, out: Path, times: int) -> None:
     np.save(out / "users.npy", rows)
     with np.load(bundle / "seen.npz", allow_pickle=False) as file:
         seen = dict(file)
+    (out / "unlearned.npz").unlink(missing_ok=True)  # of the old count of users
     pairs = int(seen["indptr"][-1])
     starts = [seen["indptr"][:-1] + copy * pairs for copy in range(times)]
     seen["indptr"] = np.concatenate([*starts, [times * pairs]]).astype(np.int64)

@@ -36,9 +36,11 @@ def requests_of(
                 "`history` does not say whose it is", remedy="give a dict: {user: [items]}"
             )
         return [Request("", replace(wishes, history=tuple(raw_ids(history, "history"))))]
-    given = {}
+    given: dict[str, tuple[str, ...]] = {}
     for user, items in (history or {}).items():
         (raw,) = raw_ids(user, "history")
+        if raw in given:
+            raise UsageError(f"`history` names {raw!r} twice", remedy="give each user once")
         given[raw] = tuple(raw_ids(items, "history"))
     everyone = list(given) if users is None else users
     if extra := given.keys() - set(everyone):

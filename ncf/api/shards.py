@@ -1,11 +1,12 @@
 """Find which shards of a plan a caller means."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import index
 
 from ncf.errors import UsageError
 
-_SHARDS = re.compile(r"(\d+)(?:(\.\.|/)(\d+))?")
+_SHARDS = re.compile(r"(\d{1,18})(?:(\.\.|/)(\d{1,18}))?")
 
 
 def chosen_shards(given: int | str | Iterable[int] | None, count: int) -> list[int]:
@@ -25,14 +26,26 @@ def chosen_shards(given: int | str | Iterable[int] | None, count: int) -> list[i
         return list(range(count))
     if isinstance(given, str):
         given = _parsed(given, count)
-    found = [given] if isinstance(given, int) else sorted(set(given))
-    for number in found:
+    # A range may be longer than fits into memory: its ends are looked at first.
+    found: Sequence[int] = given if isinstance(given, range) else _numbers(given)
+    for number in (*found[:1], *found[-1:]):
         if not 0 <= number < count:
             raise UsageError(
                 f"`shards` {number} is not one of the plan's {count}",
                 remedy=f"give numbers from 0 to {count - 1}",
             )
-    return found
+    return sorted(found)
+
+
+def _numbers(given: int | Iterable[int]) -> list[int]:
+    """Take whole numbers of any kind, such as NumPy's, as Python's, which receipts can hold."""
+    try:
+        each = given if isinstance(given, Iterable) else [given]
+        return sorted({int(index(number)) for number in each})
+    except TypeError as error:
+        raise UsageError(
+            f"`shards` {given!r} holds what is no whole number", remedy="give 3, [3, 5] or '3..7'"
+        ) from error
 
 
 def _parsed(text: str, count: int) -> Iterable[int]:
@@ -41,6 +54,8 @@ def _parsed(text: str, count: int) -> Iterable[int]:
         raise UsageError(f"`shards` {text!r} is not I, I..J or I/N", remedy="give 3, 3..7 or 2/16")
     first, sign, last = found.groups()
     if sign == "..":
+        if int(first) > int(last):
+            raise UsageError(f"`shards` {text}: ends before it starts", remedy="give 3..7")
         return range(int(first), int(last) + 1)
     if sign == "/":
         if int(first) >= int(last):

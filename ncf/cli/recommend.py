@@ -62,7 +62,7 @@ def recommend(
 def _ids(given: str) -> list[str]:
     path = Path(given)
     try:
-        is_file = path.exists()
+        is_file = bool(given) and path.exists()  # an empty name would be the current folder
     except OSError:  # too long for a name
         is_file = False
     if is_file:

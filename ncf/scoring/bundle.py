@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -161,11 +162,22 @@ class Bundle:
         return Eligibility.whole_catalogue(self.n_items, self.seen)
 
     @cached_property
+    def item_map(self) -> npt.NDArray[np.float32] | None:
+        """Map that makes vectors of new items, float32 ``(3 d + 3, v)``; None if not held."""
+        path = self.path / ITEM_MAP_FILE
+        return _read_array(path) if path.is_file() else None
+
+    @cached_property
     def popular(self) -> npt.NDArray[np.int32]:
         """Item indices, most popular first."""
-        with (self.path / POPULAR_FILE).open("rb") as file:  # np.load leaves junk open
-            popular: npt.NDArray[np.int32] = np.lib.format.read_array(file, allow_pickle=False)
+        popular: npt.NDArray[np.int32] = _read_array(self.path / POPULAR_FILE)
         return popular
+
+
+def _read_array(path: Path) -> npt.NDArray[Any]:
+    with path.open("rb") as file:  # np.load leaves junk open
+        array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return array
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -210,11 +222,18 @@ def _fits(bundle: Bundle) -> bool:
         and bundle.seen.within_bounds()
         and _is_sound(bundle.cold, sizes[0])
         and (bundle.unlearned is None or _fits_seen(bundle.unlearned, sizes))
+        and (bundle.item_map is None or _is_map(bundle.item_map, bundle.manifest.model.row_width))
     )
 
 
 def _fits_seen(pairs: Seen, sizes: tuple[int, int]) -> bool:
     return pairs.shape == sizes and pairs.within_bounds()
+
+
+def _is_map(array: npt.NDArray[Any], width: int) -> bool:
+    """Whether an array maps features of rows of some width, and all of its numbers are finite."""
+    fits = array.ndim == 2 and array.shape[0] == 3 * width + 3 and array.dtype == np.float32
+    return fits and bool(np.isfinite(array).all())
 
 
 def _is_sound(cold: npt.NDArray[np.int64], n_users: int) -> bool:

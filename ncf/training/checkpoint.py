@@ -18,7 +18,7 @@ from ncf.models.networks import Network
 from ncf.models.weights import Weights
 from ncf.records import json_values
 from ncf.training.history import HISTORY_FILE, history_bytes
-from ncf.training.learned import Learned, read_learned
+from ncf.training.learned import LEARNED_FILE, Learned, read_learned
 from ncf.training.manifest import CHECKPOINT, CheckpointManifest, TrainedOn
 from ncf.training.trained import Trained
 from ncf.training.weight_checks import check_finite, check_shapes
@@ -84,8 +84,19 @@ class Checkpoint:
         return replace(self, weights=self.product, saw_all=True)
 
     def learned(self) -> Learned | None:
-        """Read what the weights were trained on; None in a checkpoint of before."""
-        return read_learned(self.path, len(self.users), len(self.items))
+        """Read what the weights were trained on; None in a checkpoint of before.
+
+        Raises
+        ------
+        ArtifactError
+            It is not readable.
+        """
+        try:
+            return read_learned(self.path, len(self.users), len(self.items))
+        except (KeyError, ValueError) as error:
+            raise ArtifactError(
+                f"not readable ({error})", where=self.path / LEARNED_FILE, remedy=CHECKPOINT.remedy
+            ) from error
 
     @property
     def has_figures(self) -> bool:

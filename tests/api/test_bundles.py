@@ -151,3 +151,8 @@ def test_taste_shows_in_what_is_similar(world: World, caplog: pytest.LogCaptureF
         for other in frame.item_id
     ]
     assert np.mean(camps) > 0.9
+
+
+def test_a_history_of_two_users_of_one_name_is_refused(neumf: Bundle) -> None:
+    with pytest.raises(UsageError, match="`history` names '1' twice"):
+        neumf.recommend(history={1: ["film 1"], "1": ["film 2"]})

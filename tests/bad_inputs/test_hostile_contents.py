@@ -162,7 +162,10 @@ def test_junk_with_the_right_digest_is_one_line(
         for turn, junk in enumerate(JUNK):
             path.write_bytes(junk)
             _reseal(folder, kind)
-            refused(*commands[(position + turn) % len(commands)].split(), cwd=home)
+            command = commands[(position + turn) % len(commands)]
+            if path.name == "learned.parquet":  # read by this one alone
+                command = "train --data data --model gmf --warm-start c --out new"
+            refused(*command.split(), cwd=home)
         path.write_bytes(content)
     _reseal(folder, kind)
 

@@ -33,7 +33,7 @@ from batch.sessions import Session, work
 from batch.shards import Shard
 from batch.verify import verify_run
 from ncf.devices import Device
-from ncf.errors import ArtifactError, LockedError, NotProvenError
+from ncf.errors import ArtifactError, LockedError, NotProvenError, UnreachableError
 from ncf.proof.audit import Missed
 from ncf.proof.recall import PairSample
 from ncf.scoring.bundle import Bundle
@@ -497,13 +497,59 @@ def test_a_store_that_makes_nothing_only_once_is_said_to_be_unprotected(
     bucket: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(leases, "_through_boto3", lambda _: lambda *_: True)  # overwrites
+        patched.setattr(leases, "through_boto3", lambda _: lambda *_: True)  # overwrites
         plan_batch(_job(bundle, bucket), NOW)
     assert "a batch on another machine is not kept out" in caplog.text
     caplog.clear()
     monkeypatch.setitem(sys.modules, "boto3", None)  # not installed
     plan_batch(_job(bundle, bucket), NOW)
     assert "a batch on another machine is not kept out" in caplog.text
+
+
+@pytest.mark.parametrize("status", [503, 409])
+def test_a_store_that_is_busy_for_a_moment_gives_no_unprotected_batch(
+    status: int,
+    bucket: str,
+    bundle: Bundle,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refusal = {
+        503: ("SlowDown", "Please reduce your request rate."),
+        409: ("ConditionalRequestConflict", "Another conditional write is under way."),
+    }
+    code, message = refusal[status]
+    answer: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    real, asked = client.put_object, []
+
+    def put(**options: Any) -> object:  # noqa: ANN401 - of boto3
+        asked.append(options["Key"])
+        if len(asked) == 3:  # after the two probes
+            raise client.exceptions.ClientError(answer, "PutObject")
+        return real(**options)
+
+    client.put_object = put
+    monkeypatch.setattr("boto3.client", lambda *_, **__: client)
+    if status == 503:
+        with pytest.raises(UnreachableError, match="SlowDown"):
+            plan_batch(_job(bundle, bucket), NOW)
+        asked[:] = asked[:2]  # and now with the probe
+        with pytest.raises(UnreachableError, match="SlowDown"):
+            plan_batch(_job(bundle, bucket), NOW)
+    assert plan_batch(_job(bundle, bucket), NOW).shards == 3
+    assert "is not kept out" not in caplog.text
+
+
+def test_a_store_out_of_reach_is_not_taken_for_one_without_locks(
+    bundle: Bundle, server: str, bucket: str
+) -> None:
+    closed = bucket.replace(server, "127.0.0.1:9")
+    with pytest.raises(UnreachableError, match="no lock can be kept now"):
+        plan_batch(_job(bundle, closed), NOW)
 
 
 def test_a_lock_is_kept_in_what_fsspec_knows_too(

@@ -9,6 +9,7 @@ import pytest
 
 from batch.bucket import Bucket
 from batch.job import Job
+from batch.once import through_boto3
 from batch.pipeline import run_batch
 from batch.published import read_latest
 from batch.runs import open_runs
@@ -17,6 +18,7 @@ from batch.verify import verify_run
 from ncf.devices import Device
 from ncf.errors import ArtifactError, InterruptedWorkError, StorageError
 from ncf.scoring.bundle import Bundle
+from tests.commands import refused
 
 Client = Any  # boto3 makes its classes as it goes
 Method = Any  # one of a bucket's
@@ -150,3 +152,33 @@ def test_an_empty_bucket_says_that_nothing_was_published(client: Client, place: 
     assert client
     with pytest.raises(ArtifactError, match="no run was published"):
         read_latest(place)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://KEY:SE/CR+ET@tables/x?unknown=1",
+        "what://KEY:SECRET@tables/x",
+    ],
+)
+def test_no_message_shows_the_credentials_of_a_place(
+    uri: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    words = ("--bundle", bundle.path, "--device", "cpu", "--out", uri)
+    line = refused("batch", "plan", *words, cwd=tmp_path)
+    assert uri.partition("@")[2] in line
+    assert "ET@" not in line
+    assert "KEY" not in line
+    told = str(ArtifactError("is gone", where="hdfs://name:8020/of@place/s3://bucket/a@b"))
+    assert "hdfs://name:8020/of@place/s3://bucket/a@b: is gone" in told
+
+
+def test_the_lock_takes_the_credentials_that_the_uri_means(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr("boto3.client", lambda *_, **options: made.append(options))
+    through_boto3(place.replace("s3://", "s3://K%2BEY:s%2Fe%2Bc%3Dret@"))
+    (options,) = made
+    given = (options["aws_access_key_id"], options["aws_secret_access_key"])
+    assert given == ("K+EY", "s/e+c=ret")

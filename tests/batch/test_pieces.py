@@ -1,13 +1,15 @@
 """A batch in pieces: the same bytes and manifest as in one, wherever and however often."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -24,6 +26,7 @@ from batch.selection import read_selection
 from batch.sessions import Session, work
 from batch.tables import Style
 from batch.verify import verify_run
+from ncf.api.plans import work_batch
 from ncf.devices import Device
 from ncf.errors import ArtifactError, UsageError
 from ncf.policies import Strangers
@@ -187,6 +190,22 @@ def test_planning_again_goes_on_and_other_inputs_give_the_plan_up(
     assert [path for path in unfinished(out) if first.folder in path] == []
 
 
+def test_a_batch_goes_on_where_its_bundle_and_its_files_have_moved_to(
+    out: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    before, now = tmp_path / "before", tmp_path / "now"
+    before.mkdir()
+    shutil.copytree(bundle.path, before / "ncf")
+    (before / "seen.csv").write_text("user_id,item_id\nu1,film 3\n")
+    options: dict[str, Any] = {"filters": Filters(seen=before / "seen.csv")}
+    first = plan_batch(replace(_job(bundle, out, **options), bundle=before / "ncf"), NOW)
+    work(first, 1, out)
+    before.rename(now)  # as where each attempt downloads them to a folder of its own
+    options = {"filters": Filters(seen=now / "seen.csv")}
+    found = run_batch(replace(_job(bundle, out, **options), bundle=now / "ncf"), NOW)
+    assert (found["run"], found["parts_reused"]) == (first.run, 1)
+
+
 def test_a_worker_refuses_another_bundle_and_other_versions(
     bundle: Bundle, screened_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +262,11 @@ def test_an_input_that_changed_since_the_plan_is_refused_and_its_return_is_not(
         (["work", "--out", "topk", "--shard", "1..2"], "--shard 2 is not one of the plan's 2"),
         (["work", "--out", "topk", "--shard", "one"], "--shard 'one' is not I, I..J or I/N"),
         (["work", "--out", "topk", "--shard", "4/4"], "--shard 4/4: no such share"),
+        (["work", "--out", "topk", "--shard", "1..0"], "--shard 1..0: ends before it starts"),
+        (
+            ["work", "--out", "topk", "--shard", "0..99999999999999"],
+            "--shard 99999999999999 is not one of the plan's 2",
+        ),
         (["work", "--out", "topk", "--plan", "0123"], "plan 0123 is closed"),
         (["commit", "--out", "topk"], "part-00000.parquet has no receipt (2 of 2"),
         (["commit", "--out", "topk", "--keep", "-1"], "--keep -1 is less than 0"),
@@ -253,6 +277,16 @@ def test_what_cannot_be_done_is_one_line(
 ) -> None:
     plan_batch(_job(bundle, tmp_path / "topk"), NOW)
     assert told in refused("batch", *words, cwd=tmp_path)
+
+
+def test_shards_are_whole_numbers_of_any_kind(bundle: Bundle, tmp_path: Path) -> None:
+    plan_batch(_job(bundle, tmp_path / "topk"), NOW)
+    for given in ([1.0], ["1"], 0.5, [None]):
+        with pytest.raises(UsageError, match="holds what is no whole number"):
+            work_batch(tmp_path / "topk", cast("Any", given))
+    made = [work_batch(tmp_path / "topk", cast("Any", each)) for each in (np.arange(2), True)]
+    assert [[receipt["shard"] for receipt in each] for each in made] == [[0, 1], [1]]
+    commit_batch(tmp_path / "topk")
 
 
 def test_options_of_another_kind_of_command_are_refused_before_it(tmp_path: Path) -> None:

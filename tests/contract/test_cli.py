@@ -173,6 +173,8 @@ def test_a_history_gives_a_stranger_a_list_and_new_items_come_without_training(h
     assert by_file == by_ids
     assert (by_file["policy"], by_file["history"]) == ("history", {"known": 4, "unknown": 1})
     short = json.loads(ncf(*bundle, "--history", "film 4", cwd=home).stdout)
+    empty = json.loads(ncf(*bundle, "--history", "", cwd=home).stdout)  # not the current folder
+    assert (empty["policy"], empty["history"]) == ("popular", {"known": 0, "unknown": 0})
     assert short["policy"] == "popular"
     (home / "today.csv").write_text("user_id,item_id\nu1,premiere\n")
     grow = ("export", "--bundle", "keen/keen", "--new-items", "today.csv", "--out", "keen")

@@ -10,9 +10,9 @@ import pytest
 _DRAW = """
 import sys
 from ncf.training.plot import draw
-from ncf.validation import Epoch
+from ncf.validation import Epoch, Validation
 rows = [Epoch(n, 1 / n, n / 9, n / 11) for n in range(1, 6)]
-sys.stdout.buffer.write(draw(rows, "gmf", 3, 10))
+sys.stdout.buffer.write(draw(rows, "gmf", Validation(0.5, 0.3, "sampled", 10, 3, "honest")))
 """
 
 

@@ -102,6 +102,19 @@ def test_users_whom_a_canary_may_take_are_asked_again(bundle: Bundle, next_bundl
     run({"ncf": bundle.path, "next": next_bundle.path}, ask, {"next": 0.5})
 
 
+def test_models_of_one_bundle_keep_their_names_apart(bundle: Bundle) -> None:
+    inputs = [{"name": "user", "shape": [1], "datatype": "BYTES", "data": ["u3"]}]
+    body = json.dumps({"inputs": inputs}).encode()
+
+    async def ask(app: Application) -> None:
+        for name in ("ncf", "next", "ncf", "next"):
+            said = json.loads((await asked(app, f"/predictions/{name}", body))[1])
+            assert said["model_name"] == name
+        assert counted(app, "ncf_repeated_total") == 2
+
+    run({"ncf": bundle.path, "next": bundle.path}, ask)
+
+
 def test_a_new_bundle_gives_its_own_answers_at_once(
     bundle: Bundle, next_bundle: Bundle, tmp_path: Path
 ) -> None:

@@ -103,8 +103,8 @@ def test_two_processes_train_as_well_as_one(data_folder: Path, world: Path) -> N
         assert refitted.product.epochs == refitted.validation.best_epoch
     histories = [load_history(world / out) for out in ("1", "2")]
     losses = [[row.loss or 0.0 for row in history[1:]] for history in histories]
-    # The same pairs, other negatives, the same number of steps.
-    np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=0.15)
+    # The same pairs and number of steps; other negatives, and a mix chosen on few cases.
+    np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=0.3)
     assert sorted(path.name for path in world.iterdir() if path.is_dir()) == ["1", "2"]
 
 
