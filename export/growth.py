@@ -1,5 +1,6 @@
 """Add new items to an exported model, without its checkpoint and without PyTorch."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def write_grown(growth: Growth, folder: Path, name: str) -> dict[str, Any]:
         screen = _write_screen(weights, rows, seen, folder)
     (matrix,) = read_initializers(old.path / files.FOLD_IN_GRAPH, ("map",)).values()
     (folder / files.FOLD_IN_GRAPH).write_bytes(fold_in_graph(item_vectors(weights), matrix))
-    np.save(folder / files.ITEM_MAP_FILE, np.load(old.path / files.ITEM_MAP_FILE))
+    shutil.copyfile(old.path / files.ITEM_MAP_FILE, folder / files.ITEM_MAP_FILE)
     write_pairs(unlearned, folder / files.UNLEARNED_FILE)
     model = replace(old.manifest.model, n_items=seen.shape[1], interactions=seen.nnz)
     facts: dict[str, Any] = {"model": model, "screen": screen, "new_items": growth.counts}

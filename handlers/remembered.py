@@ -18,7 +18,7 @@ class Counting(Protocol):
     """Takes the figures of answers that were remembered."""
 
     def repeated(self, model: str, digest: str, policy: str) -> None:
-        """Count one."""
+        """Count an answer that was given without scoring."""
 
 
 class Question(NamedTuple):

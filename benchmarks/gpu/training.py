@@ -39,7 +39,7 @@ class Recipe:
     gmf_factors: int
 
 
-def default_recipe(kind: Kind) -> Recipe:
+def sampled_recipe(kind: Kind) -> Recipe:
     """Read the recipe that ``ncf train --recipe sampled`` takes."""
     text = (files("ncf.training") / "recipes" / "sampled.toml").read_text()
     whole = tomllib.loads(text)
@@ -61,7 +61,7 @@ class Training:
     """One network in training on one device."""
 
     def __init__(self, kind: Kind, tastes: Tastes, device: str, *, amp: bool) -> None:
-        recipe = default_recipe(kind)
+        recipe = sampled_recipe(kind)
         train = tastes.train
         factors = 8 if train.n_users < 1000 else 32
         wide = recipe.gmf_factors if factors == 32 else 16
@@ -103,7 +103,7 @@ class Training:
 
 
 def run(settings: Settings, record: Record) -> None:
-    """Train GMF and NeuMF by the default recipe, on the device, with --amp, and on the CPU."""
+    """Train GMF and NeuMF by the recipe ``sampled``, on the device, with --amp, and on the CPU."""
     sizes = (300, 200, 20) if settings.small else (6038, 3533, 95)
     tastes = draw(*sizes)
     record.add("data", users=sizes[0], items=sizes[1], pairs=len(tastes.train))

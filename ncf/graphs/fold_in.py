@@ -30,7 +30,7 @@ def item_vectors(weights: Weights) -> Floats:
 
 
 def fold_in_graph(vectors: Floats, matrix: Floats) -> bytes:
-    """Build ``foldin.onnx``.
+    """Build the graph that makes users' rows from their histories.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SPANS = 8  # in an epoch; the average is updated after each
 _MEASURED = 8  # one block of so many has its loss measured
 _START = 3.0  # factor on the embeddings' initial values
-_BETAS = (0.9, 0.99)  # of items; 0.999 takes half as many epochs more
+_BETAS = (0.9, 0.99)  # of items
 _TRUST = 0.5  # share of an item's log odds that its bias starts with; 1 learned less on dense data
 
 
@@ -176,7 +176,7 @@ class BlockEpochs:
         The users' side of that factor stays 1, so that its items' side acts as an item's bias; it
         starts at half the log odds of the item's pairs. So what all users have in common need not
         be learned by each of them. L2 holds the bias back like any factor: without that, MovieLens
-        1M ended 0.017 of NDCG@10 lower.
+        1M ended 0.010 of NDCG@10 lower.
         """
         users, items, output = (
             self._model.gmf.user.weight,

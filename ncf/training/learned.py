@@ -76,7 +76,7 @@ class Learned:
         return int(np.count_nonzero(among(pairs.keys(), known)))
 
     def write(self, folder: Path) -> None:
-        """Write ``learned.parquet``."""
+        """Write the pairs into a checkpoint's folder, as ``learned.parquet``."""
         columns = {Columns.USER: self.pairs.users, Columns.ITEM: self.pairs.items}
         table = pa.table({**columns, _HONEST: self.honest})
         pq.write_table(table, folder / LEARNED_FILE, compression="zstd")

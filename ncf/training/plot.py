@@ -71,14 +71,9 @@ def draw(history: History, variant: str, best: Validation) -> bytes:
         loss.set_title(f"{variant}: best epoch {best.best_epoch} of {history[-1].epoch}")
         _line(loss, [(row.epoch, row.loss) for row in history], "training loss")
         loss.set_ylabel("cross-entropy, nats")
-        _line(
-            validation, [(row.epoch, row.hr) for row in history], f"HR@{best.k} ({best.protocol})"
-        )
-        _line(
-            validation,
-            [(row.epoch, row.ndcg) for row in history],
-            f"NDCG@{best.k} ({best.protocol})",
-        )
+        for name, values in (("HR", [r.hr for r in history]), ("NDCG", [r.ndcg for r in history])):
+            points = zip((row.epoch for row in history), values, strict=True)
+            _line(validation, points, f"{name}@{best.k} ({best.protocol})")
         validation.set(xlabel="epoch", ylabel="validation")
         validation.xaxis.get_major_locator().set_params(integer=True)
         for axes in (loss, validation):
