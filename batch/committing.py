@@ -172,7 +172,7 @@ class Commit:
             return None
         bundle = open_bundle(self.bundle or Path(plan.bundle))
         lists = unfinished(self.place, plan, total)
-        candidate = Candidate(lists, plan.counts, plan.asked.inputs, bundle)
+        candidate = Candidate(plan.run, lists, plan.counts, plan.asked.inputs, bundle)
         return judge(self.gates, candidate, newest(self.place.runs))
 
     def _manifest(

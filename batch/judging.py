@@ -10,6 +10,7 @@ from batch.gates import CHANGE, RATIO, TABLE, Gates, flat
 from batch.manifest import FileCounts
 from batch.profile import Profile
 from batch.reading import Published, Source, held
+from batch.runs import DAY_LENGTH
 from ncf.artifacts import canonical_json
 from ncf.scoring.bundle import Bundle
 
@@ -20,6 +21,8 @@ class Candidate:
 
     Parameters
     ----------
+    run : str
+        Its name.
     source : Source
         Its lists.
     counts : FileCounts
@@ -30,6 +33,7 @@ class Candidate:
         Its bundle.
     """
 
+    run: str
     source: Source
     counts: FileCounts
     inputs: Mapping[str, str]
@@ -110,7 +114,9 @@ def _figures(
     users |= {"to_popular_share": (changes["to_popular"], changes["kept"])}
     shares = {name: count / of if of else 0.0 for name, (count, of) in users.items()}
     seen, old = candidate.inputs.get("seen"), last.manifest.inputs.get("seen")
-    shares["same_seen"] = float(seen is not None and seen == old)
+    # A second run of one night takes the same file, and rightly so.
+    other_night = candidate.run[:DAY_LENGTH] != last.name[:DAY_LENGTH]
+    shares["same_seen"] = float(seen is not None and seen == old and other_night)
     known = flat({name: each for name, each in found.items() if not isinstance(each, list)})
     return {TABLE: table, RATIO: ratio, CHANGE: {**known, **shares}}
 

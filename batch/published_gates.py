@@ -6,7 +6,7 @@ from batch.gates import Gates
 from batch.judging import Candidate, judge
 from batch.pointer import run_before
 from batch.reading import Published, find_run, held, newest, published
-from batch.runs import HELD, Runs
+from batch.runs import HELD, runs_above
 from batch.setting_aside import failed
 from ncf.scoring.bundle import open_bundle
 
@@ -32,7 +32,9 @@ def judge_published(run: str | Path, bundle: Path, gates: Gates) -> int:
     """
     found = find_run(run, run)
     parameters = found.manifest
-    candidate = Candidate(found.source, parameters, parameters.inputs, open_bundle(bundle))
+    candidate = Candidate(
+        found.name, found.source, parameters, parameters.inputs, open_bundle(bundle)
+    )
     with held(found):
         verdict = judge(gates, candidate, _last(found))
     if verdict.failures:
@@ -44,12 +46,7 @@ def _last(run: Published) -> Published | None:
     """Find the run to compare with."""
     runs = run.runs
     if runs.root.endswith(f"/{HELD}"):
-        above = runs.folder
-        runs = Runs(
-            runs.system,
-            runs.root.removesuffix(f"/{HELD}"),
-            None if above is None else above.parent,
-        )
+        runs = runs_above(runs)
     last = newest(runs)
     if last is None or last.name != run.name:
         return last

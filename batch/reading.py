@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from batch.manifest import RunManifest
-from batch.runs import LATEST_FILE, SUCCESS_FILE, Runs, held_runs, open_runs
+from batch.runs import LATEST_FILE, SUCCESS_FILE, Runs, held_runs, open_runs, runs_above
 from batch.stores import storage_access
 from batch.tables import Style, read_table
 from ncf.errors import ArtifactError
@@ -97,6 +97,11 @@ class Published:
         return f"{self.runs.root}/{self.name}"
 
     @property
+    def address(self) -> str:
+        """Absolute path, or URI without credentials."""
+        return self.runs.address(self.name) if self.runs.folder is None else self.place
+
+    @property
     def source(self) -> Source:
         """Its lists."""
         found = self.manifest
@@ -141,7 +146,7 @@ def find_run(given: str | Path, out: str | Path) -> Published:
     Raises
     ------
     ArtifactError
-        There is no such run, or its manifest cannot be read.
+        There is no such run, or its manifest is damaged.
     """
     text = str(given)
     if "/" not in text and "\\" not in text and not Path(text).is_dir():
@@ -152,9 +157,7 @@ def find_run(given: str | Path, out: str | Path) -> Published:
     with storage_access(runs.root), suppress(FileNotFoundError):
         if runs.system.get_file_info(f"{runs.root}/{LATEST_FILE}").is_file:
             return published(runs, runs.latest())
-    above, _, name = runs.root.rpartition("/")
-    folder = None if runs.folder is None else runs.folder.absolute().parent
-    return published(replace(runs, root=above, folder=folder), name)
+    return published(runs_above(runs), runs.root.rpartition("/")[2])
 
 
 def newest(runs: Runs) -> Published | None:
@@ -208,7 +211,7 @@ def published(runs: Runs, name: str) -> Published:
     Raises
     ------
     ArtifactError
-        There is no such run, or its manifest cannot be read.
+        There is no such run, or its manifest is damaged.
     """
     with storage_access(runs.root):
         if not runs.system.get_file_info(f"{runs.root}/{name}/{SUCCESS_FILE}").is_file:

@@ -24,6 +24,17 @@ INTERRUPTED = 130
 _CREDENTIALS = re.compile(r"(?<=://)[^/@:\s]+:(?!\d+/)[^@\s]+@")
 
 
+def without_credentials(text: str) -> str:
+    """Hide the credentials of URIs in a text.
+
+    Examples
+    --------
+    >>> without_credentials("s3://key:secret@bucket/topk")
+    's3://***@bucket/topk'
+    """
+    return _CREDENTIALS.sub("***@", text)
+
+
 class NcfError(Exception):
     """Root of the tree of errors that the toolkit raises on purpose.
 
@@ -52,7 +63,7 @@ class NcfError(Exception):
         given = self.remedy if remedy is None else remedy
         suffix = f"; {given}" if given else ""
         line = " ".join(f"{prefix}{problem}{suffix}".splitlines())
-        line = _CREDENTIALS.sub("***@", line)  # errors end up in logs, which many may read
+        line = without_credentials(line)  # errors end up in logs, which many may read
         # Names and ids come from files; they must not contain control codes of a terminal.
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 

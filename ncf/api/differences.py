@@ -115,7 +115,7 @@ def diff(
     with held(first), held(second):
         found = compare_runs(first.source, second.source, opened, top)
     for side, run in (("a", first), ("b", second)):
-        found[side] = {"run": run.name, "table": run.place, **found[side]}
+        found[side] = {"run": run.name, "table": run.address, **found[side]}
     return Diff(found)
 
 

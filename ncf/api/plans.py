@@ -214,7 +214,7 @@ def commit_batch(
             out_given(out), plan=plan, keep=keep, bundle=where, work=aside, gates=gates
         )
         record(figures)
-    return Run(figures)
+    return Run(figures, out)
 
 
 def _described(plan: Plan) -> dict[str, object]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from batch.addresses import within
 from batch.metrics import metrics_of
 from batch.pipeline import run_batch
 from batch.published import read_latest as read_newest
@@ -28,6 +29,9 @@ class Run:
     ----------
     figures : mapping
         Figures from :func:`ncf.batch`: ``run`` and ``table`` (name and place), counts, seconds.
+    out : str or Path, optional
+        The ``out`` that it was given: a URI with its options and credentials, which figures do
+        not show.
 
     Examples
     --------
@@ -37,12 +41,13 @@ class Run:
     ['user_id', 'rank', 'item_id', 'score', 'policy']
     """
 
-    def __init__(self, figures: Mapping[str, Any]) -> None:
+    def __init__(self, figures: Mapping[str, Any], out: Place | None = None) -> None:
         self.figures = Figures(figures)
+        self._out = None if out is None else str(out)
 
     def __repr__(self) -> str:
         found = self.figures
-        return f"Run({self.table!r}: {found['users']:,} users, {found['rows']:,} rows)"
+        return f"Run({found['table']!r}: {found['users']:,} users, {found['rows']:,} rows)"
 
     @property
     def name(self) -> str:
@@ -51,8 +56,11 @@ class Run:
 
     @property
     def table(self) -> str:
-        """Place of the table: a folder, or an object store's prefix."""
-        return str(self.figures["table"])
+        """Place of the table: a folder, or a URI."""
+        shown = str(self.figures["table"])
+        if self._out is None or "://" not in shown:
+            return shown
+        return within(self._out, self.name)
 
     def frame(self) -> "pd.DataFrame":
         """Read the table: ``user_id``, ``rank``, ``item_id``, ``score`` (logit), ``policy``."""
@@ -185,7 +193,7 @@ def batch(
     ):
         figures = run_batch(job, datetime.now(UTC))
         record(figures)
-    return Run(figures)
+    return Run(figures, out)
 
 
 def read_latest(out: Place = "topk") -> "pd.DataFrame":

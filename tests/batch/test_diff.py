@@ -5,15 +5,18 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ncf
 from batch import diff as diffing
+from batch.addresses import shown
 from batch.diff import compare_runs
 from batch.options import Layout, TableFormat
 from batch.reading import find_run
+from batch.runs import open_runs
 from batch.tables import Style
 from ncf.errors import ArtifactError
 from ncf.evaluation.rank_biased import agreement
@@ -267,3 +270,30 @@ def test_runs_of_any_place_are_compared(bundle: Bundle, out: str) -> None:
     assert (found["k"], found["changes"]["same_list"]) == (2, bundle.n_users)
     assert (found["a"]["rows"], found["b"]["rows"]) == (2 * bundle.n_users, 3 * bundle.n_users)
     assert ncf.diff(found["a"]["run"], out=out) == found
+    with pytest.raises(ArtifactError, match="is not here"):
+        ncf.diff("20200101T000000Z-00000000", out=out)
+
+
+def test_a_run_of_any_place_is_read_and_compared_by_itself(bundle: Bundle, out: str) -> None:
+    first, second = (ncf.batch(bundle.path, out=out, k=k, device="cpu") for k in (2, 3))
+    pd.testing.assert_frame_equal(second.frame(), ncf.read_latest(out))
+    found = ncf.diff(first, second)
+    assert found["changes"]["same_list"] == bundle.n_users
+    assert ncf.diff(first.table, second.table) == found
+    assert ncf.verify(run=second)["rows"] == 3 * bundle.n_users
+    assert ncf.batch(bundle.path, out=out, k=2, like=first.table).figures["mode"] == "exact"
+
+
+def test_credentials_of_an_address_are_not_shown() -> None:
+    uri = "s3://key:secret@tables/topk?region=eu-west-1"
+    run = ncf.Run({"run": OLD, "table": shown(uri, OLD), "users": 1, "rows": 1}, uri)
+    assert run.table == f"s3://key:secret@tables/topk/{OLD}?region=eu-west-1"
+    assert repr(run).startswith(f"Run('s3://***@tables/topk/{OLD}?region=eu-west-1'")
+
+
+def test_a_manifest_that_was_changed_is_not_compared(two: Path) -> None:
+    name = open_runs(two / "topk").latest()
+    manifest = two / "topk" / name / "_manifest.json"
+    manifest.write_text(manifest.read_text().replace('"k": 3', '"k": 2'))
+    line = refused("diff", cwd=two)
+    assert f"run {name} is damaged (the manifest differs from its own digest)" in line

@@ -93,9 +93,11 @@ def failures(bundle: Bundle, tmp_path: Path) -> Callable[..., list[str]]:
     file = tmp_path / "gates.toml"
     file.write_text(DEFAULT)
 
-    def judged(table: Table, last: Table | None, seen: tuple[str, str] = ("b", "a")) -> list[str]:
+    def judged(
+        table: Table, last: Table | None, seen: tuple[str, str] = ("b", "a"), day: int = 2
+    ) -> list[str]:
         out = tmp_path / "topk" / str(len(list(tmp_path.glob("topk/*"))))
-        names = (NIGHT.format(1), NIGHT.format(2))
+        names = (NIGHT.format(1), NIGHT.format(day).replace("aaaaaaaa", "bbbbbbbb"))
         for name, each in zip(names, (last, table), strict=True):
             if each is not None:
                 write_run(out, name, each, shard_users=64)
@@ -105,7 +107,7 @@ def failures(bundle: Bundle, tmp_path: Path) -> Callable[..., list[str]]:
         if before is not None:
             inputs = {**before.manifest.inputs, "seen": seen[1]}
             before = replace(before, manifest=replace(before.manifest, inputs=inputs))
-        candidate = Candidate(new.source, FileCounts(), {"seen": seen[0]}, bundle)
+        candidate = Candidate(new.name, new.source, FileCounts(), {"seen": seen[0]}, bundle)
         verdict = judge(read_gates(file), candidate, before)
         return [line.partition(":")[0] for line in verdict.failures]
 
@@ -147,6 +149,7 @@ def test_the_seen_file_of_yesterday_is_caught(failures: Callable[..., list[str]]
     rng = np.random.default_rng(13)
     last = table_of(rng)
     assert failures(next_night(last, rng, 0), last, ("same", "same")) == ["change same_seen"]
+    assert failures(next_night(last, rng, 1), last, ("same", "same"), day=1) == []  # run again
 
 
 def _gated(bundle: Bundle, *more: object) -> tuple[object, ...]:
