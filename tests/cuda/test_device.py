@@ -94,9 +94,11 @@ def test_a_gpu_with_little_memory_takes_smaller_blocks(worlds: Path, device: Dev
 
 def test_the_server_answers_as_on_the_cpu(worlds: Path, device: Device) -> None:
     from handlers.service import Service
+    from ncf.scoring.bundle import open_bundle
 
     folder = worlds / TRAINED / "ncf"
-    rows = [{"body": json.dumps({"user": str(user), "k": 5}).encode()} for user in range(8)]
+    users = open_bundle(folder).users.raw[:8]  # of a given checkpoint they are what its data says
+    rows = [{"body": json.dumps({"user": user, "k": 5}).encode()} for user in users]
     here, there = (
         [json.loads(answer.body) for answer in Service(folder, device=each).answer(rows)[0]]
         for each in (device, Device.CPU)
