@@ -52,7 +52,7 @@ def train(
     config : str, Path or mapping, optional
         Changes to the recipe: a TOML file, or nested mappings of the same keys.
     resume : bool
-        Continue an interrupted training after its last whole epoch.
+        Continue an interrupted training after the last epoch that was saved.
     gmf, mlp : Model, str or Path, optional
         Parents of ``neumf-pre``; trained first if not given.
     device : {"auto", "cpu", "cuda"}

@@ -21,7 +21,7 @@ TheModel = Annotated[
 TheRecipe = Annotated[
     Named | None, typer.Option("--recipe", help="Recipe of the toolkit. [default: default]")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue after the last whole epoch.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue after the last epoch saved.")]
 Amp = Annotated[bool, typer.Option("--amp", help="Compute in bfloat16 where it is safe; for GPUs.")]
 Refit = Annotated[
     bool, typer.Option("--refit/--no-refit", help="Also train on everything, for export.")

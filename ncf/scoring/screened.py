@@ -18,8 +18,10 @@ from ncf.scoring.rescorer import require_screen
 from ncf.scoring.screen_manifest import Calibrated, Screen
 from ncf.scoring.sessions import EXACT, CudaOptions, open_session
 
-# Users of one call: their guesses take at most 16 MiB, and the candidates' first layer 2 MiB.
+# Users of one call: their guesses take at most 16 MiB, and the candidates' first layer 2 MiB. A GPU
+# is kept busy by larger blocks, 1 GiB of each at most (docs/gpu.md); they are halved until they fit.
 _USERS, _LOGITS, _VALUES = 128, 1 << 22, 1 << 19
+_GPU_USERS, _GPU_LOGITS, _GPU_VALUES = 1024, 1 << 28, 1 << 28
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,10 @@ class ScreenedRanker(BlockRanker):
 
     def _users_at_once(self, k: int) -> int:
         values = self.candidates(k) * int(self._rows.shape[1])
-        return max(1, min(_USERS, _LOGITS // self.eligibility.n_items, _VALUES // values))
+        most = _USERS, _LOGITS, _VALUES
+        if self.device is Device.CUDA:
+            most = _GPU_USERS, _GPU_LOGITS, _GPU_VALUES
+        return max(1, min(most[0], most[1] // self.eligibility.n_items, most[2] // values))
 
     def _feeds(self, rows: npt.NDArray[np.float32], excluded: Pairs, k: int) -> Feeds:
         feeds = super()._feeds(rows, excluded, k)

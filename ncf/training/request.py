@@ -34,7 +34,7 @@ class Request:
     out : Path
         Checkpoint folder to write.
     resume : bool
-        Continue an interrupted training after its last whole epoch.
+        Continue an interrupted training after the last epoch that was saved.
     device : str
         PyTorch's name of the device.
     parents : ParentFolders

@@ -21,6 +21,7 @@ from ncf.training.checkpoint import weights_of, write_checkpoint
 from ncf.training.epochs import epochs_of, start_warm
 from ncf.training.judge import Judge, K
 from ncf.training.manifest import Origin, Outcome
+from ncf.training.pace import Pace
 from ncf.training.plot import try_to_draw
 from ncf.training.request import Request, architecture_of, identity_of
 from ncf.training.start import gmf_to_start, start_from
@@ -31,6 +32,7 @@ from ncf.validation import Epoch, Validation
 
 logger = logging.getLogger(__name__)
 
+_SAVING = 0.1  # of the time, for states to resume from
 _MIXES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -109,7 +111,8 @@ class Stage:
         Parameters
         ----------
         state : Path or None
-            Folder for the state after each epoch, for :meth:`restore`.
+            Folder for the state after an epoch, for :meth:`restore`: after every epoch, or after
+            fewer where a tenth of the time would go to it.
         watch : callable
             Called after each epoch; an exception from it stops the training.
 
@@ -126,6 +129,7 @@ class Stage:
             logger.info("start: HR@10 %.4f  NDCG@10 %.4f", *self._measure())
         longest = self._schedule.epochs + self._begun
         total = longest if self._epochs is None else self._epochs
+        pace = Pace(_SAVING)
         label = self._request.variant.value + ("" if self._epochs is None else " on everything")
         samples = (total - self.progress.epoch) * len(self.epochs)
         with self._report(f"train {label}", samples) as bar:
@@ -136,8 +140,9 @@ class Stage:
                 if not math.isfinite(loss):
                     raise DivergedError(loss)
                 figures = self._record(loss)
-                if state is not None and self._ranks.leads:
-                    save_state(state, self.progress, self._learning(), self._identity)
+                if state is not None and self._ranks.leads and pace.due():
+                    with pace.timed():
+                        save_state(state, self.progress, self._learning(), self._identity)
                 note = f"loss {loss:.4f}{figures}"
                 bar.advance(0, note)
                 seconds = time.monotonic() - started
