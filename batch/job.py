@@ -1,6 +1,7 @@
 """The job of a batch: its options, checked."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,8 @@ class Job:
         Run whose decision to screen ``auto`` follows, instead of measuring.
     gates : tuple of Gate
         What the run must pass to be published; none publishes it in any case.
+    date : datetime or None
+        Logical date of the run, with a time zone: nothing is made if a run of it is there.
     """
 
     bundle: Path
@@ -67,6 +70,7 @@ class Job:
     recall: float = 0.999
     like: str | None = None
     gates: Gates = ()
+    date: datetime | None = None
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from batch.audience_file import audience_bytes
+from batch.dates import stamp, written
 from batch.decision import Rankers, decide
 from batch.inputs import Inputs, read_inputs
 from batch.job import Job
@@ -112,7 +113,7 @@ def take_up(prepared: Prepared, place: Place, now: datetime) -> Plan:
     place : Place
         Where to publish.
     now : datetime
-        Names a new run.
+        Names a new run, unless the job has a date.
 
     Raises
     ------
@@ -172,7 +173,7 @@ def _new(
 ) -> Plan:
     inputs = prepared.inputs
     asked, rounds, decision = ways
-    name = f"{now:%Y%m%dT%H%M%SZ}-{inputs.bundle.digest[:8]}"
+    name = f"{stamp(prepared.job.date or now)}-{inputs.bundle.digest[:8]}"
     return Plan(
         asked=asked,
         rounds=rounds,
@@ -229,4 +230,5 @@ def _parameters(job: Job) -> Parameters:
         keep_spaces=job.filters.keep_spaces or None,
         refresh=job.filters.refresh or None,
         columns=job.filters.columns or None,
+        date=None if job.date is None else written(job.date),
     )
