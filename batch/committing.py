@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batch.audience import Audience
+from batch.carried import next_try
 from batch.dates import baseline, is_backfill
 from batch.gates import Gates
 from batch.inputs import require_unchanged
@@ -23,10 +24,11 @@ from batch.pointer import point
 from batch.recall_contract import Contract
 from batch.recall_manifest import RecallProof
 from batch.replacing import free_name, set_up
-from batch.runs import GATES_FILE, NAME_LENGTH, SUCCESS_FILE, held_runs
+from batch.runs import GATES_FILE, NAME_LENGTH, SUCCESS_FILE, USERS_FILE, held_runs
 from batch.setting_aside import is_held, set_aside, unfinished
 from batch.tally import Tally, tally
 from batch.tidying import tidy
+from batch.user_digests import users_file
 from ncf.artifacts import sealed_manifest
 from ncf.files import sha256_bytes
 from ncf.records import json_values
@@ -63,7 +65,7 @@ class Commit:
     place : Place
         Where the plan and its parts are.
     audience : callable
-        Opens the audience of the plan; asked for only if a recall is to be proven.
+        Opens the audience of the plan.
     keep : int
         Number of runs to keep, with the new one; 0 keeps all.
     bundle : Path or None
@@ -91,8 +93,7 @@ class Commit:
         Returns
         -------
         Plan or None
-            The next try, if the recall was not proven; it has taken the place of this one. None
-            if the run was published.
+            The next try, if the recall was not proven, in place of this one; None if published.
 
         Raises
         ------
@@ -142,7 +143,7 @@ class Commit:
         if rounds is None:
             logger.warning("ranking exactly instead")
         earlier = (*plan.earlier, plan.run)
-        further = replace(
+        further = next_try(
             plan,
             rounds=rounds or (),
             run=free_name(self.place, plan.run[:NAME_LENGTH], earlier),
@@ -165,6 +166,7 @@ class Commit:
             require_unchanged(plan, self.bundle)
             verdict = self._judged(plan, total)
             others = {} if verdict is None else {GATES_FILE: verdict.content()}
+            others[USERS_FILE] = users_file(self.audience(plan))
             manifest = self._manifest(plan, total, proof, measured)
             files = {SUCCESS_FILE: sha256_bytes(b""), **total.digests}
             files |= {name: sha256_bytes(content) for name, content in others.items()}
@@ -218,6 +220,7 @@ class Commit:
             seconds={phase: round(value, 3) for phase, value in seconds.items()},
             hosts=total.hosts(),
             peak_memory_bytes=max(peak_memory(), total.peak_memory_bytes),
+            since=plan.since,
         )
 
 

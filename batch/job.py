@@ -50,6 +50,9 @@ class Job:
         Least recall, in (0, 1), that a screened run must prove; see :mod:`batch.recall_contract`.
     like : str or None
         Run whose decision to screen ``auto`` follows, instead of measuring.
+    since : str or None
+        Run whose lists are taken over where ranking would give them again: a name, path or URI, or
+        ``latest`` for the run that LATEST names, if there is one. ``auto`` ranks as it did.
     gates : tuple of Gate
         What the run must pass to be published; none publishes it in any case.
     date : datetime or None
@@ -69,6 +72,7 @@ class Job:
     mode: Mode = Mode.AUTO
     recall: float = 0.999
     like: str | None = None
+    since: str | None = None
     gates: Gates = ()
     date: datetime | None = None
 

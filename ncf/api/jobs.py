@@ -28,7 +28,7 @@ def job_of(
     out: Place,
     k: int,
     *,
-    ranked: tuple[str, str, float, Place | None],
+    ranked: tuple[str, str, float, Place | None, Place | None],
     given: _Files,
     wishes: tuple[bool, str | None, Columned, bool],
     style: tuple[str, str],
@@ -43,7 +43,7 @@ def job_of(
     bundle, out, k
         As given.
     ranked : tuple
-        ``device``, ``mode``, ``recall`` and ``like``.
+        ``device``, ``mode``, ``recall``, ``like`` and ``since``.
     given : tuple
         ``seen``, ``users``, ``exclude_items``, ``candidates`` and ``exclude_pairs``.
     wishes : tuple
@@ -63,7 +63,7 @@ def job_of(
         A frame or id cannot be read.
     """
     out_given(out)
-    device, mode, recall, like = ranked
+    device, mode, recall, like, since = ranked
     refresh, cold_user, columns, keep_spaces = wishes
     shard_users, workers, keep, work = machine
     parts = Style(chosen(TableFormat, style[0], "format"), chosen(Layout, style[1], "layout"))
@@ -88,6 +88,7 @@ def job_of(
             mode=chosen(Mode, mode, "mode"),
             recall=recall,
             like=None if like is None else str(like),
+            since=None if since is None else str(since),
             gates=gates,
             date=None if date is None else moment(date, "date"),
         )

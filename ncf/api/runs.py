@@ -77,6 +77,7 @@ def batch(
     mode: str = "auto",
     recall: float = 0.999,
     like: Place | None = None,
+    since: Place | None = None,
     seen: Given = None,
     users: Given = None,
     exclude_items: Given = None,
@@ -115,6 +116,9 @@ def batch(
     like : str or Path, optional
         A run, such as ``topk/RUN``, whose choice to screen ``auto`` follows, so that the table has
         the same bytes on another machine.
+    since : str or Path, optional
+        A run (name, path, URI, or ``latest``), whose lists are taken over where ranking would give
+        them again; ``auto`` ranks as it did. The table has the same bytes as without.
     seen : file or frame, optional
         Interactions since the export: what somebody took. Strangers get lists by theirs, where
         the bundle folds in and they are long enough.
@@ -187,7 +191,7 @@ def batch(
             bundle,
             out,
             k,
-            ranked=(device, mode, recall, like),
+            ranked=(device, mode, recall, like, since),
             given=(seen, users, exclude_items, candidates, exclude_pairs),
             wishes=(refresh, cold_user, columns, keep_spaces),
             style=(format, layout),

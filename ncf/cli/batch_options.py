@@ -69,6 +69,10 @@ Shards = Annotated[
     str | None,
     typer.Option("--shard", help="Shards: I, I..J, or I/N for one of N shares. [default: all]"),
 ]
+SinceRun = Annotated[
+    str | None,
+    typer.Option(help="Earlier run (topk/RUN, or latest): rank only those who changed since."),
+]
 Threads = Annotated[int, typer.Option(help="Threads that score; 0 takes all cores.")]
 UsersAPart = Annotated[int, typer.Option(help="Number of users in a part.")]
 UsersFile = Annotated[
