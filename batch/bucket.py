@@ -15,11 +15,12 @@ from batch.cache import cache_of
 from batch.leases import leased
 from batch.manifest import RUN
 from batch.plans import FOUND, PLAN_FILE, RECEIPTS, SHARED, Plan
-from batch.runs import GATES_FILE, HELD, SUCCESS_FILE, Runs
+from batch.runs import GATES_FILE, HELD, SUCCESS_FILE, USERS_FILE, Runs
 from batch.stores import OBJECT_STORES, storage_access
 from ncf.locks import writer_lock
 
 _PROBE = ".ncf-probe"
+_NO_PARTS = {RUN.manifest, GATES_FILE, USERS_FILE, SUCCESS_FILE}
 
 
 class Bucket:
@@ -111,7 +112,7 @@ class Bucket:
     def part_names(self, plan: Plan) -> list[str]:
         """List the objects among the parts."""
         names = self._names(f"{self._root}/{plan.run}")
-        return [name for name in names if name not in {RUN.manifest, GATES_FILE, SUCCESS_FILE}]
+        return [name for name in names if name not in _NO_PARTS]
 
     @contextmanager
     def open_part(self, plan: Plan, name: str) -> Iterator[IO[bytes]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from batch.manifest import RUN
-from batch.plans import AUDIENCE_FILE, FOUND, PLAN_FILE, RECEIPTS, SHARED, Plan
+from batch.plans import AUDIENCE_FILE, CARRIED_FILE, FOUND, PLAN_FILE, RECEIPTS, SHARED, Plan
 from batch.runs import (
     GATES_FILE,
     HELD,
@@ -19,6 +19,7 @@ from batch.runs import (
     LATEST_FILE,
     RUN_NAME,
     SUCCESS_FILE,
+    USERS_FILE,
     Runs,
 )
 from batch.trees import remove_tree
@@ -34,7 +35,10 @@ logger = logging.getLogger(__name__)
 PARTS, SEALED, _ASIDE = "parts", "sealed", "aside"
 _PLAN_FOLDER = r"[0-9a-f]{16}"
 _FORMER = {"identity.json", "name", "parts", "notes"}  # unfinished runs of earlier versions
-_OURS = re.compile(rf"{_PLAN_FOLDER}|{re.escape(PLAN_FILE)}|{re.escape(AUDIENCE_FILE)}|\..*\.tmp")
+_OURS = re.compile(
+    rf"{_PLAN_FOLDER}|{re.escape(PLAN_FILE)}|{re.escape(AUDIENCE_FILE)}|"
+    rf"{re.escape(CARRIED_FILE)}|\..*\.tmp"
+)
 
 
 class Folder:
@@ -133,7 +137,7 @@ class Folder:
         """Give the folder of the parts its name again."""
         sealed = self._of(plan) / SEALED
         if sealed.exists():
-            for name in (RUN.manifest, GATES_FILE, SUCCESS_FILE):
+            for name in (RUN.manifest, GATES_FILE, USERS_FILE, SUCCESS_FILE):
                 (sealed / name).unlink(missing_ok=True)
             sealed.rename(self._of(plan) / PARTS)
 

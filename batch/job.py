@@ -1,6 +1,7 @@
 """The job of a batch: its options, checked."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,13 @@ class Job:
         Least recall, in (0, 1), that a screened run must prove; see :mod:`batch.recall_contract`.
     like : str or None
         Run whose decision to screen ``auto`` follows, instead of measuring.
+    since : str or None
+        Run whose lists are taken over where ranking would give them again: a name, path or URI, or
+        ``latest`` for the run that LATEST names, if there is one. ``auto`` ranks as it did.
     gates : tuple of Gate
         What the run must pass to be published; none publishes it in any case.
+    date : datetime or None
+        Logical date of the run, with a time zone: nothing is made if a run of it is there.
     """
 
     bundle: Path
@@ -66,7 +72,9 @@ class Job:
     mode: Mode = Mode.AUTO
     recall: float = 0.999
     like: str | None = None
+    since: str | None = None
     gates: Gates = ()
+    date: datetime | None = None
 
     def __post_init__(self) -> None:
         """Check ranges."""

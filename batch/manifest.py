@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from batch.options import Layout, Mode, TableFormat
 from batch.recall_manifest import AuditPlan, RecallProof
+from batch.since_manifest import Taken
 from batch.tables import Style
 from ncf.artifacts import is_intact
 from ncf.kinds import Kind, Manifest
@@ -38,6 +39,8 @@ class Parameters:
         Whether rows of trained users moved along with their interactions since the export.
     columns : mapping or None
         Names that columns have in the files, where they were given.
+    date : str or None
+        The logical date, such as ``2026-11-26``, in UTC.
     """
 
     k: int
@@ -48,6 +51,7 @@ class Parameters:
     keep_spaces: bool | None = optional()
     refresh: bool | None = optional()
     columns: Mapping[str, str] | None = optional()
+    date: str | None = optional()
 
     @property
     def style(self) -> Style:
@@ -197,6 +201,8 @@ class RunManifest(FileCounts, Identity, Manifest):
         Which machine made which parts; None in runs of earlier versions.
     peak_memory_bytes : int or None
         Peak memory of a process.
+    since : Taken or None
+        Lists that were taken over from an earlier run; None if none was named.
     """
 
     users: int
@@ -212,6 +218,7 @@ class RunManifest(FileCounts, Identity, Manifest):
     seconds: Mapping[str, float] = field(default_factory=dict)
     hosts: Mapping[str, HostShare] | None = optional()
     peak_memory_bytes: int | None = None
+    since: Taken | None = optional()
 
 
 def intact(content: bytes) -> Mapping[str, object]:
@@ -235,6 +242,6 @@ RUN = Kind(
     2,
     "make it with 'ncf batch'",
     RunManifest,
-    r"part-\d+\.(parquet|csv)|_SUCCESS|_gates\.json",
+    r"part-\d+\.(parquet|csv)|_SUCCESS|_gates\.json|_users\.parq",
     former_manifest="manifest.json",
 )

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from batch.audience_file import audience_bytes
+from batch.dates import stamp, written
 from batch.decision import Rankers, decide
 from batch.inputs import Inputs, read_inputs
 from batch.job import Job
@@ -23,6 +24,7 @@ from batch.recall_contract import Contract
 from batch.replacing import free_name, give_up, set_up
 from batch.rounds import Round
 from batch.sessions import Session
+from batch.since import Earlier, earlier_run, take_over
 from batch.versions import versions
 from ncf.artifacts import canonical_json
 from ncf.errors import ArtifactError
@@ -47,12 +49,15 @@ class Prepared:
         What it can rank with.
     seconds : float
         Seconds that this took.
+    earlier : Earlier or None
+        The run to take lists over from; None if none was named.
     """
 
     job: Job
     inputs: Inputs
     rankers: Rankers
     seconds: float
+    earlier: Earlier | None = None
 
     @classmethod
     def read(cls, job: Job) -> "Prepared":
@@ -70,7 +75,8 @@ class Prepared:
         started = time.monotonic()
         inputs = read_inputs(job)
         rankers = Rankers.open(job, inputs.audience)
-        found = cls(job, inputs, rankers, time.monotonic() - started)
+        earlier = earlier_run(job, inputs.audience, rankers.device)
+        found = cls(job, inputs, rankers, time.monotonic() - started, earlier)
         if job.mode is Mode.SCREENED or job.like is not None:
             found.decide()
         return found
@@ -81,8 +87,18 @@ class Prepared:
         return Contract(self.job, self.inputs.audience, self.inputs.digests)
 
     def decide(self) -> Decision:
-        """Decide how to rank."""
+        """Decide how to rank: as a run whose lists are taken over, if its way is open here."""
+        if self.follows is not None:
+            return Decision(self.follows, "as the run did whose lists are taken over")
         return decide(self.job, self.inputs.audience, self.contract, self.rankers)
+
+    @property
+    def follows(self) -> Mode | None:
+        """How the run was ranked whose lists are taken over, if this job may do so too."""
+        if self.earlier is None or self.job.mode is not Mode.AUTO or self.job.like is not None:
+            return None
+        mode = self.earlier.mode
+        return None if mode is Mode.SCREENED and self.rankers.screen is None else mode
 
     def identity(self, mode: Mode) -> Identity:
         """List everything that may change the bytes of a part."""
@@ -112,7 +128,7 @@ def take_up(prepared: Prepared, place: Place, now: datetime) -> Plan:
     place : Place
         Where to publish.
     now : datetime
-        Names a new run.
+        Names a new run, unless the job has a date.
 
     Raises
     ------
@@ -132,7 +148,7 @@ def take_up(prepared: Prepared, place: Place, now: datetime) -> Plan:
     if plan is found:
         place.write(AUDIENCE_FILE, audience)
         # The same bytes may lie elsewhere by now, and a commit looks at them again.
-        plan = replace(plan, **_whereabouts(prepared))
+        plan = take_over(prepared, place, replace(plan, **_whereabouts(prepared)))
         place.write(PLAN_FILE, plan.content())
         place.reopen(plan)
         logger.info("going on with plan %s", plan.folder)
@@ -141,6 +157,7 @@ def take_up(prepared: Prepared, place: Place, now: datetime) -> Plan:
         give_up(place, found)
     place.clear()
     place.write(AUDIENCE_FILE, audience)
+    plan = take_over(prepared, place, plan)
     set_up(place, plan)
     return plan
 
@@ -155,8 +172,7 @@ def _ways(prepared: Prepared) -> tuple[Mode, tuple[Round, ...], Decision]:
         return Mode.EXACT, (), decision
     rounds, contract = prepared.contract.begin(), prepared.contract
     if not rounds:
-        target = prepared.job.recall
-        logger.warning("proving a recall of %s costs as much as it saves", target)
+        logger.warning("proving a recall of %s costs as much as it saves", contract.target)
         logger.warning("ranking exactly instead")
         return Mode.EXACT, (), decision
     logger.info("screening with %s candidates a user", f"{contract.candidates(1):,}")
@@ -170,9 +186,8 @@ def _new(
     audience: str,
     ways: tuple[Identity, tuple[Round, ...], Decision],
 ) -> Plan:
-    inputs = prepared.inputs
-    asked, rounds, decision = ways
-    name = f"{now:%Y%m%dT%H%M%SZ}-{inputs.bundle.digest[:8]}"
+    inputs, (asked, rounds, decision) = prepared.inputs, ways
+    name = f"{stamp(prepared.job.date or now)}-{inputs.bundle.digest[:8]}"
     return Plan(
         asked=asked,
         rounds=rounds,
@@ -210,7 +225,8 @@ def _found(place: Place) -> Plan | None:
 def _is_of(prepared: Prepared, plan: Plan) -> bool:
     """Whether a plan decided how to rank for the same job, when it was free to."""
     job = prepared.job
-    if job.mode is not Mode.AUTO or job.like is not None or prepared.rankers.screen is None:
+    free = job.mode is Mode.AUTO and job.like is None and prepared.follows is None
+    if not free or prepared.rankers.screen is None:
         return False
     return any(_same(plan.asked, prepared.identity(mode)) for mode in (Mode.EXACT, Mode.SCREENED))
 
@@ -229,4 +245,5 @@ def _parameters(job: Job) -> Parameters:
         keep_spaces=job.filters.keep_spaces or None,
         refresh=job.filters.refresh or None,
         columns=job.filters.columns or None,
+        date=None if job.date is None else written(job.date),
     )

@@ -27,6 +27,11 @@ HELD = "_held"
 SUCCESS_FILE = "_SUCCESS"
 GATES_FILE = "_gates.json"
 """The verdict of the gates, in a run."""
+USERS_FILE = "_users.parq"
+"""Who is in a run, and digests of what each had seen: Parquet (:mod:`batch.user_digests`).
+
+Its name does not end as those of parts do: DuckDB reads all such files of a folder.
+"""
 RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
 DAY_LENGTH = 8
 """Length of the day that a name begins with."""

@@ -10,7 +10,7 @@ from batch.job import Job
 from batch.options import Layout, Mode, TableFormat
 from batch.tables import Style
 from ncf.api.filters import Given, filters_of
-from ncf.api.options import Place, chosen, folder
+from ncf.api.options import Date, Place, chosen, folder, moment
 from ncf.data.naming import Given as Columned
 from ncf.devices import Device
 from ncf.errors import UsageError
@@ -28,12 +28,13 @@ def job_of(
     out: Place,
     k: int,
     *,
-    ranked: tuple[str, str, float, Place | None],
+    ranked: tuple[str, str, float, Place | None, Place | None],
     given: _Files,
     wishes: tuple[bool, str | None, Columned, bool],
     style: tuple[str, str],
     machine: tuple[int, int, int, Place | None],
     gate: Place | None = None,
+    date: Date | None = None,
 ) -> Iterator[Job]:
     """Check the arguments of :func:`ncf.batch`; files made of frames exist until the block ends.
 
@@ -42,7 +43,7 @@ def job_of(
     bundle, out, k
         As given.
     ranked : tuple
-        ``device``, ``mode``, ``recall`` and ``like``.
+        ``device``, ``mode``, ``recall``, ``like`` and ``since``.
     given : tuple
         ``seen``, ``users``, ``exclude_items``, ``candidates`` and ``exclude_pairs``.
     wishes : tuple
@@ -51,7 +52,7 @@ def job_of(
         ``format`` and ``layout``.
     machine : tuple
         ``shard_users``, ``workers``, ``keep`` and ``work``.
-    gate
+    gate, date
         As given.
 
     Raises
@@ -62,7 +63,7 @@ def job_of(
         A frame or id cannot be read.
     """
     out_given(out)
-    device, mode, recall, like = ranked
+    device, mode, recall, like, since = ranked
     refresh, cold_user, columns, keep_spaces = wishes
     shard_users, workers, keep, work = machine
     parts = Style(chosen(TableFormat, style[0], "format"), chosen(Layout, style[1], "layout"))
@@ -87,7 +88,9 @@ def job_of(
             mode=chosen(Mode, mode, "mode"),
             recall=recall,
             like=None if like is None else str(like),
+            since=None if since is None else str(since),
             gates=gates,
+            date=None if date is None else moment(date, "date"),
         )
 
 

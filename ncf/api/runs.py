@@ -13,7 +13,7 @@ from batch.runs import local_copy
 from ncf.api.figures import Figures
 from ncf.api.filters import Given
 from ncf.api.jobs import job_of
-from ncf.api.options import Place, folder
+from ncf.api.options import Date, Place, folder
 from ncf.data.naming import Given as Columned
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def batch(
     mode: str = "auto",
     recall: float = 0.999,
     like: Place | None = None,
+    since: Place | None = None,
     seen: Given = None,
     users: Given = None,
     exclude_items: Given = None,
@@ -94,6 +95,7 @@ def batch(
     work: Place | None = None,
     metrics_file: Place | None = None,
     gate: Place | None = None,
+    date: Date | None = None,
 ) -> Run:
     """Score every user against every item they may get, and publish one table.
 
@@ -114,6 +116,9 @@ def batch(
     like : str or Path, optional
         A run, such as ``topk/RUN``, whose choice to screen ``auto`` follows, so that the table has
         the same bytes on another machine.
+    since : str or Path, optional
+        A run (name, path, URI, or ``latest``), whose lists are taken over where ranking would give
+        them again; ``auto`` ranks as it did. The table has the same bytes as without.
     seen : file or frame, optional
         Interactions since the export: what somebody took. Strangers get lists by theirs, where
         the bundle folds in and they are long enough.
@@ -150,6 +155,9 @@ def batch(
         File for figures in Prometheus' text format.
     gate : str or Path, optional
         File of gates, as :func:`ncf.default_gates` has it: a run that fails one is set aside.
+    date : str, date or datetime, optional
+        Logical date that the run is of, such as ``"2026-11-26"``, in UTC: if a run of it is there,
+        nothing is made, and that run is returned. ``LATEST`` never goes from a later date to it.
 
     Raises
     ------
@@ -183,12 +191,13 @@ def batch(
             bundle,
             out,
             k,
-            ranked=(device, mode, recall, like),
+            ranked=(device, mode, recall, like, since),
             given=(seen, users, exclude_items, candidates, exclude_pairs),
             wishes=(refresh, cold_user, columns, keep_spaces),
             style=(format, layout),
             machine=(shard_users, workers, keep, work),
             gate=gate,
+            date=date,
         ) as job,
     ):
         figures = run_batch(job, datetime.now(UTC))

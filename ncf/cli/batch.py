@@ -19,11 +19,13 @@ from ncf.cli.batch_options import (
     LeastRecall,
     LikeRun,
     MetricsFile,
+    OfDate,
     PartFormat,
     PartLayout,
     RankingMode,
     Refresh,
     SeenFile,
+    SinceRun,
     Threads,
     UsersAPart,
     UsersFile,
@@ -44,6 +46,7 @@ def batch(
     mode: RankingMode = Mode.AUTO,
     recall: LeastRecall = 0.999,
     like: LikeRun = None,
+    since: SinceRun = None,
     seen: SeenFile = None,
     users: UsersFile = None,
     exclude_items: ExcludedFile = None,
@@ -61,6 +64,7 @@ def batch(
     work: WorkFolder = None,
     metrics_file: MetricsFile = None,
     gate: GateFile = None,
+    date: OfDate = None,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -79,8 +83,8 @@ def batch(
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
     table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
-    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh)
-    run = table(metrics_file=metrics_file, gate=gate)
+    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh, since=since)
+    run = table(metrics_file=metrics_file, gate=gate, date=date)
     show(run.figures, as_json=as_json)
 
 

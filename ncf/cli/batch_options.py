@@ -44,6 +44,10 @@ LikeRun = Annotated[
 MetricsFile = Annotated[
     Path | None, typer.Option(help="File for figures in Prometheus' text format.")
 ]
+OfDate = Annotated[
+    str | None,
+    typer.Option(help="Logical date of the run, such as 2026-11-26, in UTC; made once."),
+]
 OfPlan = Annotated[
     str, typer.Option(help="Id of the plan; if another one is there, it is refused.")
 ]
@@ -64,6 +68,10 @@ SeenFile = Annotated[
 Shards = Annotated[
     str | None,
     typer.Option("--shard", help="Shards: I, I..J, or I/N for one of N shares. [default: all]"),
+]
+SinceRun = Annotated[
+    str | None,
+    typer.Option(help="Earlier run (topk/RUN, or latest): rank only those who changed since."),
 ]
 Threads = Annotated[int, typer.Option(help="Threads that score; 0 takes all cores.")]
 UsersAPart = Annotated[int, typer.Option(help="Number of users in a part.")]

@@ -14,11 +14,13 @@ from ncf.cli.batch_options import (
     KeepSpaces,
     LeastRecall,
     LikeRun,
+    OfDate,
     PartFormat,
     PartLayout,
     RankingMode,
     Refresh,
     SeenFile,
+    SinceRun,
     UsersAPart,
     UsersFile,
     WorkFolder,
@@ -36,6 +38,7 @@ def plan(
     mode: RankingMode = Mode.AUTO,
     recall: LeastRecall = 0.999,
     like: LikeRun = None,
+    since: SinceRun = None,
     seen: SeenFile = None,
     users: UsersFile = None,
     exclude_items: ExcludedFile = None,
@@ -49,6 +52,7 @@ def plan(
     layout: PartLayout = Layout.LONG,
     shard_users: UsersAPart = 10_000,
     work: WorkFolder = None,
+    date: OfDate = None,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -63,4 +67,5 @@ def plan(
     table = partial(table, shard_users=shard_users, work=work)
     table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
     table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh)
+    table = partial(table, since=since, date=date)
     show(table(), as_json=as_json)

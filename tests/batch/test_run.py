@@ -91,7 +91,12 @@ def test_k_above_what_is_unseen_gives_fewer_rows_and_never_a_seen_item(
 def test_the_run_folder_is_what_the_contract_says(bundle: Bundle, tmp_path: Path) -> None:
     folder = _run(bundle, tmp_path, shard_users=15)
     parts = [f"part-0000{number}.parquet" for number in range(3)]
-    assert sorted(p.name for p in folder.iterdir()) == ["_SUCCESS", "_manifest.json", *parts]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "_SUCCESS",
+        "_manifest.json",
+        "_users.parq",
+        *parts,
+    ]
     assert (tmp_path / "LATEST").read_text() == f"{folder.name}\n"
     manifest = open_sealed(folder, RUN)
     assert manifest.inputs == {"bundle": bundle.digest}

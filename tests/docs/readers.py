@@ -57,6 +57,7 @@ def trained(folder: Path) -> None:
     ratings(folder)
     for line in _TRAIN.strip().splitlines():
         done(*line.split(), cwd=folder)
+    _write(folder / "gates.toml", [done("init", "gates", cwd=folder)])
 
 
 WORLDS: dict[str, Callable[[Path], None]] = {
@@ -139,9 +140,9 @@ class Reader:
     def _await(self, url: str) -> None:
         for _ in range(600):
             try:
-                if requests.get(url, timeout=1).ok:
+                if requests.get(url, timeout=5).ok:
                     return
-            except requests.ConnectionError:
+            except requests.RequestException:
                 pass
             assert self._staying[-1].poll() is None, "the server ended"
             time.sleep(0.1)
