@@ -65,7 +65,7 @@ def _paragraph(text: str) -> str:
 
 def _code(text: str) -> str:
     """Mark up code in a table, where a bar ends the cell."""
-    return f"<code>{html.escape(text, quote=False).replace('|', '&#124;')}</code>"
+    return f"<code>{html.escape(text, quote=False).replace('|', '&#124;<wbr>')}</code>"
 
 
 def _escaped(text: str) -> str:

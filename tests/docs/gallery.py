@@ -101,11 +101,11 @@ def digests() -> dict[str, str]:
     return {name: hashlib.sha256(source).hexdigest() for name, source in sources.items()}
 
 
-def _draw(session: str, title: str) -> str:
+def _draw(session: str, name: str) -> str:
     """Draw a session as SVG, in fonts that the reader has: nothing is fetched."""
     console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(session.rstrip("\n")))
-    drawn = console.export_svg(title=title, unique_id=title)
+    drawn = console.export_svg(title="ncf", unique_id=name)
     without = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
     return without.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
 

@@ -8,6 +8,8 @@ import re
 import griffe
 
 _ROLE = re.compile(r":(?:class|func|meth|mod|attr|data):`~?([\w.]+)`")
+# Choices are no type: read as one, their quotes and hyphens would go.
+_CHOICES = re.compile(r"(?m)^(\w+ : )\{([^}\n]+)\}")
 _LITERAL = re.compile(r"``([^`]+)``")
 
 
@@ -17,7 +19,8 @@ class Roles(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **_: object) -> None:
         """Change a docstring as soon as it is read."""
         if obj.docstring is not None:
-            obj.docstring.value = _LITERAL.sub(r"`\1`", _ROLE.sub(_link, obj.docstring.value))
+            text = _CHOICES.sub(r"\1one of \2", obj.docstring.value)
+            obj.docstring.value = _LITERAL.sub(r"`\1`", _ROLE.sub(_link, text))
 
 
 def _link(found: re.Match[str]) -> str:
