@@ -91,4 +91,6 @@ def build() -> Path:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{build().relative_to(ROOT)}/index.html\n")
+    place = build().relative_to(ROOT)
+    hint = f"'python3 -m http.server -d {place}' serves it, with its search"
+    sys.stdout.write(f"{place}/index.html; {hint}\n")
