@@ -6,6 +6,7 @@ implemented in :mod:`ncf.api`; their types are in ``__init__.pyi``.
 
 from importlib import import_module
 
+from ncf.devices import share_cores
 from ncf.extras import needed_by
 from ncf.packages import require_own
 
@@ -62,6 +63,7 @@ __all__ = list(_MODULES)
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'ncf' has no attribute {name!r}")
+    share_cores()
     require_own(*_BESIDE.get(_MODULES[name], ()))
     with needed_by(f"ncf.{name}"):
         value = globals()[name] = getattr(import_module(_MODULES[name]), name)
