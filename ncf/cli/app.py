@@ -24,6 +24,7 @@ from ncf.cli import (
     fetch,
     init,
     prepare,
+    push,
     recommend,
     serve,
     show,
@@ -90,6 +91,7 @@ for _command in (
     check.check,
     torchserve_config.torchserve_config,
     diff.diff,
+    push.push,
     verify.verify,
     doctor.doctor,
 ):

@@ -12,8 +12,10 @@ from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import requests
 
+from tests.batch.push.servers import PASSWORD
 from tests.commands import done
 from tests.docs.blocks import Block
 from tests.docs.error_list import ROOT
@@ -60,10 +62,13 @@ def trained(folder: Path) -> None:
     _write(folder / "gates.toml", [done("init", "gates", cwd=folder)])
 
 
+# A PostgreSQL server as the pages name it; 'starts with: postgres' puts a real one in its place.
+SHOP = "postgresql://shop@db.example/shop"
 WORLDS: dict[str, Callable[[Path], None]] = {
     "nothing": nothing,
     "ratings": ratings,
     "trained": trained,
+    "postgres": trained,
 }
 
 
@@ -78,9 +83,12 @@ class Reader:
     ----------
     folder : Path
         Where they are; ``RUN``, ``RUN_A`` and ``RUN_B`` of a page are runs of its ``topk``.
+    shop : str
+        URI of the PostgreSQL server that the reader has.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shop: str = SHOP) -> None:
+        self._shop = shop
         self._folder = folder
         self._names: dict[str, object] = {}
         self._staying: list[subprocess.Popen[str]] = []
@@ -96,6 +104,8 @@ class Reader:
             path = self._folder / block.title
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
+        elif block.language == "sql":
+            self._ask(block)
         elif block.language == "python":
             with chdir(self._folder):
                 code = compile(self._here(block.text), str(block), "exec")
@@ -115,12 +125,22 @@ class Reader:
             text = text.replace("RUN_A", runs[0]).replace("RUN_B", runs[-1])
             text = text.replace(" RUN ", f" {runs[-1]} ").replace("topk/RUN", f"topk/{runs[-1]}")
         text = text.replace("ncf serve ", f"ncf serve --port {self._port} ")
+        text = text.replace(SHOP, self._shop)
         return text.replace(":8080", f":{self._port}")
+
+    def _ask(self, block: Block) -> None:
+        with psycopg.connect(self._shop, password=PASSWORD) as connection:
+            rows = connection.execute(block.text.encode()).fetchall()
+        assert rows, f"{block} finds nothing"
 
     def _shell(self, block: Block) -> None:
         text = f"set -euo pipefail\n{self._here(block.text)}"
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        options = {"cwd": self._folder, "env": os.environ | {"PATH": tools}, "text": True}
+        options = {
+            "cwd": self._folder,
+            "env": os.environ | {"PATH": tools, "PGPASSWORD": PASSWORD},
+            "text": True,
+        }
         if block.mark == "stays":
             lines = text.rstrip().splitlines()
             lines[-1] = f"exec {lines[-1]}"

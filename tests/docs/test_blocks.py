@@ -36,7 +36,7 @@ def test_a_block_is_run_or_says_why_not(block: Block) -> None:
     if block.is_left_out:
         return
     assert world(block.page), f"{block.page} runs a block, and does not say what it starts with"
-    assert block.language in {"sh", "python"} or block.title, "name the file that it is"
+    assert block.language in {"sh", "python", "sql"} or block.title, "name the file that it is"
 
 
 def test_a_block_without_a_mark_or_with_a_wrong_one_would_be_found() -> None:

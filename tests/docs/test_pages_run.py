@@ -1,6 +1,7 @@
 """The blocks of every page run, from its top to its end, as its reader would run them."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 from rich.text import Text
 
 import ncf
+from tests.batch.push.servers import postgres
 from tests.docs.blocks import all_pages, blocks, world
 from tests.docs.error_list import ROOT
 from tests.docs.gallery import FOLDER, SESSIONS, TUTORIAL, read_tutorial, shape, typed
-from tests.docs.readers import WORLDS, Reader, copy_of
+from tests.docs.readers import SHOP, WORLDS, Reader, copy_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pages")]
 
@@ -32,13 +34,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_blocks_of_a_page_run(page: Path, made: Callable[[str], Path]) -> None:
-    reader = Reader(made(world(page)))
-    try:
+def test_the_blocks_of_a_page_run(page: Path, made: Callable[[str], Path], tmp_path: Path) -> None:
+    with ExitStack() as started:
+        name = world(page)
+        shop = started.enter_context(postgres(tmp_path)) if name == "postgres" else SHOP
+        reader = Reader(made(name), shop.partition("?")[0])
+        started.callback(reader.close)
         for block in blocks(page):
             reader.run(block)
-    finally:
-        reader.close()
 
 
 @pytest.fixture(scope="module")
