@@ -63,6 +63,7 @@ def commit_batch(  # noqa: PLR0913 - as the call has them
     bundle: Path | None = None,
     work: Path | None = None,
     gates: Gates = (),
+    report: bool = False,
 ) -> dict[str, Any]:
     """Commit the plan of a place, whose parts have been made.
 
@@ -80,6 +81,8 @@ def commit_batch(  # noqa: PLR0913 - as the call has them
         Folder of this machine's lock for an object store.
     gates : tuple of Gate
         What the run must pass to be published; none publishes it in any case.
+    report : bool
+        Whether to put a report for people into the run.
 
     Returns
     -------
@@ -100,7 +103,9 @@ def commit_batch(  # noqa: PLR0913 - as the call has them
     place = open_place(out, work)
     if not plan:
         planned(place)  # an error before the lock, which would make the folder
-    commit = Commit(place, lambda plan: open_audience(place, plan, bundle), keep, bundle, gates)
+    commit = Commit(
+        place, lambda plan: open_audience(place, plan, bundle), keep, bundle, gates, report
+    )
     with place.coordinating():
         place.prepare()
         done = _committed(place, plan) if plan else None

@@ -37,6 +37,7 @@ _MODULES = {
     "prepare": "ncf.api.data",
     "publish": "ncf.api.publishing",
     "read_latest": "ncf.api.runs",
+    "report": "ncf.api.reports",
     "rollback": "ncf.api.publishing",
     "train": "ncf.api.training",
     "tune": "ncf.api.tuning",

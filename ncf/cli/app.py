@@ -25,6 +25,7 @@ from ncf.cli import (
     init,
     prepare,
     recommend,
+    report,
     serve,
     show,
     similar,
@@ -90,6 +91,7 @@ for _command in (
     check.check,
     torchserve_config.torchserve_config,
     diff.diff,
+    report.report,
     verify.verify,
     doctor.doctor,
 ):
