@@ -36,6 +36,9 @@ _MODULES = {
     "plan_batch": "ncf.api.plans",
     "prepare": "ncf.api.data",
     "publish": "ncf.api.publishing",
+    "push": "ncf.api.delivery",
+    "push_rollback": "ncf.api.delivery",
+    "push_status": "ncf.api.delivery",
     "read_latest": "ncf.api.runs",
     "report": "ncf.api.reports",
     "rollback": "ncf.api.publishing",
@@ -46,6 +49,7 @@ _MODULES = {
 }
 # Packages beside this one that a module needs, and that somebody's file may hide.
 _BESIDE = {
+    "ncf.api.delivery": ("batch",),
     "ncf.api.differences": ("batch",),
     "ncf.api.exports": ("export",),
     "ncf.api.growth": ("batch", "export"),
