@@ -22,6 +22,7 @@ from ncf.cli import (
     evaluate,
     export,
     fetch,
+    forget,
     init,
     prepare,
     push,
@@ -92,6 +93,7 @@ for _command in (
     torchserve_config.torchserve_config,
     diff.diff,
     push.push,
+    forget.forget,
     verify.verify,
     doctor.doctor,
 ):
