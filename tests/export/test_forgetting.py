@@ -56,8 +56,8 @@ def test_the_command_lists_holders_then_removes_what_takes_no_training(
         ncf.batch(store / "ncf", out=tmp_path / "topk", k=k, shard_users=15) for k in (3, 4)
     )
     ncf.push(target, old)
-    words = ("forget", "--user", USER, "--bundle", store / "ncf", "--out", tmp_path / "topk")
-    words = (*words, "--to", target, "--data", data_folder, "--json")
+    words = ["forget", "--user", USER, "--bundle", str(store / "ncf"), "--data", str(data_folder)]
+    words += ["--to", target, "--out", str(tmp_path / "topk"), "--json"]
     listed = json.loads(command(*words, cwd=tmp_path).out)["holders"]
     kinds = [each["holder"].split()[0] for each in listed]
     assert kinds == ["target", "bundle", "run", "run", "data"]
