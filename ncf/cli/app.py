@@ -27,6 +27,7 @@ from ncf.cli import (
     prepare,
     push,
     recommend,
+    report,
     serve,
     show,
     similar,
@@ -94,6 +95,7 @@ for _command in (
     diff.diff,
     push.push,
     forget.forget,
+    report.report,
     verify.verify,
     doctor.doctor,
 ):

@@ -153,7 +153,7 @@ def test_going_back_to_an_older_run_keeps_it_and_a_lost_latest_keeps_the_newest(
     runs = [_run(bundle, tmp_path, days=day) for day in range(4)]
     (tmp_path / "LATEST").write_text(f"{runs[1].name}\n")  # the last two are bad
     new = _run(bundle, tmp_path, days=9, keep=3)
-    assert {path for path in tmp_path.iterdir() if path.is_dir()} == {runs[1], runs[3], new}
+    assert {path for path in tmp_path.iterdir() if path.is_dir()} == {runs[0], runs[1], new}
     (tmp_path / "LATEST").unlink()
     newest = _run(bundle, tmp_path, days=-9, keep=2)
     assert {path for path in tmp_path.iterdir() if path.is_dir()} == {new, newest}
