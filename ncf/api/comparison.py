@@ -20,15 +20,14 @@ from ncf.evaluation import lists
 from ncf.evaluation.cold import trained_cases
 from ncf.evaluation.comparison import CONFIDENCE, RESAMPLES, Compared, OfUsers
 from ncf.evaluation.comparison import compare as compare_users
-from ncf.evaluation.exact_lists import exact_lists
 from ncf.evaluation.full_ranking import Panel
 from ncf.evaluation.metrics import check_length, gains, hits
 from ncf.evaluation.names import Protocol
 from ncf.evaluation.overlap import Overlap
 from ncf.evaluation.protocols import sampled_ranks
-from ncf.models.scorer import group_scorer
 from ncf.training.checkpoint import Checkpoint
 from ncf.training.history import load_history
+from ncf.training.rankers import lists_of, scorer_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,9 +170,7 @@ def _full(
     overlap = Overlap(len(models))
     sums = [{name: np.zeros(n_users) for name in COMPARED} for _ in models]
     with ThreadPoolExecutor(usable_cores()) as pool:
-        ranks = tuple(
-            exact_lists(model.weights, panel.seen, device, pool, model.path) for model in models
-        )
+        ranks = tuple(lists_of(model, panel.seen, device, pool) for model in models)
         for block in lists.stream(ranks, panel.users, min(k, n_items)):
             relevant = sparse.csr_array(panel.relevant[block.part])
             overlap.add(block.lists)
@@ -188,8 +185,7 @@ def _full(
 
 
 def _sampled(model: Checkpoint, data: PreparedData, k: int, device: Device) -> OfUsers:
-    score = group_scorer(model.model().to(torch_device(device)))
-    found = sampled_ranks(score, trained_cases(data))
+    found = sampled_ranks(scorer_of(model, torch_device(device)), trained_cases(data))
     values = {"hr": hits(found.ranks, k), "ndcg": gains(found.ranks, k)}
     return OfUsers.of_cases(values, found.users)
 

@@ -14,13 +14,12 @@ from ncf.data.prepared import PreparedData
 from ncf.devices import Device, usable_cores
 from ncf.errors import UsageError
 from ncf.evaluation.cold import cold_full, cold_sampled, trained_cases, untrained
-from ncf.evaluation.exact_lists import exact_lists
 from ncf.evaluation.full_ranking import Panel, full
 from ncf.evaluation.metrics import check_length, summarise
 from ncf.evaluation.names import Protocol
 from ncf.evaluation.protocols import sampled_ranks
-from ncf.models.scorer import group_scorer
 from ncf.training.checkpoint import Checkpoint
+from ncf.training.rankers import lists_of, scorer_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,8 +185,7 @@ def _readable_cold(cold: Mapping[str, Any], protocol: str) -> dict[str, Any]:
 def _sampled(
     trained: Checkpoint, data: PreparedData, lengths: Sequence[int], device: Device
 ) -> dict[str, Any]:
-    score = group_scorer(trained.model().to(torch_device(device)))
-    found = sampled_ranks(score, trained_cases(data))
+    found = sampled_ranks(scorer_of(trained, torch_device(device)), trained_cases(data))
     rows = [asdict(summarise(found, k)) for k in lengths]
     shared = {name: rows[0][name] for name in ("protocol", "cases", "users", "unranked")}
     metrics = [{name: row[name] for name in row if name not in shared} for row in rows]
@@ -199,7 +197,7 @@ def _full(
 ) -> dict[str, Any]:
     panel = Panel.of(data)
     with ThreadPoolExecutor(usable_cores()) as pool:
-        rank = exact_lists(trained.weights, panel.seen, device, pool, trained.path)
+        rank = lists_of(trained, panel.seen, device, pool)
         found = asdict(full(rank, data, panel, lengths))
     return _with_cold({**found, **untrained(data)}, cold_full(data, lengths))
 
