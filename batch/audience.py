@@ -43,6 +43,8 @@ class Audience:
         Rows by index, of the users who are ranked.
     counts : FileCounts
         Counts of what the files hold, for reports.
+    selection : Selection
+        What it was made of.
     """
 
     bundle: Bundle
@@ -53,6 +55,7 @@ class Audience:
     eligibility: Eligibility
     rows: UserRows
     counts: FileCounts
+    selection: Selection
 
     @property
     def n_trained(self) -> int:
@@ -122,4 +125,4 @@ def audience_of(bundle: Bundle, selection: Selection) -> Audience:
         sources.append(selection.refused)
     eligibility = Eligibility(selection.items, tuple(sources))
     parts = (chosen, folded, selection.unranked, selection.unknown)
-    return Audience(bundle, *parts, eligibility, rows, selection.counts)
+    return Audience(bundle, *parts, eligibility, rows, selection.counts, selection)

@@ -1,28 +1,26 @@
 """Runs under a prefix of an object store: parts go there at once, ``_SUCCESS`` makes it a run."""
 
-import os
 import shutil
-import stat
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
 from pyarrow import fs
 
+from batch.cache import cache_of
 from batch.leases import leased
 from batch.manifest import RUN
 from batch.plans import FOUND, PLAN_FILE, RECEIPTS, SHARED, Plan
-from batch.runs import LATEST_FILE, SUCCESS_FILE, Runs
+from batch.runs import GATES_FILE, HELD, SUCCESS_FILE, USERS_FILE, Runs
 from batch.stores import OBJECT_STORES, storage_access
-from ncf.errors import StorageError
-from ncf.files import sha256_bytes, storage_errors
 from ncf.locks import writer_lock
 
 _PROBE = ".ncf-probe"
+_NO_PARTS = {RUN.manifest, GATES_FILE, USERS_FILE, SUCCESS_FILE}
 
 
 class Bucket:
@@ -53,7 +51,7 @@ class Bucket:
     def coordinating(self) -> Iterator[None]:
         """Hold this machine's lock, then that of the store where it can keep one."""
         with (
-            writer_lock((self._work or _cache(self._out)) / "runs"),
+            writer_lock((self._work or cache_of(self._out)) / "runs"),
             leased(self.runs, self._out) as require_lease,
         ):
             self._require_lease = require_lease
@@ -114,7 +112,7 @@ class Bucket:
     def part_names(self, plan: Plan) -> list[str]:
         """List the objects among the parts."""
         names = self._names(f"{self._root}/{plan.run}")
-        return [name for name in names if name not in {RUN.manifest, SUCCESS_FILE}]
+        return [name for name in names if name not in _NO_PARTS]
 
     @contextmanager
     def open_part(self, plan: Plan, name: str) -> Iterator[IO[bytes]]:
@@ -135,23 +133,38 @@ class Bucket:
     def reopen(self, plan: Plan) -> None:
         """Do nothing, as above."""
 
-    def publish(self, plan: Plan, manifest: bytes) -> None:
-        """Write the manifest, then ``_SUCCESS``."""
+    def publish(self, plan: Plan, files: Mapping[str, bytes], *, held: bool = False) -> None:
+        """Write the manifest, then ``_SUCCESS``; set aside, a run is copied first."""
         self._require_lease()
         run = f"{self._root}/{plan.run}"
+        target = f"{self._root}/{HELD}/{plan.run}" if held else run
         with storage_access(run):
-            self._put(f"{run}/{RUN.manifest}", manifest)
-            self._put(f"{run}/{SUCCESS_FILE}", b"")
+            if held:
+                self._copy(run, target)
+            for name, content in {**files, SUCCESS_FILE: b""}.items():
+                self._put(f"{target}/{name}", content)
+            if held:
+                self._delete_folder(run)
+
+    def release(self, name: str) -> None:
+        """Copy a run that was set aside, its ``_SUCCESS`` last, then delete it there."""
+        self._require_lease()
+        held = f"{self._root}/{HELD}/{name}"
+        with storage_access(held):
+            self._copy(held, f"{self._root}/{name}")
+            self._put(f"{self._root}/{name}/{SUCCESS_FILE}", b"")
+            self._delete(f"{held}/{SUCCESS_FILE}")
+            self._delete_folder(held)
 
     def is_published(self, plan: Plan) -> bool:  # noqa: ARG002 - as of a folder
         """Say no: where nothing is renamed, all is checked and written again."""
         return False
 
-    def point(self, name: str) -> None:
-        """Replace LATEST, which is one step for an object."""
+    def replace(self, name: str, content: bytes) -> None:
+        """Replace an object, which is one step."""
         self._require_lease()
         with storage_access(self._root):
-            self._put(f"{self._root}/{LATEST_FILE}", f"{name}\n".encode())
+            self._put(f"{self._root}/{name}", content)
 
     def remove(self, name: str) -> None:
         """Delete ``_SUCCESS`` first, so that a half removed run is not read as a run."""
@@ -203,6 +216,12 @@ class Bucket:
             found = self._system.get_file_info(selector)
         return sorted(each.base_name for each in found if each.is_file and each.base_name)
 
+    def _copy(self, source: str, target: str) -> None:
+        self._make_folder(target)
+        for name in self._names(source):
+            if name != SUCCESS_FILE:
+                self._system.copy_file(f"{source}/{name}", f"{target}/{name}")
+
     def _delete(self, path: str) -> None:
         if self._system.get_file_info(path).is_file:
             self._system.delete_file(path)
@@ -219,21 +238,3 @@ class Bucket:
     def _has_objects(self) -> bool:
         """Whether a write appears whole and folders are only prefixes."""
         return self._system.type_name in OBJECT_STORES
-
-
-def _cache(place: str) -> Path:
-    given = os.environ.get("XDG_CACHE_HOME")
-    base = Path(given) / "ncf" if given else _own_temporary()
-    return base / "batch" / sha256_bytes(place.encode())[:12]
-
-
-def _own_temporary() -> Path:
-    """Folder of this user's among the temporary ones: others could put files of theirs there."""
-    user = os.getuid() if hasattr(os, "getuid") else None  # Windows has such folders by user
-    folder = Path(tempfile.gettempdir(), "ncf" if user is None else f"ncf-{user}")
-    with storage_errors(folder):
-        folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or (user is not None and found.st_uid != user):
-        raise StorageError("belongs to somebody else", where=folder, remedy="give `work`")
-    return folder

@@ -10,21 +10,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batch.audience import Audience
+from batch.carried import next_try
+from batch.gates import Gates
 from batch.inputs import require_unchanged
+from batch.judging import Candidate, Verdict, judge
 from batch.manifest import RUN, RunManifest
 from batch.memory import peak_memory
 from batch.part_check import require_parts
 from batch.places import Place
 from batch.plans import Plan
+from batch.pointer import point
+from batch.reading import newest
 from batch.recall_contract import Contract
 from batch.recall_manifest import RecallProof
 from batch.replacing import free_name, set_up
-from batch.runs import NAME_LENGTH, SUCCESS_FILE
+from batch.runs import GATES_FILE, HELD, NAME_LENGTH, SUCCESS_FILE, USERS_FILE, held_runs
+from batch.setting_aside import is_held, set_aside, unfinished
 from batch.tally import Tally, tally
+from batch.user_digests import users_file
 from ncf.artifacts import sealed_manifest
 from ncf.errors import NcfError
 from ncf.files import sha256_bytes
 from ncf.records import json_values
+from ncf.scoring.bundle import open_bundle
 
 logger = logging.getLogger(__name__)
 
@@ -57,17 +65,20 @@ class Commit:
     place : Place
         Where the plan and its parts are.
     audience : callable
-        Opens the audience of the plan; asked for only if a recall is to be proven.
+        Opens the audience of the plan.
     keep : int
         Number of runs to keep, with the new one; 0 keeps all.
     bundle : Path or None
         Folder of the bundle on this machine, if it is not that of the plan.
+    gates : tuple of Gate
+        What the run must pass to be published; none publishes it in any case.
     """
 
     place: Place
     audience: Callable[[Plan], Audience]
     keep: int = 0
     bundle: Path | None = None
+    gates: Gates = ()
 
     def __call__(self, plan: Plan, measured: Measured | None = None) -> Plan | None:
         """Publish the parts of a plan.
@@ -82,17 +93,18 @@ class Commit:
         Returns
         -------
         Plan or None
-            The next try, if the recall was not proven; it has taken the place of this one. None
-            if the run was published.
+            The next try, if the recall was not proven, in place of this one; None if published.
 
         Raises
         ------
         ArtifactError
             A part or receipt is missing, torn, foreign or disagrees, or an input has changed; the
             message names it. ``LATEST`` is as it was.
+        GateError
+            The run failed a gate: it is whole, and set aside. ``LATEST`` is as it was.
         """
         place, before = self.place, self.place.runs.latest_or_none()
-        if not place.is_published(plan):
+        if not (is_held(place, plan) or place.is_published(plan)):
             place.reopen(plan)
             total = tally(place, plan)
             contract, proof = self._contract(plan), None
@@ -101,8 +113,13 @@ class Commit:
                     return self._next(plan, contract, total)
                 proof = contract.proof(plan.rounds, total.audited)
             self._publish(plan, total, proof, measured or Measured())
-        place.point(plan.run)
+        held = is_held(place, plan)
+        if not held:
+            point(place, plan.run)
         self._tidy(plan, before)
+        if held:
+            place.remove(plan.run)  # in an object store, of one that died while it copied
+            raise set_aside(place, plan.run)
         return None
 
     def _contract(self, plan: Plan) -> Contract | None:
@@ -118,7 +135,7 @@ class Commit:
         if rounds is None:
             logger.warning("ranking exactly instead")
         earlier = (*plan.earlier, plan.run)
-        further = replace(
+        further = next_try(
             plan,
             rounds=rounds or (),
             run=free_name(self.place, plan.run[:NAME_LENGTH], earlier),
@@ -139,19 +156,37 @@ class Commit:
         try:
             require_parts(place, plan, total)
             require_unchanged(plan, self.bundle)
+            verdict = self._judged(plan, total)
+            others = {} if verdict is None else {GATES_FILE: verdict.content()}
+            others[USERS_FILE] = users_file(self.audience(plan))
             manifest = self._manifest(plan, total, proof, measured)
             files = {SUCCESS_FILE: sha256_bytes(b""), **total.digests}
+            files |= {name: sha256_bytes(content) for name, content in others.items()}
             content, _ = sealed_manifest(RUN, json_values(manifest), dict(sorted(files.items())))
-            place.publish(plan, content)
+            held = verdict is not None and bool(verdict.failures)
+            place.publish(plan, {**others, RUN.manifest: content}, held=held)
         except BaseException:
             place.reopen(plan)
             raise
+
+    def _judged(self, plan: Plan, total: Tally) -> Verdict | None:
+        if not self.gates:
+            return None
+        bundle = open_bundle(self.bundle or Path(plan.bundle))
+        lists = unfinished(self.place, plan, total)
+        candidate = Candidate(plan.run, lists, plan.counts, plan.asked.inputs, bundle)
+        return judge(self.gates, candidate, newest(self.place.runs))
 
     def _manifest(
         self, plan: Plan, total: Tally, proof: RecallProof | None, measured: Measured
     ) -> RunManifest:
         runs, elapsed, decision = self.place.runs, measured.elapsed, plan.decision
-        others = (runs.sequence(name) for name in runs.names() if name != plan.run)
+        others = (
+            each.sequence(name)
+            for each in (runs, held_runs(runs))
+            for name in each.names()
+            if name != plan.run
+        )
         seconds = {"read": plan.seconds, **total.seconds}
         if measured.started is not None:
             seconds["total"] = time.monotonic() - measured.started
@@ -175,6 +210,7 @@ class Commit:
             seconds={phase: round(value, 3) for phase, value in seconds.items()},
             hosts=total.hosts(),
             peak_memory_bytes=max(peak_memory(), total.peak_memory_bytes),
+            since=plan.since,
         )
 
     def _tidy(self, plan: Plan, before: str | None) -> None:
@@ -198,6 +234,9 @@ class Commit:
             for old in [*[*first, *others][self.keep :], *unfinished]:
                 if old is not None:
                     place.remove(old)
+            aside = held_runs(runs)
+            for old in sorted(aside.names(), key=aside.sequence, reverse=True)[self.keep :]:
+                place.remove(f"{HELD}/{old}")
         except (NcfError, OSError) as error:
             logger.warning(
                 "the table is published, but an old file could not be removed: %s", error

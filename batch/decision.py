@@ -16,8 +16,8 @@ from batch.audience import Audience
 from batch.job import Job
 from batch.manifest import Decision
 from batch.options import Mode
+from batch.reading import find_run
 from batch.recall_contract import POWER, Contract
-from batch.runs import open_runs
 from ncf.devices import Device, usable_cores
 from ncf.errors import UsageError
 from ncf.proof.audit import PairAudit
@@ -200,8 +200,7 @@ def mode_of(run: str) -> Mode:
     ArtifactError
         There is no run.
     """
-    place, _, name = run.rstrip("/").rpartition("/")
-    manifest = open_runs(place or ".").manifest(name)
+    manifest = find_run(run, ".").manifest
     return manifest.decision.mode if manifest.decision else manifest.mode
 
 

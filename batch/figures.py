@@ -17,4 +17,4 @@ def figures_of(runs: Runs, name: str) -> dict[str, Any]:
     """Read name, place and figures of a published run, in alphabetical order as in the file."""
     manifest = json.loads(canonical_json(json_values(runs.manifest(name))))
     figures = {key: value for key, value in manifest.items() if key not in _NOT_FIGURES}
-    return {"run": name, "table": f"{runs.folder or runs.root}/{name}", **figures}
+    return {"run": name, "table": runs.address(name), **figures}

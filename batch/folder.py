@@ -1,19 +1,28 @@
 """Runs in a local folder, or on a shared disk: a run appears by a rename."""
 
-import errno
 import logging
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
 from batch.manifest import RUN
-from batch.plans import AUDIENCE_FILE, FOUND, PLAN_FILE, RECEIPTS, SHARED, Plan
-from batch.runs import LATEST_FILE, RUN_NAME, SUCCESS_FILE, Runs
+from batch.plans import AUDIENCE_FILE, CARRIED_FILE, FOUND, PLAN_FILE, RECEIPTS, SHARED, Plan
+from batch.runs import (
+    GATES_FILE,
+    HELD,
+    HISTORY_FILE,
+    LATEST_FILE,
+    RUN_NAME,
+    SUCCESS_FILE,
+    USERS_FILE,
+    Runs,
+)
+from batch.trees import remove_tree
 from ncf.artifacts import open_sealed
 from ncf.disks import flush, fsync
 from ncf.errors import ArtifactError, StorageError
@@ -26,7 +35,10 @@ logger = logging.getLogger(__name__)
 PARTS, SEALED, _ASIDE = "parts", "sealed", "aside"
 _PLAN_FOLDER = r"[0-9a-f]{16}"
 _FORMER = {"identity.json", "name", "parts", "notes"}  # unfinished runs of earlier versions
-_OURS = re.compile(rf"{_PLAN_FOLDER}|{re.escape(PLAN_FILE)}|{re.escape(AUDIENCE_FILE)}|\..*\.tmp")
+_OURS = re.compile(
+    rf"{_PLAN_FOLDER}|{re.escape(PLAN_FILE)}|{re.escape(AUDIENCE_FILE)}|"
+    rf"{re.escape(CARRIED_FILE)}|\..*\.tmp"
+)
 
 
 class Folder:
@@ -56,7 +68,8 @@ class Folder:
 
     def prepare(self) -> None:
         """Remove leftovers of dead writers; refuse a shared folder of somebody else's."""
-        sweep(self._path, f"{RUN_NAME}|{LATEST_FILE}")
+        sweep(self._path, f"{RUN_NAME}|{LATEST_FILE}|{HISTORY_FILE}")
+        sweep(self._path / HELD, RUN_NAME)
         names = {path.name for path in self._shared.iterdir()} if self._shared.exists() else set()
         foreign = [name for name in names - _FORMER if not _OURS.fullmatch(name)]
         if foreign:
@@ -124,19 +137,26 @@ class Folder:
         """Give the folder of the parts its name again."""
         sealed = self._of(plan) / SEALED
         if sealed.exists():
-            for name in (RUN.manifest, SUCCESS_FILE):
+            for name in (RUN.manifest, GATES_FILE, USERS_FILE, SUCCESS_FILE):
                 (sealed / name).unlink(missing_ok=True)
             sealed.rename(self._of(plan) / PARTS)
 
-    def publish(self, plan: Plan, manifest: bytes) -> None:
+    def publish(self, plan: Plan, files: Mapping[str, bytes], *, held: bool = False) -> None:
         """Rename the parts into place, with manifest and ``_SUCCESS``."""
-        sealed, target = self._of(plan) / SEALED, self._path / plan.run
+        sealed, target = self._of(plan) / SEALED, self._path / (HELD if held else "") / plan.run
         with storage_errors(target):
-            (sealed / SUCCESS_FILE).touch()
-            (sealed / RUN.manifest).write_bytes(manifest)
-            for path in (sealed / SUCCESS_FILE, sealed / RUN.manifest, sealed):
-                fsync(path)  # whoever wrote a part has flushed it
+            target.parent.mkdir(exist_ok=True)
+            for name, content in {**files, SUCCESS_FILE: b""}.items():
+                (sealed / name).write_bytes(content)
+                fsync(sealed / name)  # whoever wrote a part has flushed it
+            fsync(sealed)
             sealed.rename(target)
+            fsync(target.parent)
+
+    def release(self, name: str) -> None:
+        """Rename a run that was set aside."""
+        with storage_errors(self._path / name):
+            (self._path / HELD / name).rename(self._path / name)
             fsync(self._path)
 
     def is_published(self, plan: Plan) -> bool:
@@ -152,10 +172,10 @@ class Folder:
             return False
         return True
 
-    def point(self, name: str) -> None:
-        """Rename LATEST into place."""
-        with atomic_file(self._path / LATEST_FILE) as latest:
-            latest.write(f"{name}\n".encode())
+    def replace(self, name: str, content: bytes) -> None:
+        """Rename a file into place."""
+        with atomic_file(self._path / name) as file:
+            file.write(content)
 
     def remove(self, name: str) -> None:
         """Rename a run aside, then remove it."""
@@ -166,7 +186,7 @@ class Folder:
             if not free:
                 logger.info("%s is being read: kept", run)
                 return
-            aside = run.with_name(f".{name}.{os.getpid()}.tmp")
+            aside = run.with_name(f".{run.name}.{os.getpid()}.tmp")
             try:
                 run.rename(aside)
             except OSError as error:
@@ -180,16 +200,16 @@ class Folder:
     def retire(self, plan: Plan) -> None:
         """Remove parts and receipts; what the rounds have found stays for the next try."""
         for name in (PARTS, SEALED, RECEIPTS, _ASIDE):
-            _remove_tree(self._of(plan) / name)
+            remove_tree(self._of(plan) / name)
 
     def drop(self, folder: str) -> None:
         """Remove the folder of a plan."""
-        _remove_tree(self._shared / folder)
+        remove_tree(self._shared / folder)
 
     def clear(self) -> None:
         """Remove the shared folder; the plan goes first, so that no worker goes on."""
         (self._shared / PLAN_FILE).unlink(missing_ok=True)
-        _remove_tree(self._shared)
+        remove_tree(self._shared)
 
     def _of(self, plan: Plan) -> Path:
         return self._shared / plan.folder
@@ -220,17 +240,3 @@ def _names(folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir())
     except FileNotFoundError:
         return []
-
-
-def _remove_tree(folder: Path) -> None:
-    """Remove a folder, into which a late worker may be writing."""
-    for last in (False, False, True):
-        try:
-            shutil.rmtree(folder)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if last or error.errno != errno.ENOTEMPTY:
-                raise
-        else:
-            return

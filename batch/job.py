@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from batch.filters import Filters
+from batch.gates import Gates
 from batch.options import Mode
 from batch.tables import Style
 from ncf.devices import Device
@@ -48,6 +49,11 @@ class Job:
         Least recall, in (0, 1), that a screened run must prove; see :mod:`batch.recall_contract`.
     like : str or None
         Run whose decision to screen ``auto`` follows, instead of measuring.
+    since : str or None
+        Run whose lists are taken over where ranking would give them again: a name, path or URI, or
+        ``latest`` for the run that LATEST names, if there is one. ``auto`` ranks as it did.
+    gates : tuple of Gate
+        What the run must pass to be published; none publishes it in any case.
     """
 
     bundle: Path
@@ -63,6 +69,8 @@ class Job:
     mode: Mode = Mode.AUTO
     recall: float = 0.999
     like: str | None = None
+    since: str | None = None
+    gates: Gates = ()
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -1,11 +1,14 @@
 """Define the manifest of a run, and everything that determines the bytes of its parts."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from batch.options import Layout, Mode, TableFormat
 from batch.recall_manifest import AuditPlan, RecallProof
+from batch.since_manifest import Taken
 from batch.tables import Style
+from ncf.artifacts import is_intact
 from ncf.kinds import Kind, Manifest
 from ncf.policies import Strangers
 from ncf.records import optional
@@ -195,6 +198,8 @@ class RunManifest(FileCounts, Identity, Manifest):
         Which machine made which parts; None in runs of earlier versions.
     peak_memory_bytes : int or None
         Peak memory of a process.
+    since : Taken or None
+        Lists that were taken over from an earlier run; None if none was named.
     """
 
     users: int
@@ -210,6 +215,21 @@ class RunManifest(FileCounts, Identity, Manifest):
     seconds: Mapping[str, float] = field(default_factory=dict)
     hosts: Mapping[str, HostShare] | None = optional()
     peak_memory_bytes: int | None = None
+    since: Taken | None = optional()
+
+
+def intact(content: bytes) -> Mapping[str, object]:
+    """Decode a manifest of any version, whose bytes must agree with the digest it has of itself.
+
+    Raises
+    ------
+    ValueError
+        They do not, or are no manifest.
+    """
+    document = json.loads(content)
+    if not isinstance(document, dict) or not is_intact(content, document):
+        raise ValueError("the manifest differs from its own digest")
+    return document
 
 
 # Readers of a Parquet data set skip names that begin with "_" or ".": all but parts begin so.
@@ -219,6 +239,6 @@ RUN = Kind(
     2,
     "make it with 'ncf batch'",
     RunManifest,
-    r"part-\d+\.(parquet|csv)|_SUCCESS",
+    r"part-\d+\.(parquet|csv)|_SUCCESS|_gates\.json|_users\.parq",
     former_manifest="manifest.json",
 )

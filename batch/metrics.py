@@ -11,7 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from prometheus_client.parser import text_string_to_metric_families
 
-from ncf.errors import NcfError
+from ncf.errors import GateError, NcfError
 from ncf.files import storage_errors
 
 logger = logging.getLogger(__name__)
@@ -45,12 +45,12 @@ def metrics_of(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None
     recorded: list[Mapping[str, Any]] = []
     try:
         yield recorded.append
-    except BaseException:
+    except BaseException as error:
         if not recorded:
             try:
-                write_metrics(path, None, last)
-            except (NcfError, OSError) as error:
-                logger.warning("%s: not written: %s", path, error)
+                write_metrics(path, None, last, held=isinstance(error, GateError))
+            except (NcfError, OSError) as problem:
+                logger.warning("%s: not written: %s", path, problem)
         raise
     try:
         write_metrics(path, recorded[0], time.time())
@@ -68,7 +68,9 @@ def last_success(path: Path) -> float | None:
     return next((each.value for each in samples if each.name == f"{_PREFIX}{_LAST}"), None)
 
 
-def write_metrics(path: Path, figures: Mapping[str, Any] | None, last: float | None) -> None:
+def write_metrics(
+    path: Path, figures: Mapping[str, Any] | None, last: float | None, *, held: bool = False
+) -> None:
     """Replace the file of figures.
 
     Parameters
@@ -79,6 +81,8 @@ def write_metrics(path: Path, figures: Mapping[str, Any] | None, last: float | N
         Result of :func:`batch.pipeline.run_batch`; None if the run failed.
     last : float or None
         Unix time of the last success; None if there is none.
+    held : bool
+        Whether the run was made, failed a gate and was set aside.
     """
     registry = CollectorRegistry()
 
@@ -86,6 +90,7 @@ def write_metrics(path: Path, figures: Mapping[str, Any] | None, last: float | N
         return Gauge(f"{_PREFIX}{name}", text, labels, registry=registry)
 
     gauge("success", "1 if the last run published a table, else 0.").set(figures is not None)
+    gauge("held", "1 if the last run failed a gate and was set aside, else 0.").set(held)
     gauge("end_timestamp_seconds", "When the last run ended.").set(time.time())
     if last is not None:
         gauge(_LAST, "When a table was last published.").set(last)

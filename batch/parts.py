@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batch.audience import Audience
+from batch.carried import Carried
 from batch.rounds import PHASES, Found, Round
 from batch.shards import Shard
 from batch.tables import Lists, Style, write_lists
@@ -55,6 +56,8 @@ class Task:
         Rounds of screening and audit; none for exact ranking.
     rescorer : Rescorer or None
         Scores the pairs of an audit; None for exact ranking.
+    carried : Carried or None
+        Lists that are taken over from an earlier run; None ranks all users.
     pool : Executor or None
         Threads for the blocks of a shard.
     stop : threading.Event
@@ -67,6 +70,7 @@ class Task:
     style: Style = field(default_factory=Style)
     rounds: tuple[Round, ...] = ()
     rescorer: Rescorer | None = None
+    carried: Carried | None = None
     pool: Executor | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -154,7 +158,8 @@ def go_round(
     if not isinstance(ranker, ScreenedRanker):
         raise TypeError("rounds are for a screen")
     if found is None:
-        top = ranker.widened(now.width).rank(users, task.k, task.pool, task.require_running)
+        carried = task.carried if now.width == 1 else None
+        top = _ranked(task, ranker.widened(now.width), users, carried)
         found = Found(top, Missed.joined([]), ())
     elif now.width > (width := task.rounds[number - 1].width):
         later = ranker.widened(now.width).beyond(width)
@@ -176,7 +181,7 @@ def score(task: Task, shard: Shard, top: TopK | None = None) -> Lists:
     users = audience.ranked(shard.start, shard.stop)
     others = audience.others(shard.start, shard.stop)
     if top is None:
-        top = task.ranker.rank(users, task.k, task.pool, task.require_running)
+        top = _ranked(task, task.ranker, users, task.carried)
     valid = top.valid()
     popular = list(_popular(task, others))
     places = {policy: place for place, policy in enumerate(Policy)}
@@ -216,6 +221,13 @@ def audit(task: Task, shard: Shard, top: TopK, now: Round) -> tuple[PairSample, 
     starts = range(0, users.size, step)
     drawn = list((task.pool.map if task.pool else map)(block, starts))
     return sum((each for each, _ in drawn), PairSample()), Missed.joined([m for _, m in drawn])
+
+
+def _ranked(task: Task, ranker: Ranker, users: Users, carried: Carried | None) -> TopK:
+    def rank(some: Users) -> TopK:
+        return ranker.rank(some, task.k, task.pool, task.require_running)
+
+    return rank(users) if carried is None else carried.completed(users, rank)
 
 
 def _popular(task: Task, strangers: Users) -> Iterator[npt.NDArray[np.int32]]:

@@ -8,10 +8,13 @@ from batch.audience_file import open_audience
 from batch.committing import Commit
 from batch.engine import Threads, watched
 from batch.figures import figures_of
+from batch.gates import Gates
 from batch.places import Place, current_plan, open_place
 from batch.plans import Plan
 from batch.receipts import Receipt
+from batch.runs import held_runs
 from batch.sessions import Session
+from batch.setting_aside import set_aside
 from ncf.errors import ArtifactError, NotProvenError
 
 
@@ -52,13 +55,14 @@ def work_on(
     return sorted(receipts, key=lambda receipt: receipt.shard)
 
 
-def commit_batch(
+def commit_batch(  # noqa: PLR0913 - as the call has them
     out: str | Path,
     *,
     plan: str = "",
     keep: int = 0,
     bundle: Path | None = None,
     work: Path | None = None,
+    gates: Gates = (),
 ) -> dict[str, Any]:
     """Commit the plan of a place, whose parts have been made.
 
@@ -74,6 +78,8 @@ def commit_batch(
         Folder of the bundle on this machine, if it is not that of the plan.
     work : Path, optional
         Folder of this machine's lock for an object store.
+    gates : tuple of Gate
+        What the run must pass to be published; none publishes it in any case.
 
     Returns
     -------
@@ -86,21 +92,25 @@ def commit_batch(
         Nothing is planned, a part or receipt is not as it should be, or an input has changed.
     NotProvenError
         The parts did not prove the recall that was asked for: the next try is planned.
+    GateError
+        The run failed a gate: it is whole, and set aside.
     LockedError
         Another batch writes here.
     """
     place = open_place(out, work)
     if not plan:
         planned(place)  # an error before the lock, which would make the folder
+    commit = Commit(place, lambda plan: open_audience(place, plan, bundle), keep, bundle, gates)
     with place.coordinating():
         place.prepare()
-        if plan and (name := _committed(place, plan)) is not None:
-            return figures_of(place.runs, name)
-        found = planned(place, plan)
-        commit = Commit(place, lambda plan: open_audience(place, plan, bundle), keep, bundle)
-        if (further := commit(found)) is not None:
-            raise _not_proven(out, found, further)
-        return figures_of(place.runs, found.run)
+        done = _committed(place, plan) if plan else None
+        return figures_of(place.runs, done) if done else _commit(commit, planned(place, plan), out)
+
+
+def _commit(commit: Commit, plan: Plan, out: str | Path) -> dict[str, Any]:
+    if (further := commit(plan)) is not None:
+        raise _not_proven(out, plan, further)
+    return figures_of(commit.place.runs, plan.run)
 
 
 def planned(place: Place, wanted: str = "") -> Plan:
@@ -149,4 +159,8 @@ def _committed(place: Place, plan: str) -> str | None:
     for name in reversed(place.runs.names()):
         if (place.runs.manifest(name).plan or "").startswith(plan):
             return name
+    aside = held_runs(place.runs)
+    for name in reversed(aside.names()):
+        if (aside.manifest(name).plan or "").startswith(plan):
+            raise set_aside(place, name)
     return None

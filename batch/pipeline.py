@@ -18,6 +18,7 @@ from batch.job import Job
 from batch.places import Place, open_place
 from batch.planning import Prepared, take_up
 from batch.plans import Plan
+from batch.setting_aside import is_held
 from batch.tally import receipts_so_far
 
 logger = logging.getLogger(__name__)
@@ -50,15 +51,18 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
         The output cannot be written.
     InterruptedWorkError
         Ctrl-C or SIGTERM came; finished parts are kept.
+    GateError
+        The table failed a gate: it is whole, and set aside.
     """
     started = time.monotonic()
     with _planning(job, now) as (prepared, place, first):
         plan = first
         engine = Threads(prepared.session(place, plan), job.workers)
-        commit = Commit(place, lambda _: prepared.inputs.audience, job.keep)
+        commit = Commit(place, lambda _: prepared.inputs.audience, job.keep, gates=job.gates)
         begun = time.monotonic()
         while True:
-            reused = 0 if place.is_published(plan) else finish(engine, plan, place)
+            made = is_held(place, plan) or place.is_published(plan)
+            reused = 0 if made else finish(engine, plan, place)
             further = commit(plan, Measured(reused, time.monotonic() - begun, started))
             if further is None:
                 return figures_of(place.runs, plan.run)

@@ -5,6 +5,7 @@ rounds have found. A worker never makes a folder, and every file appears whole, 
 comes too late fails, or does no harm.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Protocol
@@ -62,14 +63,17 @@ class Place(Protocol):
     def reopen(self, plan: Plan) -> None:
         """Let workers write parts again."""
 
-    def publish(self, plan: Plan, manifest: bytes) -> None:
-        """Make the run appear, with its manifest and ``_SUCCESS``."""
+    def publish(self, plan: Plan, files: Mapping[str, bytes], *, held: bool = False) -> None:
+        """Make the run appear, with its manifest, other files, ``_SUCCESS``; or set it aside."""
+
+    def release(self, name: str) -> None:
+        """Move a run that was set aside to the others, whole."""
 
     def is_published(self, plan: Plan) -> bool:
         """Whether the run is in place, whole."""
 
-    def point(self, name: str) -> None:
-        """Make LATEST name a run, in one step."""
+    def replace(self, name: str, content: bytes) -> None:
+        """Replace a file beside the runs, in one step."""
 
     def remove(self, name: str) -> None:
         """Remove a run, or what is left of one, unless somebody reads it."""

@@ -23,6 +23,7 @@ from batch.recall_contract import Contract
 from batch.replacing import free_name, give_up, set_up
 from batch.rounds import Round
 from batch.sessions import Session
+from batch.since import Earlier, earlier_run, take_over
 from batch.versions import versions
 from ncf.artifacts import canonical_json
 from ncf.errors import ArtifactError
@@ -47,12 +48,15 @@ class Prepared:
         What it can rank with.
     seconds : float
         Seconds that this took.
+    earlier : Earlier or None
+        The run to take lists over from; None if none was named.
     """
 
     job: Job
     inputs: Inputs
     rankers: Rankers
     seconds: float
+    earlier: Earlier | None = None
 
     @classmethod
     def read(cls, job: Job) -> "Prepared":
@@ -70,7 +74,8 @@ class Prepared:
         started = time.monotonic()
         inputs = read_inputs(job)
         rankers = Rankers.open(job, inputs.audience)
-        found = cls(job, inputs, rankers, time.monotonic() - started)
+        earlier = earlier_run(job, inputs.audience, rankers.device)
+        found = cls(job, inputs, rankers, time.monotonic() - started, earlier)
         if job.mode is Mode.SCREENED or job.like is not None:
             found.decide()
         return found
@@ -81,8 +86,18 @@ class Prepared:
         return Contract(self.job, self.inputs.audience, self.inputs.digests)
 
     def decide(self) -> Decision:
-        """Decide how to rank."""
+        """Decide how to rank: as a run whose lists are taken over, if its way is open here."""
+        if self.follows is not None:
+            return Decision(self.follows, "as the run did whose lists are taken over")
         return decide(self.job, self.inputs.audience, self.contract, self.rankers)
+
+    @property
+    def follows(self) -> Mode | None:
+        """How the run was ranked whose lists are taken over, if this job may do so too."""
+        if self.earlier is None or self.job.mode is not Mode.AUTO or self.job.like is not None:
+            return None
+        mode = self.earlier.mode
+        return None if mode is Mode.SCREENED and self.rankers.screen is None else mode
 
     def identity(self, mode: Mode) -> Identity:
         """List everything that may change the bytes of a part."""
@@ -132,7 +147,7 @@ def take_up(prepared: Prepared, place: Place, now: datetime) -> Plan:
     if plan is found:
         place.write(AUDIENCE_FILE, audience)
         # The same bytes may lie elsewhere by now, and a commit looks at them again.
-        plan = replace(plan, **_whereabouts(prepared))
+        plan = take_over(prepared, place, replace(plan, **_whereabouts(prepared)))
         place.write(PLAN_FILE, plan.content())
         place.reopen(plan)
         logger.info("going on with plan %s", plan.folder)
@@ -141,6 +156,7 @@ def take_up(prepared: Prepared, place: Place, now: datetime) -> Plan:
         give_up(place, found)
     place.clear()
     place.write(AUDIENCE_FILE, audience)
+    plan = take_over(prepared, place, plan)
     set_up(place, plan)
     return plan
 
@@ -210,7 +226,8 @@ def _found(place: Place) -> Plan | None:
 def _is_of(prepared: Prepared, plan: Plan) -> bool:
     """Whether a plan decided how to rank for the same job, when it was free to."""
     job = prepared.job
-    if job.mode is not Mode.AUTO or job.like is not None or prepared.rankers.screen is None:
+    free = job.mode is Mode.AUTO and job.like is None and prepared.follows is None
+    if not free or prepared.rankers.screen is None:
         return False
     return any(_same(plan.asked, prepared.identity(mode)) for mode in (Mode.EXACT, Mode.SCREENED))
 

@@ -17,16 +17,19 @@ from batch.options import Mode
 from batch.rounds import Round
 from batch.runs import RUN_NAME
 from batch.shards import Shard
+from batch.since_manifest import Taken
 from batch.tables import Style
 from ncf.artifacts import canonical_json
 from ncf.errors import ArtifactError
 from ncf.files import sha256_bytes
-from ncf.records import json_values, read_record
+from ncf.records import json_values, optional, read_record
 
 SHARED = ".ncf-batch"
 """Folder of what planners, workers and committers share, in the folder of all runs."""
 PLAN_FILE = "_plan.json"
 AUDIENCE_FILE = "audience.npz"
+CARRIED_FILE = "carried.npz"
+"""Lists to take over from an earlier run, if there are any."""
 RECEIPTS, FOUND = "receipts", "found"
 """Folders in that of a plan: receipts, and what the rounds of each shard have found."""
 _SHORT = 16  # hex digits of an id in the name of a folder
@@ -65,6 +68,10 @@ class Plan:
         Folder of the try before this, with what its rounds have found; empty for none.
     earlier : tuple of str
         Names that earlier tries had for the run; nothing of theirs may be left at the end.
+    since : Taken or None
+        Lists that are taken over from an earlier run; the table is the same without.
+    carried : str
+        SHA-256 of the file with these lists; empty if there is none.
     """
 
     asked: Identity
@@ -80,6 +87,8 @@ class Plan:
     seconds: float = 0.0
     before: str = ""
     earlier: tuple[str, ...] = ()
+    since: Taken | None = optional()
+    carried: str = ""
 
     @property
     def identity(self) -> Identity:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from batch.addresses import within
 from batch.manifest import RUN
 from batch.runs import TRIES, local_copy, open_runs
 from batch.tables import read_part
@@ -40,7 +41,7 @@ def read_latest(place: str | Path) -> pd.DataFrame:
     runs = open_runs(place)
     for _ in range(TRIES):
         with runs.newest() as name:
-            whole = str(runs.folder / name) if runs.folder else _within(str(place), name)
+            whole = str(runs.folder / name) if runs.folder else within(str(place), name)
             try:
                 with local_copy(whole) as folder:
                     return read_run(folder).reset_index(drop=True)
@@ -50,9 +51,3 @@ def read_latest(place: str | Path) -> pd.DataFrame:
     raise ArtifactError(
         "the run is replaced faster than it can be read", where=place, remedy="try again"
     )
-
-
-def _within(uri: str, name: str) -> str:
-    """Make the URI of a run, and keep options after ``?``."""
-    path, mark, options = uri.partition("?")
-    return f"{path.rstrip('/')}/{name}{mark}{options}"

@@ -4,6 +4,7 @@ import logging
 
 from batch.places import Place
 from batch.plans import PLAN_FILE, RECEIPTS, Plan
+from batch.runs import held_runs
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def give_up(place: Place, plan: Plan) -> None:
 
 def free_name(place: Place, wanted: str, besides: tuple[str, ...] = ()) -> str:
     """Find a name that no run has, whole or not, and that is none of some others."""
-    taken, count = {*place.runs.taken(), *besides}, 1
+    taken, count = {*place.runs.taken(), *held_runs(place.runs).taken(), *besides}, 1
     while (tried := wanted if count == 1 else f"{wanted}-{count}") in taken:
         count += 1
     return tried

@@ -5,14 +5,15 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import fsspec
 import pyarrow as pa
 from pyarrow import fs
 
-from batch.manifest import RUN, RunManifest
+from batch.addresses import above, shown, within
+from batch.manifest import RUN, RunManifest, intact
 from batch.stores import storage_access
 from ncf.errors import ArtifactError, UsageError
 from ncf.files import check_target
@@ -20,8 +21,20 @@ from ncf.locks import reader_lock
 from ncf.records import read_record
 
 LATEST_FILE = "LATEST"
+HISTORY_FILE = "_history"
+HELD = "_held"
+"""Folder, among the runs, of those that failed a gate."""
 SUCCESS_FILE = "_SUCCESS"
+GATES_FILE = "_gates.json"
+"""The verdict of the gates, in a run."""
+USERS_FILE = "_users.parq"
+"""Who is in a run, and digests of what each had seen: Parquet (:mod:`batch.user_digests`).
+
+Its name does not end as those of parts do: DuckDB reads all such files of a folder.
+"""
 RUN_NAME = r"\d{8}T\d{6}Z-[0-9a-f]{8}(?:-\d+)?"
+DAY_LENGTH = 8
+"""Length of the day that a name begins with."""
 NAME_LENGTH = 25  # without the number that tells apart runs of one second
 TRIES = 5
 
@@ -45,11 +58,14 @@ class Runs:
         Their folder, or prefix.
     folder : Path or None
         The same as a local path; None for an object store.
+    uri : str
+        URI of an object store, with its options, as it was given.
     """
 
     system: fs.FileSystem
     root: str
     folder: Path | None
+    uri: str = ""
 
     def latest(self) -> str:
         """Name of the newest complete run.
@@ -76,15 +92,15 @@ class Runs:
             return None
 
     def manifest(self, name: str) -> RunManifest:
-        """Read a run's manifest; its digest is not checked.
+        """Read a run's manifest.
 
         Raises
         ------
         ArtifactError
-            It cannot be read.
+            It cannot be read, or differs from its own digest.
         """
         try:
-            return read_record(RunManifest, self._document(name))
+            return read_record(RunManifest, intact(self._content(name)))
         except (ArtifactError, ValueError, RecursionError) as error:
             raise ArtifactError(
                 f"run {name} is damaged ({error})", where=self.root, remedy="run the batch again"
@@ -108,7 +124,7 @@ class Runs:
     def sequence(self, name: str) -> int:
         """How many runs had been published with this one: a clock may be set back, this not."""
         try:
-            return read_record(_Numbered, self._document(name)).sequence
+            return read_record(_Numbered, json.loads(self._content(name))).sequence
         except (ArtifactError, ValueError, RecursionError):
             return 0
 
@@ -132,11 +148,15 @@ class Runs:
                     return
         raise ArtifactError(f"run {name} is gone", where=self.root, remedy="run the batch again")
 
-    def _document(self, name: str) -> object:
+    def address(self, name: str) -> str:
+        """Give the path of a run, or its URI, without credentials."""
+        return shown(self.uri, name) if self.folder is None else f"{self.folder}/{name}"
+
+    def _content(self, name: str) -> bytes:
         """Content of a run's manifest, which earlier versions called otherwise."""
         with suppress(ArtifactError):
-            return json.loads(self._read(f"{name}/{RUN.manifest}"))
-        return json.loads(self._read(f"{name}/{RUN.former_manifest}"))
+            return self._read(f"{name}/{RUN.manifest}")
+        return self._read(f"{name}/{RUN.former_manifest}")
 
     def _read(self, path: str) -> bytes:
         try:
@@ -168,7 +188,20 @@ def open_runs(place: str | Path) -> Runs:
         system, root = _through_fsspec(str(place), error)
     if isinstance(system, fs.LocalFileSystem):
         return _folder(root)
-    return Runs(system, root.rstrip("/"), None)
+    return Runs(system, root.rstrip("/"), None, str(place))
+
+
+def held_runs(runs: Runs) -> Runs:
+    """Find the runs of a place that were set aside."""
+    folder = None if runs.folder is None else runs.folder / HELD
+    return replace(runs, root=f"{runs.root}/{HELD}", folder=folder, uri=within(runs.uri, HELD))
+
+
+def runs_above(runs: Runs) -> Runs:
+    """Find the place that a folder lies in: of a run, or of runs that were set aside."""
+    folder = None if runs.folder is None else runs.folder.absolute().parent
+    root = runs.root.rpartition("/")[0]
+    return replace(runs, root=root, folder=folder, uri=above(runs.uri))
 
 
 @contextmanager

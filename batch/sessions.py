@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batch.audience import Audience
 from batch.audience_file import open_audience
+from batch.carried import open_carried
 from batch.decision import Rankers
 from batch.memory import peak_memory
 from batch.parts import Task, make_part
@@ -77,7 +78,13 @@ class Session:
     def task(self) -> Task:
         """How to make a part."""
         plan, rankers = self.plan, self.rankers
-        task = Task(self.audience, rankers.exact, plan.asked.parameters.k, plan.style)
+        task = Task(
+            self.audience,
+            rankers.exact,
+            plan.asked.parameters.k,
+            plan.style,
+            carried=open_carried(self.place, plan),
+        )
         if not plan.rounds or rankers.screen is None:
             return task
         return replace(task, ranker=rankers.screen, rounds=plan.rounds, rescorer=rankers.rescorer)

@@ -7,12 +7,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.runs import Runs, open_runs
+from batch.reading import checked
+from batch.runs import open_runs
 from batch.stores import storage_access
 from batch.tables import long_frame, read_table
 from ncf.columns import Columns
 from ncf.errors import ArtifactError
-from ncf.files import sha256_bytes
 
 
 def rows_of(place: str | Path, user: str) -> tuple[str, pd.DataFrame]:
@@ -44,7 +44,9 @@ def rows_of(place: str | Path, user: str) -> tuple[str, pd.DataFrame]:
         try:
             style = manifest.parameters.style
             for part in sorted(manifest.rows_by_part):
-                content = _checked(runs, f"{name}/{part}", manifest.files[part])
+                path = f"{runs.root}/{name}/{part}"
+                with runs.system.open_input_stream(path) as stream:
+                    content = checked(stream, part, manifest.files[part])
                 table = read_table(BytesIO(content), style)
                 found.append(table.filter(pc.equal(table[Columns.USER_ID], user)))
         except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
@@ -53,11 +55,3 @@ def rows_of(place: str | Path, user: str) -> tuple[str, pd.DataFrame]:
             ) from error
     rows = long_frame(pa.concat_tables(found), style)
     return name, rows.sort_values(Columns.RANK, ignore_index=True)
-
-
-def _checked(runs: Runs, path: str, digest: str) -> bytes:
-    with runs.system.open_input_stream(f"{runs.root}/{path}") as stream:
-        content: bytes = stream.read()
-    if sha256_bytes(content) != digest:
-        raise ValueError(f"{path}: bytes differ from the recorded SHA-256")
-    return content

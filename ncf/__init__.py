@@ -13,6 +13,7 @@ _MODULES = {
     "Bundle": "ncf.api.bundles",
     "Comparison": "ncf.api.comparison",
     "Data": "ncf.api.data",
+    "Diff": "ncf.api.differences",
     "Evaluation": "ncf.api.evaluation",
     "Figures": "ncf.api.figures",
     "Model": "ncf.api.models",
@@ -22,6 +23,8 @@ _MODULES = {
     "batch": "ncf.api.runs",
     "commit_batch": "ncf.api.plans",
     "compare": "ncf.api.comparison",
+    "default_gates": "ncf.api.publishing",
+    "diff": "ncf.api.differences",
     "evaluate": "ncf.api.evaluation",
     "export": "ncf.api.exports",
     "export_triton": "ncf.api.exports",
@@ -31,7 +34,9 @@ _MODULES = {
     "open_model": "ncf.api.models",
     "plan_batch": "ncf.api.plans",
     "prepare": "ncf.api.data",
+    "publish": "ncf.api.publishing",
     "read_latest": "ncf.api.runs",
+    "rollback": "ncf.api.publishing",
     "train": "ncf.api.training",
     "tune": "ncf.api.tuning",
     "verify": "ncf.api.verification",
@@ -39,9 +44,11 @@ _MODULES = {
 }
 # Packages beside this one that a module needs, and that somebody's file may hide.
 _BESIDE = {
+    "ncf.api.differences": ("batch",),
     "ncf.api.exports": ("export",),
     "ncf.api.growth": ("batch", "export"),
     "ncf.api.plans": ("batch",),
+    "ncf.api.publishing": ("batch",),
     "ncf.api.runs": ("batch",),
     "ncf.api.verification": ("batch", "export"),
 }

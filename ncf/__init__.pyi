@@ -5,6 +5,8 @@ from ncf.api.data import Data as Data
 from ncf.api.data import fetch as fetch
 from ncf.api.data import open_data as open_data
 from ncf.api.data import prepare as prepare
+from ncf.api.differences import Diff as Diff
+from ncf.api.differences import diff as diff
 from ncf.api.evaluation import Evaluation as Evaluation
 from ncf.api.evaluation import evaluate as evaluate
 from ncf.api.exports import export as export
@@ -17,6 +19,9 @@ from ncf.api.opening import open_bundle as open_bundle
 from ncf.api.plans import commit_batch as commit_batch
 from ncf.api.plans import plan_batch as plan_batch
 from ncf.api.plans import work_batch as work_batch
+from ncf.api.publishing import default_gates as default_gates
+from ncf.api.publishing import publish as publish
+from ncf.api.publishing import rollback as rollback
 from ncf.api.runs import Run as Run
 from ncf.api.runs import batch as batch
 from ncf.api.runs import read_latest as read_latest

@@ -160,12 +160,9 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
     content = path.read_bytes()
     try:
         document = json.loads(content)
-        version, digest, files = document[_SCHEMA], document.pop(_DIGEST), document[_FILES]
+        version, files = document[_SCHEMA], document[_FILES]
         newer, older = version > kind.schema_version, version < kind.schema_version
-        names = [name for name, _ in files.items()]
-        # The bytes are compared too, so that every byte of the file, even white space, is checked.
-        intact = sha256_bytes(canonical_json(document)) == digest
-        intact = intact and canonical_json({**document, _DIGEST: digest}) == content
+        names, whole = [name for name, _ in files.items()], is_intact(content, document)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, "not readable as a manifest", kind) from error
     if newer:
@@ -180,7 +177,7 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
             where=path,
             remedy=f"make the {kind.noun} again: {kind.remedy}",
         )
-    if not intact:
+    if not whole:
         raise _damaged(path, "content differs from its own digest", kind)
     for name in names:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
@@ -188,7 +185,7 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
                 f"names a file outside its folder: {name!r}", where=path, remedy=kind.remedy
             )
     try:
-        return read_record(kind.form, {**document, _DIGEST: digest})
+        return read_record(kind.form, document)
     except FieldError as error:
         raise _damaged(path, str(error), kind) from error
 
@@ -197,6 +194,13 @@ def canonical_json(document: Mapping[str, object]) -> bytes:
     """Encode a document so that equal ones have equal bytes: sorted keys, UTF-8, indent of two."""
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
+
+
+def is_intact(content: bytes, document: Mapping[str, object]) -> bool:
+    """Compare the bytes too, so that every byte of the file, even white space, is checked."""
+    plain = {name: value for name, value in document.items() if name != _DIGEST}
+    digest = sha256_bytes(canonical_json(plain))
+    return canonical_json({**plain, _DIGEST: digest}) == content
 
 
 def _names(folder: Path) -> set[str]:

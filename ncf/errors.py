@@ -11,6 +11,8 @@ FAULT = 1
 """Exit code of a fault of ours."""
 BAD_INPUT = 2
 """Exit code of wrong usage or bad input: trying again is no use."""
+HELD = 3
+"""Exit code of a run that failed a gate: it is whole, and set aside."""
 NOT_PROVEN = 4
 """Exit code of a commit that did not prove its recall, and has planned the next try."""
 TEMPORARY = 75
@@ -20,6 +22,17 @@ INTERRUPTED = 130
 
 # KEY:SECRET@ of a URI, but not HOST:PORT/ before a name with an @.
 _CREDENTIALS = re.compile(r"(?<=://)[^/@:\s]+:(?!\d+/)[^@\s]+@")
+
+
+def without_credentials(text: str) -> str:
+    """Hide the credentials of URIs in a text.
+
+    Examples
+    --------
+    >>> without_credentials("s3://key:secret@bucket/topk")
+    's3://***@bucket/topk'
+    """
+    return _CREDENTIALS.sub("***@", text)
 
 
 class NcfError(Exception):
@@ -50,7 +63,7 @@ class NcfError(Exception):
         given = self.remedy if remedy is None else remedy
         suffix = f"; {given}" if given else ""
         line = " ".join(f"{prefix}{problem}{suffix}".splitlines())
-        line = _CREDENTIALS.sub("***@", line)  # errors end up in logs, which many may read
+        line = without_credentials(line)  # errors end up in logs, which many may read
         # Names and ids come from files; they must not contain control codes of a terminal.
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 
@@ -154,6 +167,13 @@ class StorageError(NcfError):
 
     http_status = 507
     remedy = "choose another output folder"
+
+
+class GateError(NcfError):
+    """A run failed a gate; if it was just made, it is set aside and LATEST is as it was."""
+
+    exit_code = HELD
+    http_status = 503
 
 
 class NotProvenError(NcfError):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from batch.gates import Gates, read_gates
 from batch.job import Job
 from batch.options import Layout, Mode, TableFormat
 from batch.tables import Style
@@ -27,11 +28,12 @@ def job_of(
     out: Place,
     k: int,
     *,
-    ranked: tuple[str, str, float, Place | None],
+    ranked: tuple[str, str, float, Place | None, Place | None],
     given: _Files,
     wishes: tuple[bool, str | None, Columned, bool],
     style: tuple[str, str],
     machine: tuple[int, int, int, Place | None],
+    gate: Place | None = None,
 ) -> Iterator[Job]:
     """Check the arguments of :func:`ncf.batch`; files made of frames exist until the block ends.
 
@@ -40,7 +42,7 @@ def job_of(
     bundle, out, k
         As given.
     ranked : tuple
-        ``device``, ``mode``, ``recall`` and ``like``.
+        ``device``, ``mode``, ``recall``, ``like`` and ``since``.
     given : tuple
         ``seen``, ``users``, ``exclude_items``, ``candidates`` and ``exclude_pairs``.
     wishes : tuple
@@ -49,6 +51,8 @@ def job_of(
         ``format`` and ``layout``.
     machine : tuple
         ``shard_users``, ``workers``, ``keep`` and ``work``.
+    gate
+        As given.
 
     Raises
     ------
@@ -58,12 +62,13 @@ def job_of(
         A frame or id cannot be read.
     """
     out_given(out)
-    device, mode, recall, like = ranked
+    device, mode, recall, like, since = ranked
     refresh, cold_user, columns, keep_spaces = wishes
     shard_users, workers, keep, work = machine
     parts = Style(chosen(TableFormat, style[0], "format"), chosen(Layout, style[1], "layout"))
     strangers = None if cold_user is None else chosen(Strangers, cold_user, "cold_user")
     place = chosen(Device, device, "device")
+    gates = gates_of(gate)
     aside = None if work is None else folder(work, "work")
     with filters_of(
         *given, strangers=strangers, keep_spaces=keep_spaces, refresh=refresh, columns=columns
@@ -82,7 +87,14 @@ def job_of(
             mode=chosen(Mode, mode, "mode"),
             recall=recall,
             like=None if like is None else str(like),
+            since=None if since is None else str(since),
+            gates=gates,
         )
+
+
+def gates_of(gate: Place | None) -> Gates:
+    """Read a file of gates; none if none is given."""
+    return () if gate is None else read_gates(folder(gate, "gate"))
 
 
 def out_given(out: Place) -> Place:

@@ -12,7 +12,7 @@ from batch.places import open_place
 from batch.plans import Plan
 from ncf.api.figures import Figures
 from ncf.api.filters import Given
-from ncf.api.jobs import bundle_folder, job_of, out_given
+from ncf.api.jobs import bundle_folder, gates_of, job_of, out_given
 from ncf.api.options import Place, folder
 from ncf.api.runs import Run
 from ncf.api.shards import chosen_shards
@@ -33,6 +33,7 @@ def plan_batch(
     mode: str = "auto",
     recall: float = 0.999,
     like: Place | None = None,
+    since: Place | None = None,
     seen: Given = None,
     users: Given = None,
     exclude_items: Given = None,
@@ -85,7 +86,7 @@ def plan_batch(
         bundle,
         out,
         k,
-        ranked=(device, mode, recall, like),
+        ranked=(device, mode, recall, like, since),
         given=(seen, users, exclude_items, candidates, exclude_pairs),
         wishes=(refresh, cold_user, columns, keep_spaces),
         style=(format, layout),
@@ -159,6 +160,7 @@ def commit_batch(
     bundle: "Bundle | Place | None" = None,
     work: Place | None = None,
     metrics_file: Place | None = None,
+    gate: Place | None = None,
 ) -> Run:
     """Check all parts of the plan of a place, and publish them as a run.
 
@@ -177,6 +179,8 @@ def commit_batch(
         Folder of this machine's lock for an object store.
     metrics_file : str or Path, optional
         File for figures in Prometheus' text format.
+    gate : str or Path, optional
+        File of gates, as for :func:`ncf.batch`.
 
     Raises
     ------
@@ -185,6 +189,8 @@ def commit_batch(
         one; or an input has changed. The message names it.
     NotProvenError
         The parts did not prove the recall that was asked for; the next try is planned.
+    GateError
+        The run failed a gate: it is whole, and set aside.
     LockedError
         Another batch writes here.
     StorageError
@@ -204,9 +210,12 @@ def commit_batch(
     aside = None if work is None else folder(work, "work")
     metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with metrics_of(metrics) as record:
-        figures = commit_plan(out_given(out), plan=plan, keep=keep, bundle=where, work=aside)
+        gates = gates_of(gate)
+        figures = commit_plan(
+            out_given(out), plan=plan, keep=keep, bundle=where, work=aside, gates=gates
+        )
         record(figures)
-    return Run(figures)
+    return Run(figures, out)
 
 
 def _described(plan: Plan) -> dict[str, object]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from batch.addresses import within
 from batch.metrics import metrics_of
 from batch.pipeline import run_batch
 from batch.published import read_latest as read_newest
@@ -28,6 +29,9 @@ class Run:
     ----------
     figures : mapping
         Figures from :func:`ncf.batch`: ``run`` and ``table`` (name and place), counts, seconds.
+    out : str or Path, optional
+        The ``out`` that it was given: a URI with its options and credentials, which figures do
+        not show.
 
     Examples
     --------
@@ -37,12 +41,13 @@ class Run:
     ['user_id', 'rank', 'item_id', 'score', 'policy']
     """
 
-    def __init__(self, figures: Mapping[str, Any]) -> None:
+    def __init__(self, figures: Mapping[str, Any], out: Place | None = None) -> None:
         self.figures = Figures(figures)
+        self._out = None if out is None else str(out)
 
     def __repr__(self) -> str:
         found = self.figures
-        return f"Run({self.table!r}: {found['users']:,} users, {found['rows']:,} rows)"
+        return f"Run({found['table']!r}: {found['users']:,} users, {found['rows']:,} rows)"
 
     @property
     def name(self) -> str:
@@ -51,8 +56,11 @@ class Run:
 
     @property
     def table(self) -> str:
-        """Place of the table: a folder, or an object store's prefix."""
-        return str(self.figures["table"])
+        """Place of the table: a folder, or a URI."""
+        shown = str(self.figures["table"])
+        if self._out is None or "://" not in shown:
+            return shown
+        return within(self._out, self.name)
 
     def frame(self) -> "pd.DataFrame":
         """Read the table: ``user_id``, ``rank``, ``item_id``, ``score`` (logit), ``policy``."""
@@ -69,6 +77,7 @@ def batch(
     mode: str = "auto",
     recall: float = 0.999,
     like: Place | None = None,
+    since: Place | None = None,
     seen: Given = None,
     users: Given = None,
     exclude_items: Given = None,
@@ -85,6 +94,7 @@ def batch(
     workers: int = 0,
     work: Place | None = None,
     metrics_file: Place | None = None,
+    gate: Place | None = None,
 ) -> Run:
     """Score every user against every item they may get, and publish one table.
 
@@ -105,6 +115,9 @@ def batch(
     like : str or Path, optional
         A run, such as ``topk/RUN``, whose choice to screen ``auto`` follows, so that the table has
         the same bytes on another machine.
+    since : str or Path, optional
+        A run (name, path, URI, or ``latest``), whose lists are taken over where ranking would give
+        them again; ``auto`` ranks as it did. The table has the same bytes as without.
     seen : file or frame, optional
         Interactions since the export: what somebody took. Strangers get lists by theirs, where
         the bundle folds in and they are long enough.
@@ -139,6 +152,8 @@ def batch(
         Folder of this machine's lock for an object store.
     metrics_file : str or Path, optional
         File for figures in Prometheus' text format.
+    gate : str or Path, optional
+        File of gates, as :func:`ncf.default_gates` has it: a run that fails one is set aside.
 
     Raises
     ------
@@ -154,6 +169,10 @@ def batch(
         The output cannot be written.
     InterruptedWorkError
         Ctrl-C was pressed; finished parts are kept, and the same call continues from them.
+    ConfigError
+        The file of gates names a figure that there is not.
+    GateError
+        The run failed a gate: it is whole, and set aside; what was published before stays.
 
     Examples
     --------
@@ -168,16 +187,17 @@ def batch(
             bundle,
             out,
             k,
-            ranked=(device, mode, recall, like),
+            ranked=(device, mode, recall, like, since),
             given=(seen, users, exclude_items, candidates, exclude_pairs),
             wishes=(refresh, cold_user, columns, keep_spaces),
             style=(format, layout),
             machine=(shard_users, workers, keep, work),
+            gate=gate,
         ) as job,
     ):
         figures = run_batch(job, datetime.now(UTC))
         record(figures)
-    return Run(figures)
+    return Run(figures, out)
 
 
 def read_latest(out: Place = "topk") -> "pd.DataFrame":

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from batch.published_gates import judge_published
 from batch.verify import verify_run
 from ncf.api.figures import Figures
 from ncf.api.filters import Given, filters_of
-from ncf.api.jobs import bundle_folder
+from ncf.api.jobs import bundle_folder, gates_of
 from ncf.api.options import Place
 from ncf.api.runs import Run
 from ncf.data.naming import Given as Columned
@@ -25,6 +26,7 @@ def verify(
     candidates: Given = None,
     exclude_pairs: Given = None,
     columns: Columned = None,
+    gate: Place | None = None,
 ) -> Figures:
     """Check a bundle or a run; given both, check the run's users and seen items too.
 
@@ -38,6 +40,9 @@ def verify(
         The filters that the run was given, if any.
     columns : str or mapping, optional
         Columns of filters that are frames; for files, the run knows them.
+    gate : str or Path, optional
+        File of gates that the run must pass too, against the run that ``LATEST`` names or, if it
+        is that one, named before it; with ``bundle``.
 
     Returns
     -------
@@ -52,6 +57,8 @@ def verify(
         The bundle's graphs give different logits.
     UsageError
         Neither is given, or the run was made with other filters.
+    GateError
+        The run fails a gate.
 
     Examples
     --------
@@ -65,7 +72,14 @@ def verify(
         place = run.table if isinstance(run, Run) else run
         given = (seen, users, exclude_items, candidates, exclude_pairs)
         with filters_of(*given, columns=columns) as filters:
-            return Figures(verify_run(place, path, filters))
+            found = verify_run(place, path, filters)
+        if gate is None:
+            return Figures(found)
+        if path is None:
+            raise UsageError("`gate` needs `bundle`", remedy="give the bundle of the run")
+        return Figures({**found, "gates": judge_published(place, path, gates_of(gate))})
+    if gate is not None:
+        raise UsageError("`gate` applies only to a run", remedy="give `run`")
     if path is None:
         raise UsageError("give `bundle`, `run`, or both")
     from export.verify import verify_bundle  # needs onnx, which a run does not

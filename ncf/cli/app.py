@@ -13,13 +13,16 @@ import typer
 from ncf.cli import (
     batch,
     batch_plan,
+    batch_publish,
     batch_work,
     check,
     compare,
+    diff,
     doctor,
     evaluate,
     export,
     fetch,
+    init,
     prepare,
     recommend,
     serve,
@@ -67,8 +70,14 @@ _batch.callback()(batch.batch)
 _batch.command("plan", cls=Command)(batch_plan.plan)
 _batch.command("work", cls=Command)(batch_work.work)
 _batch.command("commit", cls=Command)(batch_work.commit)
+_batch.command("publish", cls=Command)(batch_publish.publish)
+_batch.command("rollback", cls=Command)(batch_publish.rollback)
 _batch.command("show", cls=Command)(show.show)
 app.add_typer(_batch, name="batch")
+_init = typer.Typer(help="Print files to begin with.")
+_init.command("gates", cls=Command)(init.gates)
+_init.callback()(lambda: None)
+app.add_typer(_init, name="init")
 for _command in (
     train.train,
     tune.tune,
@@ -80,6 +89,7 @@ for _command in (
     serve.serve,
     check.check,
     torchserve_config.torchserve_config,
+    diff.diff,
     verify.verify,
     doctor.doctor,
 ):
@@ -104,7 +114,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if sys.argv[1:] in ([], ["data"]):
+    if sys.argv[1:] in ([], ["data"], ["init"]):
         sys.argv.append("--help")
     try:
         # Typer turns Ctrl-C into this code, and prints nothing.

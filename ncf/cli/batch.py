@@ -13,6 +13,7 @@ from ncf.cli.batch_options import (
     ExcludedFile,
     ExcludedPairsFile,
     ForStrangers,
+    GateFile,
     KeepSpaces,
     KeptRuns,
     LeastRecall,
@@ -23,6 +24,7 @@ from ncf.cli.batch_options import (
     RankingMode,
     Refresh,
     SeenFile,
+    SinceRun,
     Threads,
     UsersAPart,
     UsersFile,
@@ -43,6 +45,7 @@ def batch(
     mode: RankingMode = Mode.AUTO,
     recall: LeastRecall = 0.999,
     like: LikeRun = None,
+    since: SinceRun = None,
     seen: SeenFile = None,
     users: UsersFile = None,
     exclude_items: ExcludedFile = None,
@@ -59,6 +62,7 @@ def batch(
     workers: Threads = 0,
     work: WorkFolder = None,
     metrics_file: MetricsFile = None,
+    gate: GateFile = None,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -77,8 +81,8 @@ def batch(
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
     table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
-    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh)
-    run = table(metrics_file=metrics_file)
+    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh, since=since)
+    run = table(metrics_file=metrics_file, gate=gate)
     show(run.figures, as_json=as_json)
 
 

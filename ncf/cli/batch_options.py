@@ -30,6 +30,10 @@ ForStrangers = Annotated[
     Strangers | None,
     typer.Option(help="What strangers without a list of their own get; if not given, as exported."),
 ]
+GateFile = Annotated[
+    Path | None,
+    typer.Option(help="Gates, as 'ncf init gates' prints them; or set aside."),
+]
 KeptRuns = Annotated[
     int, typer.Option(help="Number of runs to keep, with the new one; 0 keeps all.")
 ]
@@ -60,6 +64,10 @@ SeenFile = Annotated[
 Shards = Annotated[
     str | None,
     typer.Option("--shard", help="Shards: I, I..J, or I/N for one of N shares. [default: all]"),
+]
+SinceRun = Annotated[
+    str | None,
+    typer.Option(help="Earlier run (topk/RUN, or latest): rank only those who changed since."),
 ]
 Threads = Annotated[int, typer.Option(help="Threads that score; 0 takes all cores.")]
 UsersAPart = Annotated[int, typer.Option(help="Number of users in a part.")]

@@ -19,6 +19,7 @@ from ncf.cli.batch_options import (
     RankingMode,
     Refresh,
     SeenFile,
+    SinceRun,
     UsersAPart,
     UsersFile,
     WorkFolder,
@@ -36,6 +37,7 @@ def plan(
     mode: RankingMode = Mode.AUTO,
     recall: LeastRecall = 0.999,
     like: LikeRun = None,
+    since: SinceRun = None,
     seen: SeenFile = None,
     users: UsersFile = None,
     exclude_items: ExcludedFile = None,
@@ -62,5 +64,5 @@ def plan(
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, shard_users=shard_users, work=work)
     table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
-    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh)
+    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh, since=since)
     show(table(), as_json=as_json)

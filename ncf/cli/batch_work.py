@@ -3,6 +3,7 @@
 import ncf
 from ncf.cli.batch_options import (
     BundleHere,
+    GateFile,
     KeptRuns,
     MetricsFile,
     OfPlan,
@@ -43,6 +44,7 @@ def commit(
     bundle: BundleHere = None,
     work: WorkFolder = None,
     metrics_file: MetricsFile = None,
+    gate: GateFile = None,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -52,6 +54,6 @@ def commit(
     """
     set_log_format(log_format)
     run = ncf.commit_batch(
-        out, plan=plan, keep=keep, bundle=bundle, work=work, metrics_file=metrics_file
+        out, plan=plan, keep=keep, bundle=bundle, work=work, metrics_file=metrics_file, gate=gate
     )
     show(run.figures, as_json=as_json)

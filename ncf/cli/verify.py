@@ -18,6 +18,9 @@ def verify(
     exclude_items: FilterFile = None,
     candidates: FilterFile = None,
     exclude_pairs: FilterFile = None,
+    gate: Annotated[
+        Path | None, typer.Option(help="Gates that the run must pass too; with --bundle.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a bundle or a run; given both, check the run's users and seen items too.
@@ -32,5 +35,6 @@ def verify(
         exclude_items=exclude_items,
         candidates=candidates,
         exclude_pairs=exclude_pairs,
+        gate=gate,
     )
     show(found, as_json=as_json)

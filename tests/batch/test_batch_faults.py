@@ -185,7 +185,7 @@ def test_what_dead_writers_left_beside_the_runs_goes_and_what_others_did_stays(
     (tmp_path / ".thesis.4711.tmp").write_text("years of work")
     name = run_batch(_job(bundle, tmp_path), NOW)["run"]
     assert {path.name for path in tmp_path.iterdir()} == {
-        *(".runs.lock", ".thesis.4711.tmp", "LATEST", name),
+        *(".runs.lock", ".thesis.4711.tmp", "LATEST", "_history", name),
     }
 
 
@@ -206,7 +206,7 @@ PART, RECEIPT = "*/*/part-00001.parquet", "*/receipts/part-00001.parquet.*.json"
 
 
 def _dies_at(point: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    def dies(*_: object) -> None:
+    def dies(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -220,7 +220,7 @@ def test_a_run_damaged_between_its_rename_and_latest_is_made_again(
     damage: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_batch(_job(bundle, tmp_path, k=3), NOW)["run"]
-    _dies_at("batch.folder.Folder.point", _job(bundle, tmp_path), monkeypatch)
+    _dies_at("batch.folder.Folder.replace", _job(bundle, tmp_path), monkeypatch)
     (second,) = [
         path
         for path in tmp_path.iterdir()

@@ -380,21 +380,21 @@ from batch.sessions import work
 from ncf.devices import Device
 bundle, out, dies_at = sys.argv[1:]
 def dying(method, what=""):
-    def maybe(*arguments):
+    def maybe(*arguments, **named):
         if dies_at in (what or str(arguments)):
             os.kill(os.getpid(), signal.SIGKILL)
-        return method(*arguments)
+        return method(*arguments, **named)
     return maybe
 batch.bucket.Bucket._put = dying(batch.bucket.Bucket._put)
 batch.folder._put = dying(batch.folder._put)
 batch.folder.Folder.publish = dying(batch.folder.Folder.publish, "_manifest.json _SUCCESS")
-batch.folder.Folder.point = dying(batch.folder.Folder.point, "LATEST")
+batch.folder.Folder.replace = dying(batch.folder.Folder.replace)
 plan = plan_batch(Job(Path(bundle), out, 5, Device.CPU, 15), datetime.now(UTC))
 for number in range(plan.shards):
     work(plan, number, out)
 commit_batch(out)
 """
-_MOMENTS = ["audience.npz", "_plan.json", "receipts/", "_SUCCESS", "LATEST"]
+_MOMENTS = ["audience.npz", "_plan.json", "receipts/", "_SUCCESS", "_history", "LATEST"]
 
 
 def _killed(bundle: Bundle, out: str, dies_at: str) -> int:
@@ -479,11 +479,11 @@ def test_who_was_taken_to_be_dead_publishes_nothing(
     plan = _done(bundle, bucket)
     publish = Bucket.publish
 
-    def after_a_long_sleep(self: Bucket, plan: Plan, manifest: bytes) -> None:
+    def after_a_long_sleep(self: Bucket, plan: Plan, files: dict[str, bytes], **_: bool) -> None:
         runs = self.runs
         with runs.system.open_output_stream(f"{runs.root}/.ncf-lock-00000009") as stream:
             stream.write(b'{"host": "there", "token": "of another"}')
-        publish(self, plan, manifest)
+        publish(self, plan, files)
 
     monkeypatch.setattr(Bucket, "publish", after_a_long_sleep)
     with pytest.raises(LockedError, match="another batch has taken over"):

@@ -18,7 +18,7 @@ from batch.job import Job
 from batch.pipeline import run_batch
 from batch.places import current_plan, open_place
 from batch.published import read_latest
-from batch.runs import Runs, local_copy, open_runs
+from batch.runs import LATEST_FILE, Runs, local_copy, open_runs
 from batch.verify import verify_run
 from ncf.devices import Device
 from ncf.errors import ArtifactError, StorageError, UnreachableError, UsageError
@@ -115,7 +115,7 @@ def test_folders_above_a_new_place_are_made(tmp_path: Path) -> None:
     destination = Bucket(runs, "", tmp_path / "work")
     destination.prepare()
     assert list((tmp_path / "tables" / "night" / "topk").iterdir()) == []
-    destination.point(FIRST)
+    destination.replace(LATEST_FILE, FIRST.encode())
     assert runs.latest() == FIRST
 
 
@@ -124,10 +124,10 @@ def test_a_write_that_breaks_off_leaves_latest_as_it_was(tmp_path: Path) -> None
     runs = Runs(system, "topk", None)
     destination = Bucket(runs, "", tmp_path / "work")
     destination.prepare()
-    destination.point(FIRST)
+    destination.replace(LATEST_FILE, FIRST.encode())
     system.breaks = True
     with pytest.raises(UnreachableError, match="the line went dead"):
-        destination.point("20261125T030000Z-0123abcd")
+        destination.replace(LATEST_FILE, b"20261125T030000Z-0123abcd")
     assert runs.latest() == FIRST
     assert [path.name for path in (tmp_path / "topk").iterdir()] == ["LATEST"]
 
@@ -138,14 +138,14 @@ def test_where_objects_appear_whole_none_is_renamed_and_no_folder_made(
 ) -> None:
     (tmp_path / "topk").mkdir()
     system = Watched(tmp_path, kind)
-    Bucket(Runs(system, "topk", None), "", tmp_path / "work").point(FIRST)
+    Bucket(Runs(system, "topk", None), "", tmp_path / "work").replace(LATEST_FILE, FIRST.encode())
     assert system.done == [("open_output_stream", "topk/LATEST")]
 
 
 def test_unfinished_runs_of_two_places_lie_apart(
     place: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies(*_: object) -> None:
+    def dies(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

@@ -51,6 +51,7 @@ def test_a_table_in_a_bucket_is_that_of_a_folder(
     files = ["_SUCCESS", "_manifest.json", *(f"part-0000{part}.parquet" for part in range(3))]
     assert set(_keys(client)) == {
         "night/topk/LATEST",
+        "night/topk/_history",
         *(f"night/topk/{name}/{file}" for file in files),
     }
     address = place.replace("/topk?", f"/topk/{name}?")
@@ -74,7 +75,7 @@ def test_parts_go_before_success_and_success_before_latest(
     assert order[:3] == [".ncf", "audience.npz", "_plan.json"]
     assert sorted(order[3:9]) == sorted([*parts, *(f"{part}.parquet" for part in parts)])
     assert all(order.index(f"{part}.parquet") < order.index(part) for part in parts)
-    assert order[9:] == ["_manifest.json", "_SUCCESS", "LATEST"]
+    assert order[9:] == ["_manifest.json", "_SUCCESS", "_history", "LATEST"]
     assert client
 
 
@@ -82,7 +83,7 @@ def test_parts_go_before_success_and_success_before_latest(
     "dies_at",
     [
         *("audience.npz", "_plan.json", "part-00001.parquet", "receipts/part-00001"),
-        *("_manifest.json", "_SUCCESS", "LATEST"),
+        *("_manifest.json", "_SUCCESS", "_history", "LATEST"),
     ],
 )
 def test_a_batch_that_dies_leaves_the_last_run_and_goes_on(
@@ -107,11 +108,11 @@ def test_a_batch_that_dies_leaves_the_last_run_and_goes_on(
             run_batch(_job(bundle, place, tmp_path / "work"), NOW + timedelta(days=1))
     assert open_runs(place).latest() == before
     after = run_batch(_job(bundle, place, tmp_path / "work"), NOW + timedelta(days=2))
-    if dies_at in {"_manifest.json", "_SUCCESS", "LATEST"}:
+    if dies_at in {"_manifest.json", "_SUCCESS", "_history", "LATEST"}:
         assert after["parts_reused"] == 3
     verify_run(place.replace("/topk?", f"/topk/{after['run']}?"), bundle.path)
     names = {key.split("/")[2] for key in _keys(client)}
-    assert names == {"LATEST", before, after["run"]}
+    assert names == {"LATEST", "_history", before, after["run"]}
 
 
 def test_other_inputs_after_a_death_leave_nothing_of_the_first(
@@ -121,11 +122,11 @@ def test_other_inputs_after_a_death_leave_nothing_of_the_first(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Bucket, "point", dies)
+        patched.setattr(Bucket, "replace", dies)
         with pytest.raises(KeyboardInterrupt):
             run_batch(_job(bundle, place, tmp_path / "work"), NOW)
     name = run_batch(_job(bundle, place, tmp_path / "work", k=2), NOW)["run"]
-    assert {key.split("/")[2] for key in _keys(client)} == {"LATEST", name}
+    assert {key.split("/")[2] for key in _keys(client)} == {"LATEST", "_history", name}
 
 
 def test_old_runs_are_deleted_from_a_bucket(
@@ -135,7 +136,7 @@ def test_old_runs_are_deleted_from_a_bucket(
         run_batch(_job(bundle, place, tmp_path / "work", keep=2), NOW + timedelta(days=day))["run"]
         for day in (0, -1, 2)
     ]
-    assert {key.split("/")[2] for key in _keys(client)} == {"LATEST", *names[1:]}
+    assert {key.split("/")[2] for key in _keys(client)} == {"LATEST", "_history", *names[1:]}
 
 
 def test_a_bucket_that_is_not_there_is_found_out_before_scoring(

@@ -91,7 +91,12 @@ def test_k_above_what_is_unseen_gives_fewer_rows_and_never_a_seen_item(
 def test_the_run_folder_is_what_the_contract_says(bundle: Bundle, tmp_path: Path) -> None:
     folder = _run(bundle, tmp_path, shard_users=15)
     parts = [f"part-0000{number}.parquet" for number in range(3)]
-    assert sorted(p.name for p in folder.iterdir()) == ["_SUCCESS", "_manifest.json", *parts]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "_SUCCESS",
+        "_manifest.json",
+        "_users.parq",
+        *parts,
+    ]
     assert (tmp_path / "LATEST").read_text() == f"{folder.name}\n"
     manifest = open_sealed(folder, RUN)
     assert manifest.inputs == {"bundle": bundle.digest}
@@ -243,7 +248,7 @@ def test_a_batch_killed_in_a_shard_goes_on_from_the_whole_ones_to_the_same_bytes
     assert shard - 2 <= report["parts_reused"] < 8
     assert _parts(_latest(tmp_path / "topk")) == undisturbed
     names = {path.name for path in (tmp_path / "topk").iterdir()}
-    assert names == {".runs.lock", "LATEST", first.name, report["run"]}
+    assert names == {".runs.lock", "LATEST", "_history", first.name, report["run"]}
 
 
 def test_a_batch_killed_at_any_moment_leaves_a_run_that_verifies_and_loses_no_bytes(

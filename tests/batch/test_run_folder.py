@@ -97,8 +97,8 @@ def test_a_run_with_every_option_holds_parts_and_what_readers_skip(
         assert ended.code == 0, ended
         names = [path.name for path in Path(tmp_path, json.loads(ended.out)["table"]).rglob("*")]
         assert all(map(_is_hidden_or_a_part, names)), names
-        assert {"_manifest.json", "_SUCCESS"} <= set(names)
-        assert len(names) == 2 + 5
+        assert {"_manifest.json", "_SUCCESS", "_users.parq"} <= set(names)
+        assert len(names) == 3 + 5
 
 
 @pytest.mark.parametrize("layout", list(Layout))
@@ -179,4 +179,4 @@ def test_without_locks_runs_are_published_read_shown_and_removed(
     assert len(read_latest(tmp_path)) == 160
     assert rows_of(tmp_path, "u3")[0] == name
     assert sum("no locks" in message for message in caplog.messages) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {name, "LATEST"}
+    assert {path.name for path in tmp_path.iterdir()} == {name, "LATEST", "_history"}

@@ -417,7 +417,7 @@ def test_a_run_like_another_has_its_bytes_whatever_this_machine_measures(
 
 
 def test_like_needs_a_run_and_a_free_choice(screened_bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="no run was published here"):
+    with pytest.raises(ArtifactError, match="run none is not here"):
         run_batch(_job(screened_bundle, tmp_path, Mode.AUTO, like=str(tmp_path / "none")), NOW)
     with pytest.raises(UsageError, match="says twice how to rank"):
         _job(screened_bundle, tmp_path, Mode.EXACT, like="topk/run")

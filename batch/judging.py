@@ -1,0 +1,143 @@
+"""Judge a run by gates: its own figures, and what changed since the run that LATEST names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batch.codes import ItemCodes
+from batch.diff import catalogue_of, compare_runs, profile_run
+from batch.gates import CHANGE, RATIO, TABLE, Gates, flat
+from batch.manifest import FileCounts
+from batch.profile import Profile
+from batch.reading import Published, Source, held
+from batch.runs import DAY_LENGTH
+from ncf.artifacts import canonical_json
+from ncf.scoring.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run to be judged.
+
+    Parameters
+    ----------
+    run : str
+        Its name.
+    source : Source
+        Its lists.
+    counts : FileCounts
+        Counts of ids in its files.
+    inputs : mapping
+        SHA-256 of its inputs.
+    bundle : Bundle
+        Its bundle.
+    """
+
+    run: str
+    source: Source
+    counts: FileCounts
+    inputs: Mapping[str, str]
+    bundle: Bundle
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gates say.
+
+    Parameters
+    ----------
+    document : mapping
+        ``passed``, ``against`` (name of the run it was compared with), ``gates``, ``figures``.
+    failures : tuple of str
+        A line for each gate that failed.
+    """
+
+    document: Mapping[str, Any]
+    failures: tuple[str, ...]
+
+    def content(self) -> bytes:
+        """Write the document."""
+        return canonical_json(self.document)
+
+
+def judge(gates: Gates, candidate: Candidate, last: Published | None) -> Verdict:
+    """Judge a run.
+
+    Parameters
+    ----------
+    gates : tuple of Gate
+        The limits.
+    candidate : Candidate
+        The run.
+    last : Published or None
+        The run that ``LATEST`` names; without one, only limits on the table itself apply.
+
+    Raises
+    ------
+    ArtifactError
+        A part of either run is damaged.
+    """
+    figures = _figures(gates, candidate, last)
+    applied = [gate for gate in gates if gate.section == TABLE or last is not None]
+    found, failures = [], []
+    for gate in applied:
+        value = figures[gate.section].get(gate.figure)
+        passed = gate.passes(value)
+        failures += [] if passed else [gate.said(value)]
+        found.append({**vars(gate), "value": value, "passed": passed})
+    document = {
+        "passed": not failures,
+        "against": None if last is None else last.name,
+        "gates": found,
+        "figures": figures,
+    }
+    return Verdict(document, tuple(failures))
+
+
+def _figures(
+    gates: Gates, candidate: Candidate, last: Published | None
+) -> dict[str, dict[str, Any]]:
+    relative = any(gate.section != TABLE for gate in gates)
+    if last is None or not relative:
+        items, profile = ItemCodes(), Profile()
+        profile_run(candidate.source, items, profile, lambda _: None, lambda: None)
+        own = profile.figures(catalogue_of(items, candidate.bundle))
+        return {TABLE: _with_counts(own, candidate.counts)}
+    with held(last):
+        found = compare_runs(last.source, candidate.source, candidate.bundle, 0)
+    before = _with_counts(found.pop("a"), last.manifest)
+    table = _with_counts(found.pop("b"), candidate.counts)
+    ratio = {name: _ratio(table[name], before.get(name)) for name in table}
+    changes = found["changes"]
+    users = {"added_share": (changes["added"], table["users"])}
+    users |= {"gone_share": (changes["gone"], before["users"])}
+    users |= {"to_popular_share": (changes["to_popular"], changes["kept"])}
+    shares = {name: count / of if of else 0.0 for name, (count, of) in users.items()}
+    seen, old = candidate.inputs.get("seen"), last.manifest.inputs.get("seen")
+    # A second run of one night takes the same file, and rightly so.
+    other_night = candidate.run[:DAY_LENGTH] != last.name[:DAY_LENGTH]
+    shares["same_seen"] = float(seen is not None and seen == old and other_night)
+    known = flat({name: each for name, each in found.items() if not isinstance(each, list)})
+    return {TABLE: table, RATIO: ratio, CHANGE: {**known, **shares}}
+
+
+def _with_counts(figures: Mapping[str, Any], counts: FileCounts) -> dict[str, Any]:
+    users, rows = figures["users"], counts.seen_rows
+    strangers, cold = counts.unknown_users, counts.cold_users or 0
+    unknown = counts.seen_rows_of_unknown_items
+    return {
+        **flat(figures),
+        "unknown_users": strangers,
+        "cold_users": cold,
+        "cold_share": (strangers + cold) / users if users else 0.0,
+        "seen_rows": rows,
+        "seen_unknown_share": None if rows is None else (unknown or 0) / max(1, rows),
+    }
+
+
+def _ratio(value: float | None, before: float | None) -> float | None:
+    if value is None or before is None:
+        return None
+    if before == 0:
+        return 1.0 if value == 0 else None
+    return value / before
