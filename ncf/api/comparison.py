@@ -12,7 +12,8 @@ from ncf.api.data import Data, as_data
 from ncf.api.devices import torch_device
 from ncf.api.evaluation import protocol_of
 from ncf.api.models import Model, as_model
-from ncf.api.options import Place, chosen
+from ncf.api.options import Place, chosen, folder
+from ncf.api.verdicts import against_simple, side_by_side, train_baselines
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device, usable_cores
 from ncf.errors import UsageError
@@ -100,6 +101,7 @@ def compare(
     k: int = 10,
     protocol: str | None = None,
     device: str = "auto",
+    baselines: bool | Place = False,
 ) -> Comparison:
     """Compare models on the test part: HR and NDCG at K, differences, overlap of lists.
 
@@ -118,6 +120,10 @@ def compare(
         Rank against sampled items, or the whole catalogue; as for :func:`evaluate` if not given.
     device : {"auto", "cpu", "cuda"}
         Device that computes.
+    baselines : bool, str or Path
+        Also train the simple models at their defaults (see ``docs/baselines.md``), and compare
+        with them; in the folder that is given, or in ``baselines`` beside the first model. Those
+        that are there for the same data are taken as they are.
 
     Raises
     ------
@@ -137,14 +143,22 @@ def compare(
     if isinstance(models, Model | Place) or not models:
         raise UsageError("`models` is not a list of models", remedy="give one model or several")
     opened = [as_model(each, "models").checkpoint for each in models]
-    given = as_data(data).prepared
+    data = as_data(data)
+    given = data.prepared
     for each in opened:
         each.require_data(given)
         each.require_honest()
     wanted, panel = protocol_of(protocol, given), Panel.of(given)
-    figures, overlap = _full(opened, panel, k, where)
-    if wanted is Protocol.SAMPLED:
-        figures = [_sampled(each, given, k, where) for each in opened]
+    if baselines is not False:
+        place = opened[0].path.parent / "baselines" if baselines is True else baselines
+        added = train_baselines(data, folder(place, "baselines"))
+        opened += [each.checkpoint for each in added]
+    of_full, overlap = _full(opened, panel, k, where)
+    found: dict[str, Sequence[OfUsers]] = {Protocol.FULL.value: of_full}
+    if given.has_negatives:
+        of_sampled = [_sampled(each, given, k, where) for each in opened]
+        found = {Protocol.SAMPLED.value: of_sampled, **found}
+    figures = found[wanted.value]
     compared = compare_users(figures)
     return Comparison(
         {
@@ -157,6 +171,8 @@ def compare(
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
             "models": [_described(*each) for each in zip(opened, compared, strict=True)],
+            "protocols": side_by_side(found),
+            "simple": against_simple(opened, figures),
             "overlap": {"users": panel.users.size, **overlap},
         }
     )
