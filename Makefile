@@ -24,7 +24,7 @@ CHOICE     := .make/choice
 TOP        := .make/k
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train export batch serve test test-all soak lock schema lint fuzz mutate bench cuda cuda-kit clean FORCE
+.PHONY: help setup data train export batch serve test test-all soak lock schema lint fuzz mutate bench scoreboard cuda cuda-kit clean FORCE
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -101,6 +101,9 @@ mutate: $(SETUP) ## Mutate scoring, publishing, splits, metrics; count what no t
 bench: $(SETUP) ## Measure against the tutorial's loops
 	$(VENV)/bin/python -m benchmarks.batch
 
+scoreboard: $(SETUP) ## Train networks and simple models on public data, and write docs/scoreboard.md
+	$(VENV)/bin/python -m benchmarks.scoreboard
+
 cuda: $(SETUP) ## Prove the GPU's part in ten minutes; figures go to cuda-results/
 	$(VENV)/bin/python -m benchmarks.cuda
 
@@ -108,5 +111,5 @@ cuda-kit: $(SETUP) ## Pack the same for a machine with PyTorch and NumPy alone
 	$(VENV)/bin/python -m benchmarks.gpu.kit
 
 clean: ## Remove .venv and everything that was made, but not fetched data
-	rm -rf $(VENV) .make .serve .fuzz .audit mutants worlds cuda-results cuda-kit.zip checkpoints topk model_store/ncf *.egg-info
+	rm -rf $(VENV) .make .scoreboard .serve .fuzz .audit mutants worlds cuda-results cuda-kit.zip checkpoints topk model_store/ncf *.egg-info
 	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true
