@@ -13,16 +13,17 @@ import numpy as np
 INTRO = """\
 # Scoreboard
 
-`make scoreboard` writes this page. It trains the four networks and four [simple models](baselines.md)
-by their default recipes and settings, and compares them on the test part, which no choice ever
-sees. Whoever wins, wins. The sampled protocol ranks a test item against 99 sampled ones, the full
-protocol against all unseen items; [evaluation.md](evaluation.md) has the definitions.
+`make scoreboard` writes this page. It trains the four networks and four
+[simple models](baselines.md) by their default recipes and settings, and compares them on the test
+part, which no choice ever sees. Whoever wins, wins. The sampled protocol ranks a test item against
+99 sampled ones, the full protocol against all unseen items; [evaluation.md](evaluation.md) has the
+definitions.
 
 A figure is the mean over seeds of the training, ± the standard deviation over these where there are
-several; the data is split once. The interval is at 95 %, over users, for seed 0. "Minus neumf-pre" is
-the paired difference to the default network, seed 0, with its interval: where it does not include
-0, the two differ on these users. All commands run in `.scoreboard`. Seconds are those of `ncf train`
-with seed 0, on {machine}: the start of Python, the choice of settings on
+several; the data is split once. The interval is at 95 %, over users, for seed 0. "Minus neumf-pre"
+is the paired difference to the default network, seed 0, with its interval: where it does not
+include 0, the two differ on these users. All commands run in `.scoreboard`. Seconds are those of
+`ncf train` with seed 0, on {machine}: the start of Python, the choice of settings on
 validation, and the parents of neumf-pre are included; the refit is not. CPU seconds count all
 cores, and other programs disturb them less.
 
@@ -87,7 +88,7 @@ def _section(board: Board) -> str:
         [
             f"## {board.title}",
             "",
-            f"{first['cases']:,} cases of {first['users']:,} users; seeds of the training: {seeds}.",
+            f"{first['cases']:,} cases of {first['users']:,} users; seeds of training: {seeds}.",
             "",
             *table,
             "",
