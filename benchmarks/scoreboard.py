@@ -110,13 +110,25 @@ def train(name: str, model: str, seed: int, work: Path) -> Trained:
     place = f"{name}/{model}-{seed}"
     words = ["train", "--data", f"{name}/data", "--model", model, "--out", place, "--no-refit"]
     if model not in WITHOUT_SEED:
-        words += ["--config", f"seed{seed}.toml"]
+        words += ["--config", config_of(name, model, seed, work)]
     if model == "neumf-pre":
         words += ["--gmf", f"{name}/gmf-{seed}", "--mlp", f"{name}/mlp-{seed}"]
     found = run(tuple(words), work, work / f"{place}.json")
     return Trained(
         model, seed, place, tuple(words), *(found[key] for key in ("seconds", "cpu", "err"))
     )
+
+
+def config_of(name: str, model: str, seed: int, work: Path) -> str:
+    """Name the file of the seed; iALS takes the settings that were chosen with seed 0, too."""
+    if model != "ials" or not seed:
+        return f"seed{seed}.toml"
+    found = json.loads((work / name / "ials-0" / "config.json").read_text())["recipe"]
+    chosen = {key: found[key] for key in ("unseen", "l2", "factors")}
+    path = work / name / f"ials{seed}.toml"
+    lines = [f"{key} = {value}" for key, value in {**chosen, "seed": seed}.items()]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path.relative_to(work))
 
 
 def run(words: tuple[str, ...], work: Path, note: Path) -> dict[str, object]:

@@ -20,7 +20,7 @@ part, which no choice ever sees. Whoever wins, wins. The sampled protocol ranks 
 definitions.
 
 A figure is the mean over seeds of the training, ± the standard deviation over these where there are
-several; the data is split once. The interval is at 95 %, over users, for seed 0. "Minus neumf-pre"
+several; the data is split once. iALS has the settings that were chosen with seed 0. The interval is at 95 %, over users, for seed 0. "Minus neumf-pre"
 is the paired difference to the default network, seed 0, with its interval: where it does not
 include 0, the two differ on these users. All commands run in `.scoreboard`. Seconds are those of
 `ncf train` with seed 0, on {machine}: the start of Python, the choice of settings on
