@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--only", choices=WORLDS, action="append", help="Data set; repeatable.")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "scoreboard.md")
+    parser.add_argument("--note", default="", help="What was special about this run.")
     given = parser.parse_args()
     WORK.mkdir(exist_ok=True)
     for seed in range(given.seeds):
@@ -76,7 +77,7 @@ def main() -> None:
     for name in given.only or WORLDS:
         if WORLDS[name].at_hand:
             boards.append(board(name, WORK, given.seeds))
-            given.page.write_text(page(boards), encoding="utf-8")
+            given.page.write_text(page(boards, given.note), encoding="utf-8")
         else:
             print(f"{name}: not at hand ({WORLDS[name].file})", flush=True)
     print(given.page)

@@ -20,12 +20,13 @@ part, which no choice ever sees. Whoever wins, wins. The sampled protocol ranks 
 definitions.
 
 A figure is the mean over seeds of the training, ± the standard deviation over these where there are
-several; the data is split once. iALS has the settings that were chosen with seed 0. The interval is at 95 %, over users, for seed 0. "Minus neumf-pre"
-is the paired difference to the default network, seed 0, with its interval: where it does not
-include 0, the two differ on these users. All commands run in `.scoreboard`. Seconds are those of
-`ncf train` with seed 0, on {machine}: the start of Python, the choice of settings on
-validation, and the parents of neumf-pre are included; the refit is not. CPU seconds count all
-cores, and other programs disturb them less.
+several; the data is split once, and iALS has the settings that were chosen with seed 0. The
+interval is at 95 %, over users, for seed 0. "Minus neumf-pre" is the paired difference to the
+default network, seed 0, with its interval: where it does not include 0, the two differ on these
+users. All commands run in `.scoreboard`. Seconds are those of `ncf train` with seed 0, on
+{machine}: the start of Python, the choice of settings on validation, and the parents of
+neumf-pre are included; the refit is not. CPU seconds count all cores, and other programs disturb
+them less.
 
 Data that is not here (He et al.'s MovieLens 1M, Pinterest-20) is read by `ncf data prepare --format
 ncf --ratings PREFIX` for those who have the authors' files, and `ncf compare CHECKPOINT --data DIR
@@ -57,9 +58,10 @@ class Board:
     comparisons: tuple[Mapping[str, Any], ...]
 
 
-def page(boards: Sequence[Board]) -> str:
-    """Write the whole page."""
-    return "\n".join([INTRO.format(machine=_machine()), *map(_section, boards)])
+def page(boards: Sequence[Board], note: str = "") -> str:
+    """Write the whole page; a note says what was special about the run."""
+    notes = [f"This run: {note}\n"] if note else []
+    return "\n".join([INTRO.format(machine=_machine()), *notes, *map(_section, boards)])
 
 
 def _machine() -> str:
@@ -132,9 +134,9 @@ def _models(board: Board) -> list[str]:
 def _row(board: Board, model: str, protocols: Sequence[str]) -> list[str]:
     at = _models(board).index(model)
     own = board.comparisons[0]["models"][at]
-    took = next(each for each in board.trained if each.model == model and not each.seed)
+    alone = next(each for each in board.trained if each.model == model and not each.seed)
     extra = [each for each in board.trained if each.model in {"gmf", "mlp"} and not each.seed]
-    parts = [took, *(extra if model == "neumf-pre" else [])]
+    parts = [alone, *(extra if model == "neumf-pre" else [])]
     cells = [
         _spread([each["protocols"][name]["ndcg"][at] for each in board.comparisons])
         for name in protocols
@@ -147,7 +149,8 @@ def _row(board: Board, model: str, protocols: Sequence[str]) -> list[str]:
     if own["ndcg"]["difference"] is not None:
         least, most = own["ndcg"]["difference_interval"]
         against = f"{own['ndcg']['difference']:+.4f} ({least:+.4f} to {most:+.4f})"
-    return [model, *cells, hr, f"{low:.4f} to {high:.4f}", against, f"{seconds:.0f}", f"{cpu:.0f}"]
+    took = ("" if np.isnan(each) else f"{each:.0f}" for each in (seconds, cpu))
+    return [model, *cells, hr, f"{low:.4f} to {high:.4f}", against, *took]
 
 
 def _spread(values: Sequence[float]) -> str:
