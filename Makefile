@@ -24,6 +24,9 @@ CHOICE     := .make/choice
 TOP        := .make/k
 
 .DEFAULT_GOAL := help
+# Threads that wait sleep: two test processes share the cores, and would spin on each other's.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: help setup data train export batch serve test test-all soak lock schema lint fuzz mutate bench scoreboard cuda cuda-kit clean FORCE
 
 help: ## This list

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from batch.audience import Audience
 from batch.carried import next_try
+from batch.dates import baseline, is_backfill
 from batch.gates import Gates
 from batch.inputs import require_unchanged
 from batch.judging import Candidate, Verdict, judge
@@ -20,16 +21,15 @@ from batch.part_check import require_parts
 from batch.places import Place
 from batch.plans import Plan
 from batch.pointer import point
-from batch.reading import newest
 from batch.recall_contract import Contract
 from batch.recall_manifest import RecallProof
 from batch.replacing import free_name, set_up
-from batch.runs import GATES_FILE, HELD, NAME_LENGTH, SUCCESS_FILE, USERS_FILE, held_runs
+from batch.runs import GATES_FILE, NAME_LENGTH, SUCCESS_FILE, USERS_FILE, held_runs
 from batch.setting_aside import is_held, set_aside, unfinished
 from batch.tally import Tally, tally
+from batch.tidying import tidy
 from batch.user_digests import users_file
 from ncf.artifacts import sealed_manifest
-from ncf.errors import NcfError
 from ncf.files import sha256_bytes
 from ncf.records import json_values
 from ncf.scoring.bundle import open_bundle
@@ -115,12 +115,20 @@ class Commit:
             self._publish(plan, total, proof, measured or Measured())
         held = is_held(place, plan)
         if not held:
-            point(place, plan.run)
-        self._tidy(plan, before)
+            self._point(plan)
+        tidy(place, plan, before, self.keep)
         if held:
             place.remove(plan.run)  # in an object store, of one that died while it copied
             raise set_aside(place, plan.run)
         return None
+
+    def _point(self, plan: Plan) -> None:
+        runs = self.place.runs
+        if is_backfill(runs, plan.run, plan.asked.parameters.date):
+            text = "run %s is of an earlier date than run %s, which LATEST goes on naming"
+            logger.info(text, plan.run, runs.latest_or_none())
+        else:
+            point(self.place, plan.run)
 
     def _contract(self, plan: Plan) -> Contract | None:
         if not plan.rounds or plan.asked.audit is None:
@@ -174,8 +182,10 @@ class Commit:
             return None
         bundle = open_bundle(self.bundle or Path(plan.bundle))
         lists = unfinished(self.place, plan, total)
-        candidate = Candidate(plan.run, lists, plan.counts, plan.asked.inputs, bundle)
-        return judge(self.gates, candidate, newest(self.place.runs))
+        asked, runs = plan.asked, self.place.runs
+        date = asked.parameters.date
+        candidate = Candidate(plan.run, date, lists, plan.counts, asked.inputs, bundle)
+        return judge(self.gates, candidate, baseline(runs, plan.run, date))
 
     def _manifest(
         self, plan: Plan, total: Tally, proof: RecallProof | None, measured: Measured
@@ -212,35 +222,6 @@ class Commit:
             peak_memory_bytes=max(peak_memory(), total.peak_memory_bytes),
             since=plan.since,
         )
-
-    def _tidy(self, plan: Plan, before: str | None) -> None:
-        """Remove what earlier tries left, and old runs.
-
-        The ``keep`` newest runs stay; 0 keeps all. Counted first are this run and the one that
-        LATEST named before, which an operator may have gone back to, then others by order of
-        publishing. As the table is published, an error here is only a warning.
-        """
-        place, runs = self.place, self.place.runs
-        try:
-            for name in plan.earlier:
-                place.remove(name)
-            place.clear()
-            if not self.keep:
-                return
-            names = set(runs.names())
-            first = [each for each in dict.fromkeys([plan.run, before]) if each in names]
-            others = sorted(names - set(first), key=runs.sequence, reverse=True)
-            unfinished = sorted(set(runs.taken()) - names)  # no runs: the first to go
-            for old in [*[*first, *others][self.keep :], *unfinished]:
-                if old is not None:
-                    place.remove(old)
-            aside = held_runs(runs)
-            for old in sorted(aside.names(), key=aside.sequence, reverse=True)[self.keep :]:
-                place.remove(f"{HELD}/{old}")
-        except (NcfError, OSError) as error:
-            logger.warning(
-                "the table is published, but an old file could not be removed: %s", error
-            )
 
 
 @dataclass(frozen=True)

@@ -17,4 +17,8 @@ def figures_of(runs: Runs, name: str) -> dict[str, Any]:
     """Read name, place and figures of a published run, in alphabetical order as in the file."""
     manifest = json.loads(canonical_json(json_values(runs.manifest(name))))
     figures = {key: value for key, value in manifest.items() if key not in _NOT_FIGURES}
-    return {"run": name, "table": runs.address(name), **figures}
+    found: dict[str, Any] = {"run": name, "table": runs.address(name)}
+    if (date := manifest["parameters"].get("date")) is not None:
+        latest = runs.latest_or_none() == name
+        found |= {"date": date, "outcome": "published" if latest else "backfilled"}
+    return found | figures

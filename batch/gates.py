@@ -41,7 +41,7 @@ items = {min = 0.7}                   # a model that collapsed onto a few items
 "overlap.mean" = {min = 0.25}         # a shuffled id map, a retraining that moved every list
 gone_share = {max = 0.1}              # users of the old table who are not in the new one
 to_popular_share = {max = 0.1}        # users of both who lost a list of their own
-same_seen = {max = 0}                 # 1 if --seen is the file of an earlier day's run
+same_seen = {max = 0}                 # 1 if --seen is the file of an earlier day
 """
 """What ``ncf init gates`` prints."""
 

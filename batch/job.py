@@ -1,6 +1,7 @@
 """The job of a batch: its options, checked."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,8 @@ class Job:
         ``latest`` for the run that LATEST names, if there is one. ``auto`` ranks as it did.
     gates : tuple of Gate
         What the run must pass to be published; none publishes it in any case.
+    date : datetime or None
+        Logical date of the run, with a time zone: nothing is made if a run of it is there.
     """
 
     bundle: Path
@@ -71,6 +74,7 @@ class Job:
     like: str | None = None
     since: str | None = None
     gates: Gates = ()
+    date: datetime | None = None
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch.codes import ItemCodes
+from batch.dates import same_night
 from batch.diff import catalogue_of, compare_runs, profile_run
 from batch.gates import CHANGE, RATIO, TABLE, Gates, flat
 from batch.manifest import FileCounts
 from batch.profile import Profile
 from batch.reading import Published, Source, held
-from batch.runs import DAY_LENGTH
 from ncf.artifacts import canonical_json
 from ncf.scoring.bundle import Bundle
 
@@ -23,6 +23,8 @@ class Candidate:
     ----------
     run : str
         Its name.
+    date : str or None
+        Its logical date, if it was given one.
     source : Source
         Its lists.
     counts : FileCounts
@@ -34,6 +36,7 @@ class Candidate:
     """
 
     run: str
+    date: str | None
     source: Source
     counts: FileCounts
     inputs: Mapping[str, str]
@@ -115,7 +118,7 @@ def _figures(
     shares = {name: count / of if of else 0.0 for name, (count, of) in users.items()}
     seen, old = candidate.inputs.get("seen"), last.manifest.inputs.get("seen")
     # A second run of one night takes the same file, and rightly so.
-    other_night = candidate.run[:DAY_LENGTH] != last.name[:DAY_LENGTH]
+    other_night = not same_night(last, candidate.run, candidate.date)
     shares["same_seen"] = float(seen is not None and seen == old and other_night)
     known = flat({name: each for name, each in found.items() if not isinstance(each, list)})
     return {TABLE: table, RATIO: ratio, CHANGE: {**known, **shares}}

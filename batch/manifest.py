@@ -39,6 +39,8 @@ class Parameters:
         Whether rows of trained users moved along with their interactions since the export.
     columns : mapping or None
         Names that columns have in the files, where they were given.
+    date : str or None
+        The logical date, such as ``2026-11-26``, in UTC.
     """
 
     k: int
@@ -49,6 +51,7 @@ class Parameters:
     keep_spaces: bool | None = optional()
     refresh: bool | None = optional()
     columns: Mapping[str, str] | None = optional()
+    date: str | None = optional()
 
     @property
     def style(self) -> Style:

@@ -53,7 +53,8 @@ def metrics_of(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None
                 logger.warning("%s: not written: %s", path, problem)
         raise
     try:
-        write_metrics(path, recorded[0], time.time())
+        published = recorded[0].get("outcome", "published") == "published"
+        write_metrics(path, recorded[0], time.time() if published else last)
     except (NcfError, OSError) as error:  # the table is published anyway
         logger.warning("%s: not written: %s", path, error)
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from batch.committing import Commit, Measured
+from batch.dates import require_new
 from batch.engine import Engine, Threads, watched
 from batch.figures import figures_of
 from batch.job import Job
@@ -20,6 +21,7 @@ from batch.planning import Prepared, take_up
 from batch.plans import Plan
 from batch.setting_aside import is_held
 from batch.tally import receipts_so_far
+from ncf.errors import DateTakenError
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +34,14 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
     job : Job
         What to score and where to publish it.
     now : datetime
-        Time that names the run.
+        Time that names the run, unless the job has a date.
 
     Returns
     -------
     dict
-        ``run`` and ``table`` (name and place of the run), and the figures of its manifest.
+        ``run`` and ``table`` (name and place of the run), and the figures of its manifest. Of a
+        run with a date, ``outcome`` is "published", "backfilled" (LATEST names one of a later
+        date) or "kept" (it was there already).
 
     Raises
     ------
@@ -54,6 +58,14 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
     GateError
         The table failed a gate: it is whole, and set aside.
     """
+    try:
+        return _published(job, now)
+    except DateTakenError as there:
+        logger.info("%s", there)
+        return {**figures_of(open_place(job.out, job.work).runs, there.run), "outcome": "kept"}
+
+
+def _published(job: Job, now: datetime) -> dict[str, Any]:
     started = time.monotonic()
     with _planning(job, now) as (prepared, place, first):
         plan = first
@@ -80,6 +92,8 @@ def plan_batch(job: Job, now: datetime) -> Plan:
         A file of users or items cannot be read.
     LockedError
         Another batch writes here.
+    DateTakenError
+        A run of the date is there already.
     StorageError
         The output cannot be written.
     """
@@ -97,10 +111,12 @@ def finish(engine: Engine, plan: Plan, place: Place) -> int:
 @contextmanager
 def _planning(job: Job, now: datetime) -> Iterator[tuple[Prepared, Place, Plan]]:
     """Read the inputs, then hold the lock of the place, and plan."""
-    prepared = Prepared.read(job)
     place = open_place(job.out, job.work)
+    require_new(place, job.date)
+    prepared = Prepared.read(job)
     users, device = f"{len(prepared.inputs.audience):,}", prepared.rankers.device.value
     logger.info("scoring %s users on %s", users, device)
     with place.coordinating():
         place.prepare()
+        require_new(place, job.date)  # again: nobody else can publish from here on
         yield prepared, place, take_up(prepared, place, now)

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from batch.audience_file import audience_bytes
+from batch.dates import stamp, written
 from batch.decision import Rankers, decide
 from batch.inputs import Inputs, read_inputs
 from batch.job import Job
@@ -127,7 +128,7 @@ def take_up(prepared: Prepared, place: Place, now: datetime) -> Plan:
     place : Place
         Where to publish.
     now : datetime
-        Names a new run.
+        Names a new run, unless the job has a date.
 
     Raises
     ------
@@ -171,8 +172,7 @@ def _ways(prepared: Prepared) -> tuple[Mode, tuple[Round, ...], Decision]:
         return Mode.EXACT, (), decision
     rounds, contract = prepared.contract.begin(), prepared.contract
     if not rounds:
-        target = prepared.job.recall
-        logger.warning("proving a recall of %s costs as much as it saves", target)
+        logger.warning("proving a recall of %s costs as much as it saves", contract.target)
         logger.warning("ranking exactly instead")
         return Mode.EXACT, (), decision
     logger.info("screening with %s candidates a user", f"{contract.candidates(1):,}")
@@ -186,9 +186,8 @@ def _new(
     audience: str,
     ways: tuple[Identity, tuple[Round, ...], Decision],
 ) -> Plan:
-    inputs = prepared.inputs
-    asked, rounds, decision = ways
-    name = f"{now:%Y%m%dT%H%M%SZ}-{inputs.bundle.digest[:8]}"
+    inputs, (asked, rounds, decision) = prepared.inputs, ways
+    name = f"{stamp(prepared.job.date or now)}-{inputs.bundle.digest[:8]}"
     return Plan(
         asked=asked,
         rounds=rounds,
@@ -246,4 +245,5 @@ def _parameters(job: Job) -> Parameters:
         keep_spaces=job.filters.keep_spaces or None,
         refresh=job.filters.refresh or None,
         columns=job.filters.columns or None,
+        date=None if job.date is None else written(job.date),
     )

@@ -6,10 +6,11 @@ so that its entries up to that of ``LATEST`` are right whenever a writer dies.
 
 import re
 from contextlib import suppress
+from pathlib import Path
 
 from batch.places import Place
-from batch.reading import checked
-from batch.runs import HELD, HISTORY_FILE, LATEST_FILE, RUN_NAME, Runs, held_runs
+from batch.reading import Published, checked, published
+from batch.runs import HELD, HISTORY_FILE, LATEST_FILE, RUN_NAME, Runs, held_runs, open_runs
 from batch.stores import storage_access
 from ncf.errors import ArtifactError
 
@@ -108,6 +109,28 @@ def require_sound(runs: Runs, name: str) -> None:
             raise ArtifactError(
                 f"run {name} is damaged ({error})", where=runs.root, remedy="publish another run"
             ) from error
+
+
+def newest_two(out: str | Path) -> tuple[Published, Published]:
+    """Find the run that LATEST named before and the one that it names, or else the newest two.
+
+    Raises
+    ------
+    ArtifactError
+        There are not two.
+    """
+    runs = open_runs(out)
+    before = run_before(runs)
+    if before is not None:
+        return published(runs, before), published(runs, runs.latest())
+    names = sorted(runs.names(), key=lambda name: (runs.sequence(name), name))
+    if len(names) < 2:
+        raise ArtifactError(
+            f"has {len(names)} of the two runs to compare",
+            where=out,
+            remedy="publish another with 'ncf batch', or give two runs",
+        )
+    return published(runs, names[-2]), published(runs, names[-1])
 
 
 def run_before(runs: Runs) -> str | None:

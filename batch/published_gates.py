@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from batch.dates import baseline
 from batch.gates import Gates
 from batch.judging import Candidate, judge
 from batch.pointer import run_before
-from batch.reading import Published, find_run, held, newest, published
+from batch.reading import Published, find_run, held, published
 from batch.runs import HELD, runs_above
 from batch.setting_aside import failed
 from ncf.scoring.bundle import open_bundle
@@ -31,10 +32,9 @@ def judge_published(run: str | Path, bundle: Path, gates: Gates) -> int:
         It, or the run to compare with, is damaged.
     """
     found = find_run(run, run)
-    parameters = found.manifest
-    candidate = Candidate(
-        found.name, found.source, parameters, parameters.inputs, open_bundle(bundle)
-    )
+    manifest, opened = found.manifest, open_bundle(bundle)
+    date = manifest.parameters.date
+    candidate = Candidate(found.name, date, found.source, manifest, manifest.inputs, opened)
     with held(found):
         verdict = judge(gates, candidate, _last(found))
     if verdict.failures:
@@ -47,7 +47,7 @@ def _last(run: Published) -> Published | None:
     runs = run.runs
     if runs.root.endswith(f"/{HELD}"):
         runs = runs_above(runs)
-    last = newest(runs)
+    last = baseline(runs, run.name, run.manifest.parameters.date)
     if last is None or last.name != run.name:
         return last
     before = run_before(runs)

@@ -172,25 +172,6 @@ def newest(runs: Runs) -> Published | None:
     return None if name is None else published(runs, name)
 
 
-def newest_two(out: str | Path) -> tuple[Published, Published]:
-    """Find the run published last, and the one before it.
-
-    Raises
-    ------
-    ArtifactError
-        There are not two.
-    """
-    runs = open_runs(out)
-    names = sorted(runs.names(), key=lambda name: (runs.sequence(name), name))
-    if len(names) < 2:
-        raise ArtifactError(
-            f"has {len(names)} of the two runs to compare",
-            where=out,
-            remedy="publish another with 'ncf batch', or give two runs",
-        )
-    return published(runs, names[-2]), published(runs, names[-1])
-
-
 def checked(stream: Readable, name: str, digest: str) -> bytes:
     """Read a part, whose bytes must have a digest.
 

@@ -194,6 +194,11 @@ def main() -> None:
             name = f"RecBole full_sort_topk, {_RECBOLE_SLICE} users"
             rows[name] = Rate(recbole_rate(arguments.recbole, bundle), np.nan)
         roofline = gemm_rate() / flops_a_pair(bundle) / bundle.n_items
+    print_table(bundle, rows, roofline)
+
+
+def print_table(bundle: Bundle, rows: dict[str, Rate], roofline: float) -> None:
+    """Print a row for each way; the first is what others are compared with."""
     first, exact = next(iter(rows.values())), rows["ncf batch, exact"]
     size = f"{bundle.n_users:,} users, {bundle.n_items:,} items, K = 10"
     print(f"{bundle.manifest.model.kind}, {size}")

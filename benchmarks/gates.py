@@ -90,7 +90,7 @@ def _judged(out: Path, bundle: Bundle, gates: Path) -> Verdict:
 
 def _verdict(found: Published, bundle: Bundle, gates: Path, last: Published | None) -> Verdict:
     counts = FileCounts(unknown_users=found.manifest.unknown_users)
-    candidate = Candidate(found.name, found.source, counts, found.manifest.inputs, bundle)
+    candidate = Candidate(found.name, None, found.source, counts, found.manifest.inputs, bundle)
     return judge(read_gates(gates), candidate, last)
 
 

@@ -6,6 +6,7 @@ implemented in :mod:`ncf.api`; their types are in ``__init__.pyi``.
 
 from importlib import import_module
 
+from ncf.devices import share_cores
 from ncf.extras import needed_by
 from ncf.packages import require_own
 
@@ -35,6 +36,9 @@ _MODULES = {
     "plan_batch": "ncf.api.plans",
     "prepare": "ncf.api.data",
     "publish": "ncf.api.publishing",
+    "push": "ncf.api.delivery",
+    "push_rollback": "ncf.api.delivery",
+    "push_status": "ncf.api.delivery",
     "read_latest": "ncf.api.runs",
     "rollback": "ncf.api.publishing",
     "train": "ncf.api.training",
@@ -44,6 +48,7 @@ _MODULES = {
 }
 # Packages beside this one that a module needs, and that somebody's file may hide.
 _BESIDE = {
+    "ncf.api.delivery": ("batch",),
     "ncf.api.differences": ("batch",),
     "ncf.api.exports": ("export",),
     "ncf.api.growth": ("batch", "export"),
@@ -58,6 +63,7 @@ __all__ = list(_MODULES)
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'ncf' has no attribute {name!r}")
+    share_cores()
     require_own(*_BESIDE.get(_MODULES[name], ()))
     with needed_by(f"ncf.{name}"):
         value = globals()[name] = getattr(import_module(_MODULES[name]), name)

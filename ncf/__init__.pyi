@@ -5,6 +5,9 @@ from ncf.api.data import Data as Data
 from ncf.api.data import fetch as fetch
 from ncf.api.data import open_data as open_data
 from ncf.api.data import prepare as prepare
+from ncf.api.delivery import push as push
+from ncf.api.delivery import push_rollback as push_rollback
+from ncf.api.delivery import push_status as push_status
 from ncf.api.differences import Diff as Diff
 from ncf.api.differences import diff as diff
 from ncf.api.evaluation import Evaluation as Evaluation

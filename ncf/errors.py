@@ -176,6 +176,27 @@ class GateError(NcfError):
     http_status = 503
 
 
+class DateTakenError(NcfError):
+    """A run of the date is there already, and is not replaced.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong.
+    run : str
+        Name of the run.
+    where : object
+        Where it is.
+    """
+
+    http_status = 409
+    remedy = "give another date; or none, and what is made now is the newest table"
+
+    def __init__(self, problem: str, run: str, *, where: object) -> None:
+        super().__init__(problem, where=where)
+        self.run = run
+
+
 class NotProvenError(NcfError):
     """The parts of a plan did not prove the recall that was asked for; the next try is planned."""
 

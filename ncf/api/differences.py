@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from batch.diff import compare_runs
-from batch.reading import find_run, held, newest_two
+from batch.pointer import newest_two
+from batch.reading import find_run, held
 from ncf.api.figures import Figures
 from ncf.api.jobs import bundle_folder, out_given
 from ncf.api.options import Place
@@ -76,8 +77,8 @@ def diff(
     ----------
     a, b : Run, str or Path, optional
         The earlier and the later run: a name in ``out``, a folder, or a URI; a folder of runs
-        stands for its newest. Without ``b``, the newest run of ``out``; without both, the two
-        that were published last.
+        stands for its newest. Without ``b``, the newest run of ``out``; without both, the one
+        that ``LATEST`` named before, and the one that it names.
     out : str or Path
         Folder of all runs, or a URI such as ``s3://bucket/topk``.
     bundle : Bundle, str or Path, optional

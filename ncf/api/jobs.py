@@ -10,7 +10,7 @@ from batch.job import Job
 from batch.options import Layout, Mode, TableFormat
 from batch.tables import Style
 from ncf.api.filters import Given, filters_of
-from ncf.api.options import Place, chosen, folder
+from ncf.api.options import Date, Place, chosen, folder, moment
 from ncf.data.naming import Given as Columned
 from ncf.devices import Device
 from ncf.errors import UsageError
@@ -34,6 +34,7 @@ def job_of(
     style: tuple[str, str],
     machine: tuple[int, int, int, Place | None],
     gate: Place | None = None,
+    date: Date | None = None,
 ) -> Iterator[Job]:
     """Check the arguments of :func:`ncf.batch`; files made of frames exist until the block ends.
 
@@ -51,7 +52,7 @@ def job_of(
         ``format`` and ``layout``.
     machine : tuple
         ``shard_users``, ``workers``, ``keep`` and ``work``.
-    gate
+    gate, date
         As given.
 
     Raises
@@ -89,6 +90,7 @@ def job_of(
             like=None if like is None else str(like),
             since=None if since is None else str(since),
             gates=gates,
+            date=None if date is None else moment(date, "date"),
         )
 
 

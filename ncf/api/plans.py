@@ -13,7 +13,7 @@ from batch.plans import Plan
 from ncf.api.figures import Figures
 from ncf.api.filters import Given
 from ncf.api.jobs import bundle_folder, gates_of, job_of, out_given
-from ncf.api.options import Place, folder
+from ncf.api.options import Date, Place, folder
 from ncf.api.runs import Run
 from ncf.api.shards import chosen_shards
 from ncf.data.naming import Given as Columned
@@ -47,6 +47,7 @@ def plan_batch(
     layout: str = "long",
     shard_users: int = 10_000,
     work: Place | None = None,
+    date: Date | None = None,
 ) -> Figures:
     """Plan a batch, whose parts any machine that reaches ``out`` can then make.
 
@@ -69,6 +70,8 @@ def plan_batch(
         An option is out of range, or no user or no item is left.
     LockedError
         Another batch writes here.
+    DateTakenError
+        A run of the date is there already.
     StorageError
         The output cannot be written.
 
@@ -91,6 +94,7 @@ def plan_batch(
         wishes=(refresh, cold_user, columns, keep_spaces),
         style=(format, layout),
         machine=(shard_users, 0, 0, work),
+        date=date,
     ) as job:
         return Figures(_described(plan_job(job, datetime.now(UTC))))
 

@@ -13,7 +13,7 @@ from batch.runs import local_copy
 from ncf.api.figures import Figures
 from ncf.api.filters import Given
 from ncf.api.jobs import job_of
-from ncf.api.options import Place, folder
+from ncf.api.options import Date, Place, folder
 from ncf.data.naming import Given as Columned
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def batch(
     work: Place | None = None,
     metrics_file: Place | None = None,
     gate: Place | None = None,
+    date: Date | None = None,
 ) -> Run:
     """Score every user against every item they may get, and publish one table.
 
@@ -154,6 +155,9 @@ def batch(
         File for figures in Prometheus' text format.
     gate : str or Path, optional
         File of gates, as :func:`ncf.default_gates` has it: a run that fails one is set aside.
+    date : str, date or datetime, optional
+        Logical date that the run is of, such as ``"2026-11-26"``, in UTC: if a run of it is there,
+        nothing is made, and that run is returned. ``LATEST`` never goes from a later date to it.
 
     Raises
     ------
@@ -193,6 +197,7 @@ def batch(
             style=(format, layout),
             machine=(shard_users, workers, keep, work),
             gate=gate,
+            date=date,
         ) as job,
     ):
         figures = run_batch(job, datetime.now(UTC))

@@ -2,8 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from batch.published_gates import judge_published
+from batch.push.checking import check_target
+from batch.push.targets import Target
 from batch.verify import verify_run
+from ncf.api.delivery import run_of, target_of
 from ncf.api.figures import Figures
 from ncf.api.filters import Given, filters_of
 from ncf.api.jobs import bundle_folder, gates_of
@@ -27,8 +32,13 @@ def verify(
     exclude_pairs: Given = None,
     columns: Columned = None,
     gate: Place | None = None,
+    target: str | Target | None = None,
+    sample: int = 1000,
+    password_file: Place | None = None,
 ) -> Figures:
     """Check a bundle or a run; given both, check the run's users and seen items too.
+
+    Given a target, compare what it holds with the run, or with the newest run of ``topk``.
 
     Parameters
     ----------
@@ -43,6 +53,12 @@ def verify(
     gate : str or Path, optional
         File of gates that the run must pass too, against the run that ``LATEST`` names or, if it
         is that one, named before it; with ``bundle``.
+    target : str or Target, optional
+        What the run was pushed to, as for :func:`ncf.push`.
+    sample : int
+        Users to read from the target; 0 reads all.
+    password_file : str or Path, optional
+        File with the target's password.
 
     Returns
     -------
@@ -67,6 +83,14 @@ def verify(
     >>> ncf.verify(bundle, run=run)["rows"]
     80
     """
+    if target is not None:
+        if bundle is not None or gate is not None:
+            raise UsageError("`target` applies only to a run", remedy="leave `bundle`, `gate` out")
+        if sample < 0:
+            raise UsageError(f"`sample` {sample} is less than 0", remedy="give users, or 0 for all")
+        with target_of(target, password_file) as opened:
+            rng = np.random.default_rng()
+            return Figures(check_target(run_of(run or "topk"), opened, sample, rng))
     path = None if bundle is None else bundle_folder(bundle)
     if run is not None:
         place = run.table if isinstance(run, Run) else run

@@ -24,6 +24,7 @@ from ncf.cli import (
     fetch,
     init,
     prepare,
+    push,
     recommend,
     serve,
     show,
@@ -34,7 +35,7 @@ from ncf.cli import (
     verify,
 )
 from ncf.cli.flags import Command, Flags, Group
-from ncf.devices import keep_to_quota
+from ncf.devices import keep_to_quota, share_cores
 from ncf.errors import BAD_INPUT, FAULT, INTERRUPTED, TEMPORARY, NcfError, UsageError
 from ncf.extras import needed_by
 from ncf.files import is_full
@@ -90,6 +91,7 @@ for _command in (
     check.check,
     torchserve_config.torchserve_config,
     diff.diff,
+    push.push,
     verify.verify,
     doctor.doctor,
 ):
@@ -109,6 +111,7 @@ class _CurrentStderr:
 def main() -> None:
     """Run the command line; the exit codes are 0 for done, and those of :mod:`ncf.errors`."""
     keep_to_quota()
+    share_cores()
     flags = _log_to_stderr()
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):

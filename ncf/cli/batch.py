@@ -19,6 +19,7 @@ from ncf.cli.batch_options import (
     LeastRecall,
     LikeRun,
     MetricsFile,
+    OfDate,
     PartFormat,
     PartLayout,
     RankingMode,
@@ -63,6 +64,7 @@ def batch(
     work: WorkFolder = None,
     metrics_file: MetricsFile = None,
     gate: GateFile = None,
+    date: OfDate = None,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -82,7 +84,7 @@ def batch(
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
     table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
     table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh, since=since)
-    run = table(metrics_file=metrics_file, gate=gate)
+    run = table(metrics_file=metrics_file, gate=gate, date=date)
     show(run.figures, as_json=as_json)
 
 

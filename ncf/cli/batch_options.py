@@ -44,6 +44,10 @@ LikeRun = Annotated[
 MetricsFile = Annotated[
     Path | None, typer.Option(help="File for figures in Prometheus' text format.")
 ]
+OfDate = Annotated[
+    str | None,
+    typer.Option(help="Logical date of the run, such as 2026-11-26, in UTC; made once."),
+]
 OfPlan = Annotated[
     str, typer.Option(help="Id of the plan; if another one is there, it is refused.")
 ]

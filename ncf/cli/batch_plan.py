@@ -14,6 +14,7 @@ from ncf.cli.batch_options import (
     KeepSpaces,
     LeastRecall,
     LikeRun,
+    OfDate,
     PartFormat,
     PartLayout,
     RankingMode,
@@ -51,6 +52,7 @@ def plan(
     layout: PartLayout = Layout.LONG,
     shard_users: UsersAPart = 10_000,
     work: WorkFolder = None,
+    date: OfDate = None,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -64,5 +66,6 @@ def plan(
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, shard_users=shard_users, work=work)
     table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
-    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh, since=since)
+    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh)
+    table = partial(table, since=since, date=date)
     show(table(), as_json=as_json)

@@ -21,9 +21,16 @@ def verify(
     gate: Annotated[
         Path | None, typer.Option(help="Gates that the run must pass too; with --bundle.")
     ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="What the run was pushed to: compare its lists.")
+    ] = None,
+    sample: Annotated[int, typer.Option(help="Users to read from the target; 0 reads all.")] = 1000,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File of the target's password; else NCF_PUSH_PASSWORD.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a bundle or a run; given both, check the run's users and seen items too.
+    """Check a bundle, a run, or what a run was pushed to; given a run's bundle, its users too.
 
     Example: ncf verify --bundle model_store/ncf
     """
@@ -36,5 +43,8 @@ def verify(
         candidates=candidates,
         exclude_pairs=exclude_pairs,
         gate=gate,
+        target=target,
+        sample=sample,
+        password_file=password_file,
     )
     show(found, as_json=as_json)

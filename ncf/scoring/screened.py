@@ -18,8 +18,8 @@ from ncf.scoring.rescorer import require_screen
 from ncf.scoring.screen_manifest import Calibrated, Screen
 from ncf.scoring.sessions import EXACT, CudaOptions, open_session
 
-# Users of one call: their guesses take at most 16 MiB, and the candidates' first layer 2 MiB. A GPU
-# is kept busy by larger blocks, 1 GiB of each at most (docs/gpu.md); they are halved until they fit.
+# Users of one call: their guesses take at most 16 MiB, and the candidates' first layer 2 MiB.
+# Larger blocks keep a GPU busy, 1 GiB of each at most (docs/gpu.md), and are halved until they fit.
 _USERS, _LOGITS, _VALUES = 128, 1 << 22, 1 << 19
 _GPU_USERS, _GPU_LOGITS, _GPU_VALUES = 1024, 1 << 28, 1 << 28
 

@@ -171,6 +171,8 @@ def _open(
     options = ort.SessionOptions()
     # By itself, ONNX Runtime does not know the CPU quota of a container.
     options.intra_op_num_threads = threads or usable_cores()
+    # Its threads sleep while they wait: spinning, they take the cores from whom they wait for.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _QUIET  # failures are raised, or found by the caller
     chosen: list[str | tuple[str, dict[str, str]]] = [provider]
     if provider == CUDA:

@@ -111,8 +111,7 @@ class Stage:
         Parameters
         ----------
         state : Path or None
-            Folder for the state after an epoch, for :meth:`restore`: after every epoch, or after
-            fewer where a tenth of the time would go to it.
+            Folder for the state, for :meth:`restore`; saved in at most a tenth of the time.
         watch : callable
             Called after each epoch; an exception from it stops the training.
 

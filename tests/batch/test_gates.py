@@ -107,7 +107,7 @@ def failures(bundle: Bundle, tmp_path: Path) -> Callable[..., list[str]]:
         if before is not None:
             inputs = {**before.manifest.inputs, "seen": seen[1]}
             before = replace(before, manifest=replace(before.manifest, inputs=inputs))
-        candidate = Candidate(new.name, new.source, FileCounts(), {"seen": seen[0]}, bundle)
+        candidate = Candidate(new.name, None, new.source, FileCounts(), {"seen": seen[0]}, bundle)
         verdict = judge(read_gates(file), candidate, before)
         return [line.partition(":")[0] for line in verdict.failures]
 

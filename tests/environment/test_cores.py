@@ -175,3 +175,27 @@ def test_a_real_quota_of_one_cpu_is_kept() -> None:
     cores, threads = ended.stdout.splitlines()
     assert cores.split()[0] == "1"
     assert threads == "1 1"
+
+
+_COMMAND = "import sys; sys.argv = ['ncf', 'train', '--data', 'none', '--out', 'none']\n"
+
+
+@pytest.mark.parametrize(
+    "code", [_COMMAND + "from ncf.cli import main; main()", "import ncf; ncf.train"]
+)
+@pytest.mark.parametrize(
+    ("given", "kept"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")]
+)
+def test_threads_of_a_training_sleep_while_they_wait_unless_told_otherwise(
+    code: str, given: dict[str, str], kept: str, tmp_path: Path
+) -> None:
+    others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**others, **given, "OMP_DISPLAY_ENV": "true"},  # OpenMP says what it read
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"OMP_WAIT_POLICY = '{kept}'" in ended.stderr

