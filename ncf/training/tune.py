@@ -83,16 +83,14 @@ def tune(search: Search, data: PreparedData) -> dict[str, Any]:
     out = search.request.out
     _check(search)
     with writer_lock(out), storage_errors(out):
-        journal = out.with_name(f".{out.name}.study")
-        work = out.with_name(f".{out.name}.work")
+        journal, work = (out.with_name(f".{out.name}.{kind}") for kind in ("study", "work"))
         if not search.request.resume:
             journal.unlink(missing_ok=True)
             remove_aside(work, out)
         study = open_study(journal, search, data)
         objective = _Objective(search, data)
-        done = len(ended(study))
         begin_with_the_recipe(study, search)
-        left = None if search.trials is None else max(0, search.trials - done)
+        left = None if search.trials is None else max(0, search.trials - len(ended(study)))
         interrupted = False
         try:
             if left != 0:
@@ -100,8 +98,9 @@ def tune(search: Search, data: PreparedData) -> dict[str, Any]:
         except KeyboardInterrupt:
             interrupted = True
         if interrupted and not complete(study):
-            problem = "interrupted before a trial came to an end"
-            raise InterruptedWorkError(problem, where=out, remedy=_GO_ON)
+            raise InterruptedWorkError(
+                "interrupted before a trial came to an end", where=out, remedy=_GO_ON
+            )
         found = _write_best(study, search)
         if interrupted:
             problem = f"interrupted after {found['trials']} trials; holds the best recipe of them"
