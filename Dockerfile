@@ -8,7 +8,7 @@ COPY ncf ncf
 COPY export export
 COPY handlers handlers
 COPY batch batch
-# The wheel of ONNX Runtime for CPUs: the base would bring the one for CUDA too (README, 'Install').
+# The wheel of ONNX Runtime for CPUs: the base would bring the one for CUDA too (docs/howto/install.md).
 RUN python -m venv /opt/ncf \
  && /opt/ncf/bin/pip install --no-cache-dir -c constraints.txt -c constraints.lock \
       -r requirements-cpu.txt -r requirements-serve.txt \

@@ -27,7 +27,7 @@ TOP        := .make/k
 # Threads that wait sleep: two test processes share the cores, and would spin on each other's.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup data train export batch serve test test-all soak lock schema lint fuzz mutate bench scoreboard cuda cuda-kit clean FORCE
+.PHONY: help setup data train export batch serve test test-all soak lock schema docs gallery lint fuzz mutate bench scoreboard cuda cuda-kit clean FORCE
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -45,7 +45,7 @@ $(SETUP): pyproject.toml $(PINS)
 	  echo 'Python 3.11 or later is needed: make PYTHON=python3.11 ...' >&2; exit 2; }
 	@rm -f $@
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) -e '.[all,dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) -e '.[all,dev,docs]'
 	@touch $@
 
 $(PREPARED): | $(SETUP)
@@ -91,6 +91,12 @@ lock: $(SETUP) ## Write constraints.lock and requirements-cpu.txt from what .ven
 schema: $(SETUP) ## Write docs/bundle.schema.json from the type of bundle.json
 	$(VENV)/bin/python -m export.bundle_schema
 
+docs: $(SETUP) ## Build the documentation site in .site/html
+	$(VENV)/bin/python -m tests.docs.site
+
+gallery: $(SETUP) ## Make the pictures of docs/gallery.md; a few minutes
+	$(VENV)/bin/python -m tests.docs.gallery
+
 fuzz: $(SETUP) ## Fuzz each reader for FUZZ_SECONDS; finds go to .fuzz/
 	@for target in ratings triple request bundle; do \
 	  $(VENV)/bin/python -m tests.fuzz.fuzz $$target --seconds $(FUZZ_SECONDS) --new .fuzz/$$target || exit 1; \
@@ -114,5 +120,5 @@ cuda-kit: $(SETUP) ## Pack the same for a machine with PyTorch and NumPy alone
 	$(VENV)/bin/python -m benchmarks.gpu.kit
 
 clean: ## Remove .venv and everything that was made, but not fetched data
-	rm -rf $(VENV) .make .scoreboard .serve .fuzz .audit mutants worlds cuda-results cuda-kit.zip checkpoints topk model_store/ncf *.egg-info
+	rm -rf $(VENV) .make .scoreboard .site .serve .fuzz .audit mutants worlds cuda-results cuda-kit.zip checkpoints topk model_store/ncf *.egg-info
 	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true

@@ -15,12 +15,12 @@ from batch.cache import cache_of
 from batch.leases import leased
 from batch.manifest import RUN
 from batch.plans import FOUND, PLAN_FILE, RECEIPTS, SHARED, Plan
-from batch.runs import GATES_FILE, HELD, SUCCESS_FILE, USERS_FILE, Runs
+from batch.runs import GATES_FILE, HELD, REPORT_FILE, SUCCESS_FILE, USERS_FILE, Runs
 from batch.stores import OBJECT_STORES, storage_access
 from ncf.locks import writer_lock
 
 _PROBE = ".ncf-probe"
-_NO_PARTS = {RUN.manifest, GATES_FILE, USERS_FILE, SUCCESS_FILE}
+_NO_PARTS = {RUN.manifest, GATES_FILE, REPORT_FILE, USERS_FILE, SUCCESS_FILE}
 
 
 class Bucket:

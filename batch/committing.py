@@ -12,9 +12,10 @@ from pathlib import Path
 from batch.audience import Audience
 from batch.carried import next_try
 from batch.dates import baseline, is_backfill
+from batch.examination import Examination, examine
 from batch.gates import Gates
 from batch.inputs import require_unchanged
-from batch.judging import Candidate, Verdict, judge
+from batch.judging import Candidate
 from batch.manifest import RUN, RunManifest
 from batch.memory import peak_memory
 from batch.part_check import require_parts
@@ -24,7 +25,7 @@ from batch.pointer import point
 from batch.recall_contract import Contract
 from batch.recall_manifest import RecallProof
 from batch.replacing import free_name, set_up
-from batch.runs import GATES_FILE, NAME_LENGTH, SUCCESS_FILE, USERS_FILE, held_runs
+from batch.runs import NAME_LENGTH, SUCCESS_FILE, USERS_FILE, held_runs
 from batch.setting_aside import is_held, set_aside, unfinished
 from batch.tally import Tally, tally
 from batch.tidying import tidy
@@ -72,6 +73,8 @@ class Commit:
         Folder of the bundle on this machine, if it is not that of the plan.
     gates : tuple of Gate
         What the run must pass to be published; none publishes it in any case.
+    report : bool
+        Whether to put a report for people into the run.
     """
 
     place: Place
@@ -79,6 +82,7 @@ class Commit:
     keep: int = 0
     bundle: Path | None = None
     gates: Gates = ()
+    report: bool = False
 
     def __call__(self, plan: Plan, measured: Measured | None = None) -> Plan | None:
         """Publish the parts of a plan.
@@ -164,28 +168,30 @@ class Commit:
         try:
             require_parts(place, plan, total)
             require_unchanged(plan, self.bundle)
-            verdict = self._judged(plan, total)
-            others = {} if verdict is None else {GATES_FILE: verdict.content()}
-            others[USERS_FILE] = users_file(self.audience(plan))
+            found = self._examined(plan, total)
             manifest = self._manifest(plan, total, proof, measured)
+            others = found.files(plan.run, manifest)
+            others[USERS_FILE] = users_file(self.audience(plan))
             files = {SUCCESS_FILE: sha256_bytes(b""), **total.digests}
             files |= {name: sha256_bytes(content) for name, content in others.items()}
             content, _ = sealed_manifest(RUN, json_values(manifest), dict(sorted(files.items())))
-            held = verdict is not None and bool(verdict.failures)
-            place.publish(plan, {**others, RUN.manifest: content}, held=held)
+            place.publish(plan, {**others, RUN.manifest: content}, held=found.failed)
         except BaseException:
             place.reopen(plan)
             raise
 
-    def _judged(self, plan: Plan, total: Tally) -> Verdict | None:
-        if not self.gates:
-            return None
-        bundle = open_bundle(self.bundle or Path(plan.bundle))
-        lists = unfinished(self.place, plan, total)
+    def _examined(self, plan: Plan, total: Tally) -> Examination:
         asked, runs = plan.asked, self.place.runs
         date = asked.parameters.date
-        candidate = Candidate(plan.run, date, lists, plan.counts, asked.inputs, bundle)
-        return judge(self.gates, candidate, baseline(runs, plan.run, date))
+
+        def candidate() -> Candidate:
+            bundle = open_bundle(self.bundle or Path(plan.bundle))
+            lists = unfinished(self.place, plan, total)
+            return Candidate(plan.run, date, lists, plan.counts, asked.inputs, bundle)
+
+        return examine(
+            self.gates, candidate, lambda: baseline(runs, plan.run, date), report=self.report
+        )
 
     def _manifest(
         self, plan: Plan, total: Tally, proof: RecallProof | None, measured: Measured

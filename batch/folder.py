@@ -17,6 +17,7 @@ from batch.runs import (
     HELD,
     HISTORY_FILE,
     LATEST_FILE,
+    REPORT_FILE,
     RUN_NAME,
     SUCCESS_FILE,
     USERS_FILE,
@@ -137,7 +138,7 @@ class Folder:
         """Give the folder of the parts its name again."""
         sealed = self._of(plan) / SEALED
         if sealed.exists():
-            for name in (RUN.manifest, GATES_FILE, USERS_FILE, SUCCESS_FILE):
+            for name in (RUN.manifest, GATES_FILE, REPORT_FILE, USERS_FILE, SUCCESS_FILE):
                 (sealed / name).unlink(missing_ok=True)
             sealed.rename(self._of(plan) / PARTS)
 

@@ -55,6 +55,8 @@ class Job:
         ``latest`` for the run that LATEST names, if there is one. ``auto`` ranks as it did.
     gates : tuple of Gate
         What the run must pass to be published; none publishes it in any case.
+    report : bool
+        Whether to put a report for people into the run.
     date : datetime or None
         Logical date of the run, with a time zone: nothing is made if a run of it is there.
     """
@@ -74,6 +76,7 @@ class Job:
     like: str | None = None
     since: str | None = None
     gates: Gates = ()
+    report: bool = False
     date: datetime | None = None
 
     def __post_init__(self) -> None:

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batch.codes import ItemCodes
 from batch.dates import same_night
-from batch.diff import catalogue_of, compare_runs, profile_run
+from batch.diff import Look, look_at
 from batch.gates import CHANGE, RATIO, TABLE, Gates, flat
 from batch.manifest import FileCounts
-from batch.profile import Profile
 from batch.reading import Published, Source, held
 from ncf.artifacts import canonical_json
 from ncf.scoring.bundle import Bundle
@@ -63,7 +61,23 @@ class Verdict:
         return canonical_json(self.document)
 
 
-def judge(gates: Gates, candidate: Candidate, last: Published | None) -> Verdict:
+def look_of(candidate: Candidate, last: Published | None, top: int = 0, sampled: int = 0) -> Look:
+    """Read a candidate, and the run to compare it with.
+
+    Raises
+    ------
+    ArtifactError
+        A part of either run is damaged.
+    """
+    if last is None:
+        return look_at(candidate.source, None, candidate.bundle, top, sampled)
+    with held(last):
+        return look_at(candidate.source, last.source, candidate.bundle, top, sampled)
+
+
+def judge(
+    gates: Gates, candidate: Candidate, last: Published | None, look: Look | None = None
+) -> Verdict:
     """Judge a run.
 
     Parameters
@@ -74,13 +88,17 @@ def judge(gates: Gates, candidate: Candidate, last: Published | None) -> Verdict
         The run.
     last : Published or None
         The run that ``LATEST`` names; without one, only limits on the table itself apply.
+    look : Look, optional
+        What :func:`look_of` has found, if it was asked for already.
 
     Raises
     ------
     ArtifactError
         A part of either run is damaged.
     """
-    figures = _figures(gates, candidate, last)
+    relative = last is not None and any(gate.section != TABLE for gate in gates)
+    look = look or look_of(candidate, last if relative else None)
+    figures = _figures(candidate, last, look)
     applied = [gate for gate in gates if gate.section == TABLE or last is not None]
     found, failures = [], []
     for gate in applied:
@@ -97,19 +115,13 @@ def judge(gates: Gates, candidate: Candidate, last: Published | None) -> Verdict
     return Verdict(document, tuple(failures))
 
 
-def _figures(
-    gates: Gates, candidate: Candidate, last: Published | None
-) -> dict[str, dict[str, Any]]:
-    relative = any(gate.section != TABLE for gate in gates)
-    if last is None or not relative:
-        items, profile = ItemCodes(), Profile()
-        profile_run(candidate.source, items, profile, lambda _: None, lambda: None)
-        own = profile.figures(catalogue_of(items, candidate.bundle))
-        return {TABLE: _with_counts(own, candidate.counts)}
-    with held(last):
-        found = compare_runs(last.source, candidate.source, candidate.bundle, 0)
-    before = _with_counts(found.pop("a"), last.manifest)
-    table = _with_counts(found.pop("b"), candidate.counts)
+def _figures(candidate: Candidate, last: Published | None, look: Look) -> dict[str, dict[str, Any]]:
+    tables = look.figures()
+    table = _with_counts(tables[-1], candidate.counts)
+    if last is None or look.matching is None:
+        return {TABLE: table}
+    found: dict[str, Any] = look.matching.figures()
+    before = _with_counts(tables[0], last.manifest)
     ratio = {name: _ratio(table[name], before.get(name)) for name in table}
     changes = found["changes"]
     users = {"added_share": (changes["added"], table["users"])}
@@ -120,8 +132,7 @@ def _figures(
     # A second run of one night takes the same file, and rightly so.
     other_night = not same_night(last, candidate.run, candidate.date)
     shares["same_seen"] = float(seen is not None and seen == old and other_night)
-    known = flat({name: each for name, each in found.items() if not isinstance(each, list)})
-    return {TABLE: table, RATIO: ratio, CHANGE: {**known, **shares}}
+    return {TABLE: table, RATIO: ratio, CHANGE: {**flat(found), **shares}}
 
 
 def _with_counts(figures: Mapping[str, Any], counts: FileCounts) -> dict[str, Any]:

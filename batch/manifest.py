@@ -242,6 +242,6 @@ RUN = Kind(
     2,
     "make it with 'ncf batch'",
     RunManifest,
-    r"part-\d+\.(parquet|csv)|_SUCCESS|_gates\.json|_users\.parq",
+    r"part-\d+\.(parquet|csv)|_SUCCESS|_gates\.json|_report\.html|_users\.parq",
     former_manifest="manifest.json",
 )

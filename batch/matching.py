@@ -1,6 +1,7 @@
 """Compare the lists of the users that two runs have in common, some users at a time."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from ncf.evaluation.rank_biased import agreement, places
 from ncf.policies import Policy
 
 _POPULAR = POLICIES.index(Policy.POPULAR)
+_LISTS = ("items_a", "items_b")
 _CHANGED = ["rank_biased_overlap", "overlap", "user"]  # in this order the most changed come first
 
 
@@ -63,6 +65,17 @@ class Matching:
         if common:
             self._add_common(a.take(found.drop_null()), b.filter(kept))
 
+    def most_changed(self) -> list[dict[str, Any]]:
+        """List the users whose lists changed most, these first."""
+        if self.changed is None:
+            return []
+        rows = self.changed.drop(columns=list(_LISTS)).to_dict("records")
+        return [{str(name): value for name, value in row.items()} for row in rows]
+
+    def changed_lists(self) -> list[dict[str, Any]]:
+        """List the same users with the codes of their items: ``items_a`` and ``items_b``."""
+        return [] if self.changed is None else self.changed.to_dict("records")  # type: ignore[return-value]
+
     def figures(self) -> dict[str, object]:
         """Give the figures."""
         count, total, size = self.shift.tolist()
@@ -88,7 +101,7 @@ class Matching:
         self.users["to_popular"] += int(((before != _POPULAR) & (after == _POPULAR)).sum())
         self.users["from_popular"] += int(((before == _POPULAR) & (after != _POPULAR)).sum())
         self._shift(a, b, places(one, other))
-        self._change(b["user"], overlap, rank_biased, (before, after))
+        self._change(b["user"], (overlap, rank_biased), (before, after), (one, other))
 
     def _shift(self, a: pa.Table, b: pa.Table, at: npt.NDArray[np.int64]) -> None:
         old, new = (padded(run["scores"], self.k, pad=np.nan).astype(np.float64) for run in (a, b))
@@ -100,12 +113,13 @@ class Matching:
     def _change(
         self,
         users: pa.ChunkedArray,
-        overlap: npt.NDArray[np.float64],
-        rank_biased: npt.NDArray[np.float64],
+        agreements: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
         policies: tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]],
+        lists: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     ) -> None:
         if not self.top:
             return
+        overlap, rank_biased = agreements
         last = np.sort(rank_biased)[min(self.top, rank_biased.size) - 1]
         some = np.flatnonzero((rank_biased <= last) & (rank_biased < 1))
         names = np.array(POLICIES, object)
@@ -116,7 +130,12 @@ class Matching:
                 "rank_biased_overlap": rank_biased[some],
                 "policy_a": names[policies[0][some]],
                 "policy_b": names[policies[1][some]],
+                "at": some,
             }
         )
+        found = found.sort_values(_CHANGED).head(self.top)  # of ties there may be very many
+        at = found.pop("at").to_numpy()
+        for name, each in zip(_LISTS, lists, strict=True):
+            found[name] = list(each[at])
         both = found if self.changed is None else pd.concat([self.changed, found])
         self.changed = both.sort_values(_CHANGED, ignore_index=True).head(self.top)

@@ -1,6 +1,7 @@
 """Run a batch in pieces: work on a plan anywhere, and commit it, each in a process of its own."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def commit_batch(  # noqa: PLR0913 - as the call has them
     bundle: Path | None = None,
     work: Path | None = None,
     gates: Gates = (),
+    report: bool = False,
 ) -> dict[str, Any]:
     """Commit the plan of a place, whose parts have been made.
 
@@ -72,14 +74,10 @@ def commit_batch(  # noqa: PLR0913 - as the call has them
         Folder of all runs, or a URI.
     plan : str
         Id of the plan, or its beginning; empty for the one that is there.
-    keep : int
-        Number of runs to keep, with the new one; 0 keeps all.
     bundle : Path, optional
         Folder of the bundle on this machine, if it is not that of the plan.
-    work : Path, optional
-        Folder of this machine's lock for an object store.
-    gates : tuple of Gate
-        What the run must pass to be published; none publishes it in any case.
+    keep, work, gates, report
+        As of :class:`batch.job.Job`.
 
     Returns
     -------
@@ -100,7 +98,8 @@ def commit_batch(  # noqa: PLR0913 - as the call has them
     place = open_place(out, work)
     if not plan:
         planned(place)  # an error before the lock, which would make the folder
-    commit = Commit(place, lambda plan: open_audience(place, plan, bundle), keep, bundle, gates)
+    audience = partial(open_audience, place, bundle=bundle)
+    commit = Commit(place, audience, keep, bundle, gates, report)
     with place.coordinating():
         place.prepare()
         done = _committed(place, plan) if plan else None

@@ -70,7 +70,9 @@ def _published(job: Job, now: datetime) -> dict[str, Any]:
     with _planning(job, now) as (prepared, place, first):
         plan = first
         engine = Threads(prepared.session(place, plan), job.workers)
-        commit = Commit(place, lambda _: prepared.inputs.audience, job.keep, gates=job.gates)
+        commit = Commit(
+            place, lambda _: prepared.inputs.audience, job.keep, None, job.gates, job.report
+        )
         begun = time.monotonic()
         while True:
             made = is_held(place, plan) or place.is_published(plan)

@@ -105,6 +105,22 @@ class Profile:
         }
 
 
+def lorenz(exposure: Counts, size: int, points: int = 50) -> list[float]:
+    """Give the share of all places that the least listed items have, for growing shares of items.
+
+    Examples
+    --------
+    >>> lorenz(np.array([3, 1]), 4, 2)
+    [0.0, 0.0, 1.0]
+    """
+    held = np.zeros(size + 1)
+    held[size - exposure.size + 1 :] = np.sort(exposure)
+    total = np.cumsum(held)
+    at = np.linspace(0, size, points + 1).round().astype(np.int64)
+    shares: list[float] = (total[at] / max(1.0, float(total[-1]))).round(5).tolist()
+    return shares
+
+
 def gini(exposure: Counts, size: int) -> float:
     """Measure how unequally the places of lists fall on items: 0 is equal, 1 is all on one.
 

@@ -36,13 +36,13 @@ def judge_published(run: str | Path, bundle: Path, gates: Gates) -> int:
     date = manifest.parameters.date
     candidate = Candidate(found.name, date, found.source, manifest, manifest.inputs, opened)
     with held(found):
-        verdict = judge(gates, candidate, _last(found))
+        verdict = judge(gates, candidate, run_before_it(found))
     if verdict.failures:
         raise failed(found.place, dict(verdict.document))
     return len(verdict.document["gates"])
 
 
-def _last(run: Published) -> Published | None:
+def run_before_it(run: Published) -> Published | None:
     """Find the run to compare with."""
     runs = run.runs
     if runs.root.endswith(f"/{HELD}"):

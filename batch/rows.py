@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ncf.pairs import among, pair_keys
+from ncf.pairs import among, distinct, pair_keys
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.fold_in import FoldIn, Learned
 from ncf.scoring.ranker import Pairs, Users
@@ -55,7 +55,7 @@ class Histories:
         for start in range(0, users.size, _AT_ONCE):
             some = users[start : start + _AT_ONCE]
             pairs = self.pairs(some)
-            keys = np.unique(pair_keys(pairs[:, 0], pairs[:, 1], self.since.seen.n_items))
+            keys = distinct(pair_keys(pairs[:, 0], pairs[:, 1], self.since.seen.n_items))
             owners = keys // self.since.seen.n_items
             found.append(np.bincount(owners, minlength=some.size).astype(np.int64))
         return np.concatenate(found)

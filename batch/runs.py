@@ -27,6 +27,8 @@ HELD = "_held"
 SUCCESS_FILE = "_SUCCESS"
 GATES_FILE = "_gates.json"
 """The verdict of the gates, in a run."""
+REPORT_FILE = "_report.html"
+"""What people look at, in a run."""
 USERS_FILE = "_users.parq"
 """Who is in a run, and digests of what each had seen: Parquet (:mod:`batch.user_digests`).
 

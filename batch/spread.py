@@ -27,6 +27,20 @@ class Spread:
         self._bins += np.bincount(np.rint(values * _BINS).astype(np.int64), minlength=_BINS + 1)
         self._total += float(values.sum())
 
+    def histogram(self, bars: int = 20) -> list[int]:
+        """Count the values in so many equal ranges of [0, 1]; 1 is in the last.
+
+        Examples
+        --------
+        >>> spread = Spread()
+        >>> spread.add(np.array([0.0, 0.4, 0.5, 1.0]))
+        >>> spread.histogram(2)
+        [2, 2]
+        """
+        places = np.minimum(np.arange(_BINS + 1) * bars // _BINS, bars - 1)
+        counts: list[int] = np.bincount(places, self._bins, bars).astype(np.int64).tolist()
+        return counts
+
     def figures(self) -> dict[str, float | None]:
         """Give the mean, and quantiles by name: the least value with so many at or below it."""
         count = int(self._bins.sum())

@@ -19,7 +19,7 @@ from ncf.artifacts import open_sealed
 from ncf.columns import Columns
 from ncf.data.origins import digest_of
 from ncf.errors import ArtifactError, UsageError
-from ncf.pairs import among, pair_keys, split_keys
+from ncf.pairs import among, distinct, pair_keys, split_keys
 from ncf.policies import Policy
 from ncf.scoring.bundle import open_bundle
 
@@ -144,7 +144,7 @@ def _check_against(
     ranked, others = (find(shard.start, shard.stop) for find in (audience.ranked, audience.others))
     raw = [*audience.raw_ids(ranked), *audience.raw_ids(others)]
     seen = eligibility.excluded(np.concatenate([ranked, others]))
-    excluded = np.unique(pair_keys(seen[:, 0], seen[:, 1], bundle.n_items))
+    excluded = distinct(pair_keys(seen[:, 0], seen[:, 1], bundle.n_items))
     rows, columns = split_keys(excluded, bundle.n_items)
     taken = np.bincount(rows[eligibility.items[columns]], minlength=len(raw))
     counts = np.minimum(k, eligibility.count() - taken)

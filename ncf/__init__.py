@@ -40,6 +40,7 @@ _MODULES = {
     "push_rollback": "ncf.api.delivery",
     "push_status": "ncf.api.delivery",
     "read_latest": "ncf.api.runs",
+    "report": "ncf.api.reports",
     "rollback": "ncf.api.publishing",
     "train": "ncf.api.training",
     "tune": "ncf.api.tuning",

@@ -25,6 +25,7 @@ from ncf.api.plans import work_batch as work_batch
 from ncf.api.publishing import default_gates as default_gates
 from ncf.api.publishing import publish as publish
 from ncf.api.publishing import rollback as rollback
+from ncf.api.reports import report as report
 from ncf.api.runs import Run as Run
 from ncf.api.runs import batch as batch
 from ncf.api.runs import read_latest as read_latest

@@ -35,6 +35,7 @@ def job_of(
     machine: tuple[int, int, int, Place | None],
     gate: Place | None = None,
     date: Date | None = None,
+    report: bool = False,
 ) -> Iterator[Job]:
     """Check the arguments of :func:`ncf.batch`; files made of frames exist until the block ends.
 
@@ -52,7 +53,7 @@ def job_of(
         ``format`` and ``layout``.
     machine : tuple
         ``shard_users``, ``workers``, ``keep`` and ``work``.
-    gate, date
+    gate, date, report
         As given.
 
     Raises
@@ -91,6 +92,7 @@ def job_of(
             since=None if since is None else str(since),
             gates=gates,
             date=None if date is None else moment(date, "date"),
+            report=report,
         )
 
 

@@ -165,6 +165,7 @@ def commit_batch(
     work: Place | None = None,
     metrics_file: Place | None = None,
     gate: Place | None = None,
+    report: bool = True,
 ) -> Run:
     """Check all parts of the plan of a place, and publish them as a run.
 
@@ -185,6 +186,8 @@ def commit_batch(
         File for figures in Prometheus' text format.
     gate : str or Path, optional
         File of gates, as for :func:`ncf.batch`.
+    report : bool
+        Put a page for people into the run, as for :func:`ncf.batch`.
 
     Raises
     ------
@@ -214,9 +217,14 @@ def commit_batch(
     aside = None if work is None else folder(work, "work")
     metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with metrics_of(metrics) as record:
-        gates = gates_of(gate)
         figures = commit_plan(
-            out_given(out), plan=plan, keep=keep, bundle=where, work=aside, gates=gates
+            out_given(out),
+            plan=plan,
+            keep=keep,
+            bundle=where,
+            work=aside,
+            gates=gates_of(gate),
+            report=report,
         )
         record(figures)
     return Run(figures, out)

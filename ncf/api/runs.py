@@ -96,6 +96,7 @@ def batch(
     metrics_file: Place | None = None,
     gate: Place | None = None,
     date: Date | None = None,
+    report: bool = True,
 ) -> Run:
     """Score every user against every item they may get, and publish one table.
 
@@ -158,6 +159,9 @@ def batch(
     date : str, date or datetime, optional
         Logical date that the run is of, such as ``"2026-11-26"``, in UTC: if a run of it is there,
         nothing is made, and that run is returned. ``LATEST`` never goes from a later date to it.
+    report : bool
+        Put a page for people into the run, ``_report.html``: why it passed, what changed, and a
+        sample of users with ids, histories and lists.
 
     Raises
     ------
@@ -198,6 +202,7 @@ def batch(
             machine=(shard_users, workers, keep, work),
             gate=gate,
             date=date,
+            report=report,
         ) as job,
     ):
         figures = run_batch(job, datetime.now(UTC))

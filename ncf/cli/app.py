@@ -26,6 +26,7 @@ from ncf.cli import (
     prepare,
     push,
     recommend,
+    report,
     serve,
     show,
     similar,
@@ -92,6 +93,7 @@ for _command in (
     torchserve_config.torchserve_config,
     diff.diff,
     push.push,
+    report.report,
     verify.verify,
     doctor.doctor,
 ):

@@ -24,6 +24,7 @@ from ncf.cli.batch_options import (
     PartLayout,
     RankingMode,
     Refresh,
+    Reported,
     SeenFile,
     SinceRun,
     Threads,
@@ -65,6 +66,7 @@ def batch(
     metrics_file: MetricsFile = None,
     gate: GateFile = None,
     date: OfDate = None,
+    report: Reported = True,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -84,7 +86,7 @@ def batch(
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
     table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
     table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh, since=since)
-    run = table(metrics_file=metrics_file, gate=gate, date=date)
+    run = table(metrics_file=metrics_file, gate=gate, date=date, report=report)
     show(run.figures, as_json=as_json)
 
 

@@ -48,6 +48,9 @@ OfDate = Annotated[
     str | None,
     typer.Option(help="Logical date of the run, such as 2026-11-26, in UTC; made once."),
 ]
+Reported = Annotated[
+    bool, typer.Option("--report/--no-report", help="Put _report.html, to look at, into the run.")
+]
 OfPlan = Annotated[
     str, typer.Option(help="Id of the plan; if another one is there, it is refused.")
 ]

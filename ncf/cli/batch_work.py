@@ -1,5 +1,7 @@
 """``ncf batch work`` makes parts of a plan, and ``ncf batch commit`` publishes them."""
 
+from functools import partial
+
 import ncf
 from ncf.cli.batch_options import (
     BundleHere,
@@ -7,6 +9,7 @@ from ncf.cli.batch_options import (
     KeptRuns,
     MetricsFile,
     OfPlan,
+    Reported,
     Shards,
     Threads,
     WorkFolder,
@@ -45,6 +48,7 @@ def commit(
     work: WorkFolder = None,
     metrics_file: MetricsFile = None,
     gate: GateFile = None,
+    report: Reported = True,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +57,6 @@ def commit(
     Example: ncf batch commit --out s3://bucket/topk --keep 7
     """
     set_log_format(log_format)
-    run = ncf.commit_batch(
-        out, plan=plan, keep=keep, bundle=bundle, work=work, metrics_file=metrics_file, gate=gate
-    )
+    done = partial(ncf.commit_batch, out, plan=plan, keep=keep, bundle=bundle, work=work)
+    run = done(metrics_file=metrics_file, gate=gate, report=report)
     show(run.figures, as_json=as_json)

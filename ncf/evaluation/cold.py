@@ -31,8 +31,8 @@ def cold_sampled(data: PreparedData, lengths: Sequence[int]) -> dict[str, Any] |
     cases = data.test.take(~data.trained()[data.test.positives.users])
     if not len(cases.positives):
         return None
-    places = _places(data)
-    found = sampled_ranks(lambda _, items: -places[items], cases)
+    popular = places(data)
+    found = sampled_ranks(lambda _, items: -popular[items], cases)
     rows = [asdict(summarise(found, k)) for k in lengths]
     shared = {name: rows[0][name] for name in ("cases", "users", "unranked")}
     left_out = {"protocol", *shared}
@@ -48,7 +48,7 @@ def cold_full(data: PreparedData, lengths: Sequence[int]) -> dict[str, Any] | No
         panel = Panel.of(data, ~data.measured())
     except UsageError:
         return None
-    found = asdict(full(_popular(data, panel.seen), data, panel, lengths))
+    found = asdict(full(popular_lists(data, panel.seen), data, panel, lengths))
     return {name: value for name, value in found.items() if name not in {"protocol", "segments"}}
 
 
@@ -63,8 +63,9 @@ def untrained(data: PreparedData) -> dict[str, int]:
     }
 
 
-def _popular(data: PreparedData, seen: sparse.csr_array) -> Rank:
-    order = np.argsort(_places(data))
+def popular_lists(data: PreparedData, seen: sparse.csr_array) -> Rank:
+    """Give everybody the most popular items that they have not seen."""
+    order = np.argsort(places(data))
 
     def lists(users: Users, k: int) -> Lists:
         found = np.full((users.size, min(k, order.size)), -1, np.int64)
@@ -78,9 +79,9 @@ def _popular(data: PreparedData, seen: sparse.csr_array) -> Rank:
     return lists
 
 
-def _places(data: PreparedData) -> npt.NDArray[np.float32]:
+def places(data: PreparedData) -> npt.NDArray[np.float32]:
     """Place of each item by popularity in training, from 0; ties by ascending index."""
     counts = np.bincount(data.train.items, minlength=len(data.items))
-    places = np.empty(counts.size, np.float32)
-    places[np.argsort(-counts, kind="stable")] = np.arange(counts.size)
-    return places
+    found = np.empty(counts.size, np.float32)
+    found[np.argsort(-counts, kind="stable")] = np.arange(counts.size)
+    return found

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ncf.errors import ParityError
-from ncf.pairs import pair_keys
+from ncf.pairs import distinct, pair_keys
 from ncf.proof.reference import Reference
 from ncf.proof.tolerance import tolerance
 from ncf.scoring.manifest import Parity
@@ -62,7 +62,7 @@ def compare_screen(name: str, top: TopK, expected: Reference) -> Parity:
         raise ParityError(f"{name} lists seen items or too few")
     rows, columns = np.nonzero(top.valid())
     items, scores = top.items[rows, columns], top.scores[rows, columns]
-    if np.unique(pair_keys(rows, items, n_items)).size != rows.size:
+    if distinct(pair_keys(rows, items, n_items)).size != rows.size:
         raise ParityError(f"{name} lists an item twice")
     if (top.scores[:, 1:] > top.scores[:, :-1]).any():
         raise ParityError(f"{name} does not list the best item first")
@@ -100,7 +100,7 @@ def compare_lists(name: str, top: TopK, expected: Reference) -> Parity:
         raise ParityError(f"{name} lists seen items or leaves unseen ones out")
     rows, columns = np.nonzero(top.valid())
     items, scores = top.items[rows, columns], top.scores[rows, columns]
-    if np.unique(pair_keys(rows, items, n_items)).size != rows.size:
+    if distinct(pair_keys(rows, items, n_items)).size != rows.size:
         raise ParityError(f"{name} lists an item twice")
     compare(f"rank by {name}", scores, best[rows, columns])
     return compare(name, scores, expected.logits[rows, items])

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ncf.errors import ArtifactError
-from ncf.pairs import among, pair_keys, split_keys
+from ncf.pairs import among, distinct, pair_keys, split_keys
 from ncf.scoring.bundle import FOLD_IN_GRAPH, Bundle
 from ncf.scoring.fold_in_manifest import FoldInFacts
 from ncf.scoring.onnx_runtime import ort
@@ -82,7 +82,7 @@ class FoldIn:
             if column.size and not (column.min() >= 0 and column.max() < size):
                 raise IndexError(f"index outside [0, {size})")
         owners, items = split_keys(
-            np.unique(pair_keys(history[:, 0], history[:, 1], self._n_items)), self._n_items
+            distinct(pair_keys(history[:, 0], history[:, 1], self._n_items)), self._n_items
         )
         rows = np.empty((users, self.width), np.float32)
         for start in range(0, users, _USERS):
@@ -122,8 +122,8 @@ def grown(before: Pairs, after: Pairs, users: int, n_items: int) -> npt.NDArray[
     >>> grown(before, np.array([[0, 3], [0, 4], [0, 5], [1, 3]]), 2, 9).tolist()
     [0.5, inf]
     """
-    old = np.unique(pair_keys(before[:, 0], before[:, 1], n_items))
-    new = np.unique(pair_keys(after[:, 0], after[:, 1], n_items))
+    old = distinct(pair_keys(before[:, 0], before[:, 1], n_items))
+    new = distinct(pair_keys(after[:, 0], after[:, 1], n_items))
     added = np.bincount(split_keys(new[~among(new, old)], n_items)[0], minlength=users)
     had = np.bincount(split_keys(old, n_items)[0], minlength=users)
     with np.errstate(divide="ignore", invalid="ignore"):

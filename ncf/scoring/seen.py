@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ncf.arrays import map_npz
-from ncf.pairs import pair_keys, split_keys
+from ncf.pairs import distinct, pair_keys, split_keys
 
 _AT_ONCE = 1 << 20  # entries checked in one go
 
@@ -55,9 +55,9 @@ class Seen:
     ) -> "Seen":
         """Collect pairs into rows; the pairs may be in any order and may repeat."""
         n_users, n_items = shape
-        keys = np.unique(pair_keys(rows, items, n_items))
-        owners, distinct = split_keys(keys, n_items)
-        return cls(np.searchsorted(owners, np.arange(n_users + 1)), distinct, n_items)
+        keys = distinct(pair_keys(rows, items, n_items))
+        owners, columns = split_keys(keys, n_items)
+        return cls(np.searchsorted(owners, np.arange(n_users + 1)), columns, n_items)
 
     def within_bounds(self) -> bool:
         """Check that starts ascend over all items, and that every item is in the catalogue."""
@@ -110,8 +110,8 @@ class Fresh:
         cls, users: npt.NDArray[np.int64], items: npt.NDArray[np.int64], n_items: int
     ) -> "Fresh":
         """Collect pairs, which may be in any order and may repeat."""
-        distinct, rows = np.unique(users, return_inverse=True)
-        return cls(distinct, Seen.of_pairs(rows, items, (distinct.size, n_items)))
+        few, rows = np.unique(users, return_inverse=True)
+        return cls(few, Seen.of_pairs(rows, items, (few.size, n_items)))
 
     def pairs(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """List position in ``users`` and item of every interaction, int64, ``(pairs, 2)``."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ncf.data.interactions import Interactions
+from ncf.pairs import distinct, split_keys
 from ncf.training.blocks import Pairs, Weights
 from ncf.training.negative_items import negative_items
 
@@ -40,7 +41,7 @@ class TrainingPairs:
     @classmethod
     def on(cls, device: torch.device, train: Interactions) -> "TrainingPairs":
         """Put training pairs on a device."""
-        users, items = np.divmod(np.unique(train.keys()), train.n_items)
+        users, items = split_keys(distinct(train.keys()), train.n_items)
         each = np.bincount(users, minlength=train.n_users)
         starts = torch.from_numpy(np.concatenate([[0], np.cumsum(each)]))
         of_items = np.bincount(items, minlength=train.n_items)

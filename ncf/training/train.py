@@ -139,7 +139,7 @@ def _train_in(work: Path, request: Request, data: PreparedData) -> dict[str, Any
 def _something_unseen(data: PreparedData) -> bool:
     """Whether a refit has something to tell apart: a user with an unseen item among all pairs."""
     joined = data.joined().train
-    users = np.unique(joined.users).size
+    users = np.count_nonzero(np.bincount(joined.users))
     if len(joined) < users * joined.n_items:
         return True
     logger.info("no refit: every user has every item")

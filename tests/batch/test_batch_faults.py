@@ -237,7 +237,7 @@ def test_a_run_damaged_between_its_rename_and_latest_is_made_again(
 def test_other_inputs_after_a_death_in_the_tidying_leave_the_published_run(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _dies_at("batch.committing.Commit._tidy", _job(bundle, tmp_path), monkeypatch)
+    _dies_at("batch.committing.tidy", _job(bundle, tmp_path), monkeypatch)
     published = _latest(tmp_path)
     run_batch(_job(bundle, tmp_path, k=2), NOW)
     verify_run(published, bundle.path)

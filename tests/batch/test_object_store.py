@@ -48,7 +48,8 @@ def test_a_table_in_a_bucket_is_that_of_a_folder(
     pd.testing.assert_frame_equal(read_latest(place), read_latest(tmp_path / "topk"))
     latest = client.get_object(Bucket="tables", Key="night/topk/LATEST")["Body"].read()
     assert latest == f"{name}\n".encode()
-    files = ["_SUCCESS", "_manifest.json", *(f"part-0000{part}.parquet" for part in range(3))]
+    sealed = ["_SUCCESS", "_manifest.json", "_users.parq"]
+    files = [*sealed, *(f"part-0000{part}.parquet" for part in range(3))]
     assert set(_keys(client)) == {
         "night/topk/LATEST",
         "night/topk/_history",
@@ -75,7 +76,7 @@ def test_parts_go_before_success_and_success_before_latest(
     assert order[:3] == [".ncf", "audience.npz", "_plan.json"]
     assert sorted(order[3:9]) == sorted([*parts, *(f"{part}.parquet" for part in parts)])
     assert all(order.index(f"{part}.parquet") < order.index(part) for part in parts)
-    assert order[9:] == ["_manifest.json", "_SUCCESS", "_history", "LATEST"]
+    assert order[9:] == ["_users.parq", "_manifest.json", "_SUCCESS", "_history", "LATEST"]
     assert client
 
 

@@ -37,7 +37,7 @@ from ncf.locks import reader_lock
 from ncf.scoring.bundle import Bundle
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "table.md"
 STYLES = [Style(), Style(TableFormat.CSV), Style(TableFormat.PARQUET, Layout.LIST)]
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=6)
@@ -153,7 +153,7 @@ def test_going_back_to_an_older_run_keeps_it_and_a_lost_latest_keeps_the_newest(
     runs = [_run(bundle, tmp_path, days=day) for day in range(4)]
     (tmp_path / "LATEST").write_text(f"{runs[1].name}\n")  # the last two are bad
     new = _run(bundle, tmp_path, days=9, keep=3)
-    assert {path for path in tmp_path.iterdir() if path.is_dir()} == {runs[1], runs[3], new}
+    assert {path for path in tmp_path.iterdir() if path.is_dir()} == {runs[0], runs[1], new}
     (tmp_path / "LATEST").unlink()
     newest = _run(bundle, tmp_path, days=-9, keep=2)
     assert {path for path in tmp_path.iterdir() if path.is_dir()} == {new, newest}
@@ -366,12 +366,12 @@ def test_show_prints_a_user_and_refuses_one_without_rows(bundle: Bundle, tmp_pat
     assert (refused.returncode, "--out comes before 'show'" in refused.stderr) == (2, True)
 
 
-def test_the_readmes_query_answers_as_printed(
+def test_the_query_of_the_page_answers_as_printed(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _run(bundle, tmp_path / "topk")
     monkeypatch.chdir(tmp_path)
-    (query,) = re.findall(r"```sql\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (query,) = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert "'196'" in query
     found = duckdb.execute(query.replace("'196'", "'u7'")).fetchall()
     table = read_latest(tmp_path / "topk")

@@ -97,8 +97,8 @@ def test_a_run_with_every_option_holds_parts_and_what_readers_skip(
         assert ended.code == 0, ended
         names = [path.name for path in Path(tmp_path, json.loads(ended.out)["table"]).rglob("*")]
         assert all(map(_is_hidden_or_a_part, names)), names
-        assert {"_manifest.json", "_SUCCESS", "_users.parq"} <= set(names)
-        assert len(names) == 3 + 5
+        assert {"_manifest.json", "_SUCCESS", "_users.parq", "_report.html"} <= set(names)
+        assert len(names) == 4 + 5
 
 
 @pytest.mark.parametrize("layout", list(Layout))

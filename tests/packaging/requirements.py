@@ -24,7 +24,7 @@ PINS = ROOT / "constraints.txt"
 LOCK = ROOT / "constraints.lock"
 CPU = ROOT / "requirements-cpu.txt"
 SERVE = ROOT / "requirements-serve.txt"
-TESTED = ("all", "dev")  # extras of what 'make setup' installs
+TESTED = ("all", "dev", "docs")  # extras of what 'make setup' installs
 GPU_RUNTIME, CPU_RUNTIME = "onnxruntime-gpu", "onnxruntime"
 # What CUDA builds of torch need beside it, and CPU builds do not.
 _CUDA = re.compile(r"nvidia-.*|cuda-.*|(pytorch-)?triton")
@@ -88,7 +88,7 @@ def cpu_requirements() -> str:
         if requirement.name == CPU_RUNTIME:
             requirement.marker = None
         lines.append(str(requirement))
-    head = "# The base without CUDA, made by 'make lock': see 'Install' in README.md."
+    head = "# The base without CUDA, made by 'make lock': see docs/howto/install.md."
     return "\n".join([head, *sorted(lines)]) + "\n"
 
 

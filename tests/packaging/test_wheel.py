@@ -87,7 +87,7 @@ def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 @pytest.fixture(scope="session")
 def base_for_cpus(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The wheel with ONNX Runtime's CPU wheel, as README.md says."""
+    """The wheel with ONNX Runtime's CPU wheel, as docs/howto/install.md says."""
     environment = _create(tmp_path_factory.mktemp("cpu"))
     environment.pip("install", "--quiet", "-c", PINS, "-c", LOCK, "-r", CPU)
     environment.pip("install", "--quiet", "--no-deps", wheel)
