@@ -39,11 +39,12 @@ from ncf.scoring.sessions import open_cpu
 Indices = npt.NDArray[np.int64]
 
 _LAYERS = 5
-_NAMES = [
+NAMES = [
     *(f"{branch}.{side}.weight" for branch in ("gmf", "mlp") for side in ("user", "item")),
     *(f"mlp.tower.{layer}.{part}" for layer in range(_LAYERS) for part in ("weight", "bias")),
     *("output.weight", "output.bias"),
 ]
+"""Names that weights may have in a graph."""
 _REMEDY = "export the model again, from its checkpoint"
 
 
@@ -176,7 +177,7 @@ def write_grown(growth: Growth, folder: Path, name: str) -> dict[str, Any]:
 
 def _grown_weights(growth: Growth) -> Weights:
     old = growth.bundle
-    weights = read_initializers(old.score_graph, _NAMES)
+    weights = read_initializers(old.score_graph, NAMES)
     item_map = old.item_map
     if item_map is None:
         raise ArtifactError("has no map of items", where=old.path, remedy=_REMEDY)

@@ -15,6 +15,7 @@ from ncf.api.evaluation import evaluate as evaluate
 from ncf.api.exports import export as export
 from ncf.api.exports import export_triton as export_triton
 from ncf.api.figures import Figures as Figures
+from ncf.api.forgetting import forget as forget
 from ncf.api.growth import add_items as add_items
 from ncf.api.models import Model as Model
 from ncf.api.models import open_model as open_model

@@ -80,10 +80,10 @@ def test_scores_of_old_items_stay_and_new_ones_follow_from_the_map(
     vector = x @ np.load(bundle.path / "item_map.npy").astype(float)
     learned = ncf.open_bundle(grown.path).similar_items("premiere", k=31)
     assert len(learned) == 31
-    from export.growth import _NAMES  # noqa: PLC0415 - the names of all weights
+    from export.growth import NAMES  # noqa: PLC0415 - the names of all weights
     from ncf.graphs.initializers import read_initializers  # noqa: PLC0415
 
-    weights = read_initializers(grown.score_graph, _NAMES)
+    weights = read_initializers(grown.score_graph, NAMES)
     own = np.concatenate([weights["gmf.item.weight"][30], weights["mlp.item.weight"][30]])
     np.testing.assert_allclose(own, vector, rtol=1e-4, atol=1e-4)
     users = np.arange(4)

@@ -1,0 +1,109 @@
+"""A person leaves everything that can be made without a training, and nobody else notices."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import ncf
+from batch.published import read_run
+from export.verify import verify_bundle
+from ncf.errors import UsageError
+from ncf.scoring.bundle import Bundle, open_bundle
+from tests.commands import ncf as command
+
+USER, OTHER = "u17", "u1"  # the id of the one is the beginning of the other's
+
+
+@pytest.fixture
+def store(bundle: Bundle, tmp_path: Path) -> Path:
+    """A copy of the bundle, with its archive, in a store of this test."""
+    shutil.copytree(bundle.path, tmp_path / "store" / "ncf")
+    shutil.copyfile(bundle.path.with_name("ncf.mar"), tmp_path / "store" / "ncf.mar")
+    return tmp_path / "store"
+
+
+def test_a_bundle_without_a_user_gives_all_others_their_lists(
+    store: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    index = bundle.users.index(USER)
+    assert index is not None
+    before = read_run(Path(ncf.batch(bundle.path, out=tmp_path / "a", k=5).table))
+    (found,) = ncf.forget(USER, bundle=store / "ncf", remove=True)
+    assert found.removed
+    opened = open_bundle(store / "ncf")
+    assert (opened.n_users, opened.users.index(USER)) == (39, None)
+    verify_bundle(opened.path)
+    after = read_run(Path(ncf.batch(opened.path, out=tmp_path / "b", k=5).table))
+    others = before[before.user_id != USER]
+    pd.testing.assert_frame_equal(others.reset_index(drop=True), after.reset_index(drop=True))
+    row = bundle.user_rows[index].tobytes()
+    for path in (*opened.path.iterdir(), store / "ncf.mar"):
+        content = path.read_bytes()
+        assert row not in content, path
+        assert f'"{USER}"'.encode() not in content, path
+    assert OTHER in opened.users.raw
+    assert ncf.forget(USER, bundle=store / "ncf") == []
+
+
+def test_the_command_lists_holders_then_removes_what_takes_no_training(
+    store: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    target = f"delta://{tmp_path / 'lists'}"
+    old, new = (
+        ncf.batch(store / "ncf", out=tmp_path / "topk", k=k, shard_users=15) for k in (3, 4)
+    )
+    ncf.push(target, old)
+    words = ["forget", "--user", USER, "--bundle", str(store / "ncf"), "--data", str(data_folder)]
+    words += ["--to", target, "--out", str(tmp_path / "topk"), "--json"]
+    listed = json.loads(command(*words, cwd=tmp_path).out)["holders"]
+    kinds = [each["holder"].split()[0] for each in listed]
+    assert kinds == ["target", "bundle", "run", "run", "data"]
+    assert not any(each["removed"] for each in listed)
+    assert Path(old.table).exists()
+    removed = json.loads(command(*words, "--remove", cwd=tmp_path).out)["holders"]
+    assert [each["removed"] for each in removed] == [True, True, True, False, False]
+    assert "until the next batch" in removed[3]["left"]
+    assert not Path(old.table).exists()
+    assert Path(new.table).exists()
+    ncf.batch(store / "ncf", out=tmp_path / "topk", k=4, keep=1)
+    left = command(*words[:-1], cwd=tmp_path).out
+    assert "data" in left
+    assert "run" not in left.replace("runs", "")
+    again = ncf.push(target, tmp_path / "topk")
+    assert again["pushed"]
+    assert ncf.push_status(target)["users"] == 39
+
+
+def test_a_checkpoint_keeps_the_person_until_a_training(
+    checkpoint_folder: Path, tmp_path: Path
+) -> None:
+    (found,) = ncf.forget(USER, checkpoint=checkpoint_folder, remove=True)
+    assert (found.removed, found.holds) == (False, "id and embeddings")
+    assert "training" in found.left
+    assert (
+        "holds this user"
+        in command(
+            "forget", "--user", "nobody", "--checkpoint", checkpoint_folder, cwd=tmp_path
+        ).out
+    )
+
+
+@pytest.fixture
+def checkpoint_folder(checkpoint: object) -> Path:
+    return Path(getattr(checkpoint, "path"))  # noqa: B009
+
+
+def test_nothing_to_look_into_is_an_error() -> None:
+    with pytest.raises(UsageError, match="nothing to look into"):
+        ncf.forget(USER)
+
+
+def test_a_screened_bundle_stays_screened(screened_bundle: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(screened_bundle.path, tmp_path / "store" / "wide")
+    ncf.forget("u5", bundle=tmp_path / "store" / "wide", remove=True)
+    opened = open_bundle(tmp_path / "store" / "wide")
+    assert opened.n_users == 239
+    verify_bundle(opened.path)
