@@ -23,9 +23,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from tests.commands import done
 from tests.docs.blocks import blocks
 from tests.docs.error_list import ROOT
-from tests.docs.readers import Reader
+from tests.docs.readers import Reader, trained
 
 FOLDER = ROOT / "docs" / "gallery"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
@@ -39,6 +40,8 @@ SESSIONS = {
 }
 # What draws the training picture: if it has changed, the picture is to be made again.
 _PLOT = ("ncf/training/plot.py", "ncf/training/matplotlib_import.py")
+# And the page of a run: of made-up ratings, as MovieLens' may not be passed on.
+_REPORT = ("ncf/pages/*.*", "batch/report*.py", "batch/published_report.py")
 _COLUMNS = 92
 
 
@@ -84,6 +87,14 @@ def _shown(folder: Path, command: str) -> str:
     return shown.decode().replace("\r\n", "\n")
 
 
+def make_report(folder: Path) -> str:
+    """Publish a table of made-up ratings after two others; the page that says what changed."""
+    trained(folder)
+    done("batch", "--bundle", "model_store/ncf", "--seen", "tonight.csv", "--refresh", cwd=folder)
+    done("report", "--run", "topk", "--bundle", "model_store/ncf", cwd=folder)
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
 def shape(session: str) -> str:
     """What of a session is the same on any machine: all but numbers, ids and titles in tables."""
     plain = Text.from_ansi(session).plain
@@ -96,6 +107,9 @@ def digests() -> dict[str, str]:
     """SHA-256 of what makes the pictures of each kind."""
     sources = {
         "training.png": b"".join((ROOT / name).read_bytes() for name in _PLOT),
+        "report.html": b"".join(
+            path.read_bytes() for name in _REPORT for path in sorted(ROOT.glob(name))
+        ),
         "*.svg": f"{inspect.getsource(_draw)}{_COLUMNS}{SESSIONS}".encode(),
     }
     return {name: hashlib.sha256(source).hexdigest() for name, source in sources.items()}
@@ -121,6 +135,8 @@ def main() -> None:
             (FOLDER / f"{name}.svg").write_text(_draw(session, name), encoding="utf-8")
             (FOLDER / f"{name}.txt").write_text(Text.from_ansi(session).plain, encoding="utf-8")
         shutil.copyfile(folder / "checkpoints/films/training.png", FOLDER / "training.png")
+    with tempfile.TemporaryDirectory() as made:
+        (FOLDER / "report.html").write_text(make_report(Path(made)), encoding="utf-8")
     text = json.dumps(digests(), indent=1) + "\n"
     (FOLDER / "made.json").write_text(text, encoding="utf-8")
 

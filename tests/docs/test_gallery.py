@@ -18,7 +18,9 @@ def test_no_picture_is_older_than_what_draws_it() -> None:
 def test_every_picture_is_on_the_page_and_every_picture_of_the_page_is_there() -> None:
     page = FOLDER.with_suffix(".md").read_text(encoding="utf-8")
     shown = set(re.findall(r"\(gallery/([\w.]+)\)", page))
-    assert shown == {path.name for path in FOLDER.iterdir() if path.suffix in {".svg", ".png"}}
+    assert shown == {
+        path.name for path in FOLDER.iterdir() if path.suffix in {".svg", ".png", ".html"}
+    }
 
 
 def test_a_picture_shows_what_was_typed_and_fetches_nothing() -> None:

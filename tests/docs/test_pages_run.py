@@ -1,5 +1,6 @@
 """The blocks of every page run, from its top to its end, as its reader would run them."""
 
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
@@ -12,7 +13,7 @@ import ncf
 from tests.batch.push.servers import postgres
 from tests.docs.blocks import all_pages, blocks, world
 from tests.docs.error_list import ROOT
-from tests.docs.gallery import FOLDER, SESSIONS, TUTORIAL, read_tutorial, shape, typed
+from tests.docs.gallery import FOLDER, SESSIONS, TUTORIAL, make_report, read_tutorial, shape, typed
 from tests.docs.readers import SHOP, WORLDS, Reader, copy_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pages")]
@@ -62,3 +63,10 @@ def test_the_tutorial_ends_with_a_table_of_all_users(learned: Path) -> None:
 def test_the_gallery_shows_what_the_commands_print(name: str, learned: Path) -> None:
     shown = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
     assert shape(typed(learned, SESSIONS[name])) == shape(Text(shown).plain), "run make gallery"
+
+
+def test_the_report_in_the_gallery_has_the_parts_of_one_of_today(tmp_path: Path) -> None:
+    shown = (FOLDER / "report.html").read_text(encoding="utf-8")
+    headings = re.compile(r"<h[12][^>]*>([^<0-9]+)")
+    assert len(headings.findall(shown)) >= 4
+    assert headings.findall(make_report(tmp_path)) == headings.findall(shown), "run make gallery"
