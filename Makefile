@@ -27,7 +27,7 @@ TOP        := .make/k
 # Threads that wait sleep: two test processes share the cores, and would spin on each other's.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup data train export batch serve test test-all soak lock schema docs gallery lint fuzz mutate bench cuda cuda-kit clean FORCE
+.PHONY: help setup data train export batch serve test test-all soak lock schema docs gallery lint fuzz mutate bench scoreboard cuda cuda-kit clean FORCE
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -110,6 +110,9 @@ mutate: $(SETUP) ## Mutate scoring, publishing, splits, metrics; count what no t
 bench: $(SETUP) ## Measure against the tutorial's loops
 	$(VENV)/bin/python -m benchmarks.batch
 
+scoreboard: $(SETUP) ## Train networks and simple models on public data, and write docs/scoreboard.md
+	$(VENV)/bin/python -m benchmarks.scoreboard
+
 cuda: $(SETUP) ## Prove the GPU's part in ten minutes; figures go to cuda-results/
 	$(VENV)/bin/python -m benchmarks.cuda
 
@@ -117,5 +120,5 @@ cuda-kit: $(SETUP) ## Pack the same for a machine with PyTorch and NumPy alone
 	$(VENV)/bin/python -m benchmarks.gpu.kit
 
 clean: ## Remove .venv and everything that was made, but not fetched data
-	rm -rf $(VENV) .make .site .serve .fuzz .audit mutants worlds cuda-results cuda-kit.zip checkpoints topk model_store/ncf *.egg-info
+	rm -rf $(VENV) .make .scoreboard .site .serve .fuzz .audit mutants worlds cuda-results cuda-kit.zip checkpoints topk model_store/ncf *.egg-info
 	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true

@@ -1,6 +1,7 @@
 """Describe a bundle for ``bundle.json``: sizes, figures, origin."""
 
 from dataclasses import asdict
+from typing import Literal, cast
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def described(
     architecture = checkpoint.architecture
     return BundleManifest(
         model=Model(
-            kind=architecture.kind.value,
+            kind=cast("Literal['gmf', 'mlp', 'neumf']", architecture.kind.value),
             n_users=architecture.n_users,
             n_items=architecture.n_items,
             factors=architecture.factors,

@@ -7,11 +7,21 @@ from ncf.scoring.fold_in_manifest import FoldInFacts, NoFoldIn, Promise
 from ncf.scoring.manifest import BundleManifest, BundleMetrics, Model, NewItems
 from ncf.scoring.screen_manifest import NoScreen, Screen
 
+_NETWORK = """\
+A {kind} recommender ({size}) after He et al., "Neural
+collaborative filtering", WWW 2017, exported as ONNX."""
+_WHAT = {
+    "ials": """\
+Rows of users and items by iALS ({size}; Rendle et al., RecSys 2022), a simple model,
+exported as ONNX. A score is near 1 for what a user would take, and near 0 else: no logit.""",
+    "popular": """\
+The items by popularity, the same for all users, a simple model, exported as ONNX. A score is
+the share of users who have the item: no logit.""",
+}
 _CARD = """\
 # Model card: {name}
 
-A {kind} recommender ({size}) after He et al., "Neural
-collaborative filtering", WWW 2017, exported as ONNX.
+{what}
 
 | | |
 | --- | --- |
@@ -108,10 +118,11 @@ def model_card(name: str, manifest: BundleManifest, recipe: str) -> str:
         )
     return _CARD.format(
         name=name,
-        kind=model.kind,
+        what=_WHAT.get(provenance.variant, _NETWORK).format(
+            kind=model.kind, size=f"{_factors(model)}{tower}"
+        ),
         n_users=model.n_users,
         n_items=model.n_items,
-        size=f"{_factors(model)}{tower}",
         interactions=model.interactions,
         weights=_WEIGHTS[model.weights or "honest"],
         measured=_MEASURED[model.weights or "honest"],

@@ -9,6 +9,7 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import UsageError
 from ncf.policies import ColdUser
 from ncf.training.checkpoint import Checkpoint
+from ncf.training.rankers import require_rows
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Source:
     ArtifactError
         The checkpoint was trained on other data.
     UsageError
-        ``min_history`` is less than 1.
+        ``min_history`` is less than 1, or the model has no row for a user.
     """
 
     checkpoint: Checkpoint
@@ -50,6 +51,7 @@ class Source:
         if self.min_history is not None and self.min_history < 1:
             raise UsageError(f"`min_history` {self.min_history} is less than 1")
         self.checkpoint.require_data(self.data)
+        require_rows(self.checkpoint)
 
     @property
     def exported(self) -> Checkpoint:

@@ -12,7 +12,8 @@ from ncf.api.data import Data, as_data
 from ncf.api.devices import torch_device
 from ncf.api.evaluation import protocol_of
 from ncf.api.models import Model, as_model
-from ncf.api.options import Place, chosen
+from ncf.api.options import Place, chosen, folder
+from ncf.api.verdicts import against_simple, side_by_side, train_baselines
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device, usable_cores
 from ncf.errors import UsageError
@@ -20,15 +21,14 @@ from ncf.evaluation import lists
 from ncf.evaluation.cold import trained_cases
 from ncf.evaluation.comparison import CONFIDENCE, RESAMPLES, Compared, OfUsers
 from ncf.evaluation.comparison import compare as compare_users
-from ncf.evaluation.exact_lists import exact_lists
 from ncf.evaluation.full_ranking import Panel
 from ncf.evaluation.metrics import check_length, gains, hits
 from ncf.evaluation.names import Protocol
 from ncf.evaluation.overlap import Overlap
 from ncf.evaluation.protocols import sampled_ranks
-from ncf.models.scorer import group_scorer
 from ncf.training.checkpoint import Checkpoint
 from ncf.training.history import load_history
+from ncf.training.rankers import lists_of, scorer_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +101,7 @@ def compare(
     k: int = 10,
     protocol: str | None = None,
     device: str = "auto",
+    baselines: bool | Place = False,
 ) -> Comparison:
     """Compare models on the test part: HR and NDCG at K, differences, overlap of lists.
 
@@ -119,6 +120,10 @@ def compare(
         Rank against sampled items, or the whole catalogue; as for :func:`evaluate` if not given.
     device : {"auto", "cpu", "cuda"}
         Device that computes.
+    baselines : bool, str or Path
+        Also train the simple models at their defaults (see ``docs/baselines.md``), and compare
+        with them; in the folder that is given, or in ``baselines`` beside the first model. Those
+        that are there for the same data are taken as they are.
 
     Raises
     ------
@@ -138,14 +143,22 @@ def compare(
     if isinstance(models, Model | Place) or not models:
         raise UsageError("`models` is not a list of models", remedy="give one model or several")
     opened = [as_model(each, "models").checkpoint for each in models]
-    given = as_data(data).prepared
+    data = as_data(data)
+    given = data.prepared
     for each in opened:
         each.require_data(given)
         each.require_honest()
     wanted, panel = protocol_of(protocol, given), Panel.of(given)
-    figures, overlap = _full(opened, panel, k, where)
-    if wanted is Protocol.SAMPLED:
-        figures = [_sampled(each, given, k, where) for each in opened]
+    if baselines is not False:
+        place = opened[0].path.parent / "baselines" if baselines is True else baselines
+        added = train_baselines(data, folder(place, "baselines"))
+        opened += [each.checkpoint for each in added]
+    of_full, overlap = _full(opened, panel, k, where)
+    found: dict[str, Sequence[OfUsers]] = {Protocol.FULL.value: of_full}
+    if given.has_negatives:
+        of_sampled = [_sampled(each, given, k, where) for each in opened]
+        found = {Protocol.SAMPLED.value: of_sampled, **found}
+    figures = found[wanted.value]
     compared = compare_users(figures)
     return Comparison(
         {
@@ -158,6 +171,8 @@ def compare(
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
             "models": [_described(*each) for each in zip(opened, compared, strict=True)],
+            "protocols": side_by_side(found),
+            "simple": against_simple(opened, figures),
             "overlap": {"users": panel.users.size, **overlap},
         }
     )
@@ -171,9 +186,7 @@ def _full(
     overlap = Overlap(len(models))
     sums = [{name: np.zeros(n_users) for name in COMPARED} for _ in models]
     with ThreadPoolExecutor(usable_cores()) as pool:
-        ranks = tuple(
-            exact_lists(model.weights, panel.seen, device, pool, model.path) for model in models
-        )
+        ranks = tuple(lists_of(model, panel.seen, device, pool) for model in models)
         for block in lists.stream(ranks, panel.users, min(k, n_items)):
             relevant = sparse.csr_array(panel.relevant[block.part])
             overlap.add(block.lists)
@@ -188,8 +201,7 @@ def _full(
 
 
 def _sampled(model: Checkpoint, data: PreparedData, k: int, device: Device) -> OfUsers:
-    score = group_scorer(model.model().to(torch_device(device)))
-    found = sampled_ranks(score, trained_cases(data))
+    found = sampled_ranks(scorer_of(model, torch_device(device)), trained_cases(data))
     values = {"hr": hits(found.ranks, k), "ndcg": gains(found.ranks, k)}
     return OfUsers.of_cases(values, found.users)
 

@@ -16,7 +16,7 @@ from ncf.data import prepare as preparing
 from ncf.data.datasets import FetchedDataset
 from ncf.data.manifests import DATA
 from ncf.data.naming import Naming
-from ncf.data.options import Exclude, Format, Options, SplitKind
+from ncf.data.options import Exclude, Format, Options, SplitKind, moment_of
 from ncf.data.parts import PARTS
 from ncf.data.prepared import PreparedData, figures_of
 from ncf.data.prepared import open_data as open_prepared
@@ -107,6 +107,7 @@ def prepare(
     titles: "Place | pd.DataFrame | pa.Table | Mapping[Any, str] | None" = None,
     split: str | None = None,
     test_ratio: float = 0.2,
+    test_from: str | None = None,
     min_rating: float | None = None,
     negatives: int = 99,
     negatives_exclude: str = "all",
@@ -135,12 +136,16 @@ def prepare(
     titles : str, Path, DataFrame, pyarrow.Table or mapping, optional
         Titles of items: a CSV or a frame with a column of items and one of titles, or a mapping
         from item to title.
-    split : {"leave-one-out", "random", "given", "none"}, optional
+    split : {"leave-one-out", "random", "time", "given", "none"}, optional
         Way to choose the test part; leave-one-out if not given. ``given`` takes the parts from a
-        column ``part`` (train, validation, test); ``none`` makes no test part. An NCF triple has
+        column ``part`` (train, validation, test); ``time`` splits at one moment for all users, so
+        that nothing later than it is trained on; ``none`` makes no test part. An NCF triple has
         its own. Of given parts no negatives are drawn: they are evaluated by full ranking.
     test_ratio : float
-        Share of the test part in a random split, in (0, 1).
+        Share of the test part in a random split, or the latest share in a time split, in (0, 1).
+    test_from : str, optional
+        First moment of the test part of a time split: a date or time in ISO 8601, UTC if it has no
+        zone, or Unix seconds; the latest ``test_ratio`` of all interactions if not given.
     min_rating : float, optional
         Pairs whose latest rating is lower are left out.
     negatives : int
@@ -184,6 +189,7 @@ def prepare(
         seed=seed,
         columns=Naming.parse(columns).names or None,
         keep_spaces=keep_spaces or None,
+        test_from=None if test_from is None else moment_of(str(test_from)),
     )
     target, named = folder(out, "out"), read_given_titles(titles, keep_spaces=keep_spaces)
     rows = parts or path_or_frame(ratings, "ratings")

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ncf.api.data import Data, as_data
 from ncf.api.devices import torch_device
 from ncf.api.figures import lines_of
@@ -14,13 +16,13 @@ from ncf.data.prepared import PreparedData
 from ncf.devices import Device, usable_cores
 from ncf.errors import UsageError
 from ncf.evaluation.cold import cold_full, cold_sampled, trained_cases, untrained
-from ncf.evaluation.exact_lists import exact_lists
 from ncf.evaluation.full_ranking import Panel, full
-from ncf.evaluation.metrics import check_length, summarise
+from ncf.evaluation.metrics import check_length, gains, hits, summarise
 from ncf.evaluation.names import Protocol
 from ncf.evaluation.protocols import sampled_ranks
-from ncf.models.scorer import group_scorer
+from ncf.evaluation.segments import by_history
 from ncf.training.checkpoint import Checkpoint
+from ncf.training.rankers import lists_of, scorer_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +33,15 @@ TITLES = {
     "recall": "recall",
     "mrr": "MRR",
     "precision": "precision",
+    "map": "MAP",
+    "r_precision": "R-precision",
     "coverage": "coverage",
+    "gini": "Gini of listed items",
     "novelty": "novelty, bits",
+    "similarity": "similarity within lists",
+    "popularity": "popularity of lists",
+    "history_popularity": "popularity of histories",
+    "popularity_lift": "popularity lift",
 }
 
 
@@ -61,7 +70,11 @@ class Evaluation:
     def readable(self) -> dict[str, Any]:
         """Name the figures ``NAME@K (protocol)``, and write each with its standard error."""
         protocol, rows = self.document["protocol"], self.document["metrics"]
-        lines = {name: value for name, value in self.document.items() if name != "metrics"}
+        lines = {
+            name: value
+            for name, value in self.document.items()
+            if name not in {"metrics", "segments"}
+        }
         for row in rows:
             for name, title in TITLES.items():
                 if name in row:
@@ -72,6 +85,20 @@ class Evaluation:
         if (cold := lines.pop("cold", None)) is not None:
             lines |= _readable_cold(cold, protocol)
         return lines
+
+    def segments(self) -> "pd.DataFrame":
+        """Make a frame of figures by length of the users' histories, a row for each K and segment.
+
+        Examples
+        --------
+        >>> ncf.evaluate(model, data).segments()[["k", "history", "users"]]
+            k history  users
+        0  10     5-9     32
+        1  10   10-19      8
+        """
+        import pandas as pd  # loaded only for a frame
+
+        return pd.DataFrame(self.document["segments"])
 
     def frame(self) -> "pd.DataFrame":
         """Make a frame with a row for each K: figures, and their standard errors as ``NAME_se``."""
@@ -186,12 +213,20 @@ def _readable_cold(cold: Mapping[str, Any], protocol: str) -> dict[str, Any]:
 def _sampled(
     trained: Checkpoint, data: PreparedData, lengths: Sequence[int], device: Device
 ) -> dict[str, Any]:
-    score = group_scorer(trained.model().to(torch_device(device)))
-    found = sampled_ranks(score, trained_cases(data))
+    found = sampled_ranks(scorer_of(trained, torch_device(device)), trained_cases(data))
     rows = [asdict(summarise(found, k)) for k in lengths]
     shared = {name: rows[0][name] for name in ("protocol", "cases", "users", "unranked")}
     metrics = [{name: row[name] for name in row if name not in shared} for row in rows]
-    return _with_cold({**shared, "metrics": metrics}, cold_sampled(data, lengths))
+    history = np.bincount(data.train.users, minlength=len(data.users))
+    segments = [
+        {"k": k, **row}
+        for k in lengths
+        for row in by_history(
+            {"hr": hits(found.ranks, k), "ndcg": gains(found.ranks, k)}, found.users, history
+        )
+    ]
+    found_all = {**shared, "metrics": metrics, "segments": segments}
+    return _with_cold(found_all, cold_sampled(data, lengths))
 
 
 def _full(
@@ -199,7 +234,7 @@ def _full(
 ) -> dict[str, Any]:
     panel = Panel.of(data)
     with ThreadPoolExecutor(usable_cores()) as pool:
-        rank = exact_lists(trained.weights, panel.seen, device, pool, trained.path)
+        rank = lists_of(trained, panel.seen, device, pool)
         found = asdict(full(rank, data, panel, lengths))
     return _with_cold({**found, **untrained(data)}, cold_full(data, lengths))
 

@@ -38,7 +38,8 @@ class Model:
 
     def __repr__(self) -> str:
         found = self.figures
-        facts = [self.variant, f"epoch {found['best_epoch']}", *map(" ".join, self.validation())]
+        epoch = [] if found["best_epoch"] is None else [f"epoch {found['best_epoch']}"]
+        facts = [self.variant, *epoch, *map(" ".join, self.validation())]
         return f"Model({str(self.path)!r}: {', '.join(facts)})"
 
     @cached_property
@@ -48,7 +49,7 @@ class Model:
 
     @property
     def variant(self) -> str:
-        """``gmf``, ``mlp``, ``neumf-end`` or ``neumf-pre``."""
+        """``gmf``, ``mlp``, ``neumf-end``, ``neumf-pre``, or the name of a simple model."""
         return self._manifest.variant
 
     @property
@@ -62,13 +63,18 @@ class Model:
 
         ``product`` has the ``epochs`` and ``interactions`` of the refit; None if there was none.
         ``warm`` tells of a warm start: generation, counts, overlap of lists; None without one.
+        A simple model also has its ``settings``, and the count of those that were ``tried``.
         """
-        product, warm = self._manifest.product, self._manifest.warm
+        product, warm, tried = self._manifest.product, self._manifest.warm, self._manifest.tried
+        simple = {}
+        if tried is not None:
+            simple = {"settings": dict(self._manifest.recipe), "tried": len(tried)}
         return Figures(
             {
                 **asdict(self._manifest.validation),
                 "product": None if product is None else asdict(product),
                 "warm": None if warm is None else _without_recipe(warm),
+                **simple,
                 "digest": self.digest,
             }
         )

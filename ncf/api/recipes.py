@@ -41,7 +41,7 @@ def warm_recipe_of(
 
     Changes must leave the sizes of the network as they are.
     """
-    variant = chosen(Variant, parent.manifest.variant, "model")
+    variant = _network_of(parent.manifest.variant, parent.path)
     if model is not None and chosen(Variant, model, "model") is not variant:
         raise UsageError(
             f"`model` is {model}, and the checkpoint to start from a {variant.value}",
@@ -76,7 +76,7 @@ def recorded_recipe(
             remedy="leave `recipe`, `config` and `refit=False` out",
         )
     manifest = read_manifest(target, CHECKPOINT)
-    variant = chosen(Variant, manifest.variant, "model")
+    variant = _network_of(manifest.variant, target)
     if model is not None and chosen(Variant, model, "model") is not variant:
         raise UsageError(
             f"`model` is {model}, and the checkpoint a {variant.value}",
@@ -84,6 +84,16 @@ def recorded_recipe(
             remedy="leave `model` out",
         )
     return variant, parse_recipe(dict(manifest.recipe), target)
+
+
+def _network_of(name: str, where: Path) -> Variant:
+    if name not in set(Variant):
+        raise UsageError(
+            f"{name} is no network: it has neither a warm start nor a refit of its own",
+            where=where,
+            remedy="train it again; that takes seconds",
+        )
+    return Variant(name)
 
 
 def _changed(base: Recipe, config: Place | Mapping[str, Any]) -> Recipe:

@@ -1,10 +1,12 @@
 """Train a model on prepared data."""
 
+from ncf.api.baselines import network_named, only_networks_take, train_simple
 from ncf.api.data import Data, as_data
 from ncf.api.devices import torch_device
 from ncf.api.models import Model, as_model, path_of
 from ncf.api.options import Place, chosen, folder
 from ncf.api.recipes import Changes, recipe_of, recorded_recipe, warm_recipe_of
+from ncf.baselines.names import Baseline
 from ncf.devices import Device
 from ncf.errors import UsageError
 from ncf.models.kinds import Variant
@@ -43,14 +45,17 @@ def train(
     ----------
     data : Data, str or Path
         Data from :func:`ncf.prepare`, or its folder.
-    model : {"gmf", "mlp", "neumf-end", "neumf-pre"}, optional
-        Variant to train; ``neumf-pre`` if not given.
+    model : str, optional
+        Network to train, ``gmf``, ``mlp``, ``neumf-end`` or ``neumf-pre`` (if not given), or simple
+        model to compare networks with: ``popular``, ``item-knn``, ``ease`` or ``ials``. Settings of
+        a simple model are chosen on validation too.
     out : str or Path
         Checkpoint folder to write.
     recipe : {"default", "paper", "tutorial"}, optional
         Recipe that comes with the toolkit; ``default`` if not given.
     config : str, Path or mapping, optional
-        Changes to the recipe: a TOML file, or nested mappings of the same keys.
+        Changes to the recipe: a TOML file, or nested mappings of the same keys. Of a simple model:
+        settings that are not to be chosen, such as ``{"l2": 500}``.
     resume : bool
         Continue an interrupted training after the last epoch that was saved.
     gmf, mlp : Model, str or Path, optional
@@ -85,8 +90,15 @@ def train(
     >>> tonight = ncf.train(data, out="checkpoints/tonight", warm_start="checkpoints/quick")
     >>> tonight.figures["warm"]["generation"]
     1
+    >>> ncf.train(data, "ease", out="checkpoints/ease")  # doctest: +ELLIPSIS
+    Model('checkpoints/ease': ease, validation HR@10 ...)
     """
     target = folder(out, "out")
+    if model in set(Baseline):
+        others = (recipe, gmf, mlp, warm_start, amp, refit_only)
+        only_networks_take(Baseline(model), others, device)
+        train_simple(Baseline(model), data, target, config, resume=resume, refit=refit)
+        return Model(target)
     parent = None if warm_start is None else as_model(warm_start, "warm_start").checkpoint
     if parent is not None:
         if gmf or mlp or refit_only or target.resolve() == parent.path.resolve():
@@ -97,7 +109,7 @@ def train(
     elif refit_only:
         variant, wanted = recorded_recipe(target, model, recipe, config, refit=refit)
     else:
-        variant = chosen(Variant, model or Variant.NEUMF_PRE, "model")
+        variant = network_named(model or Variant.NEUMF_PRE)
         wanted = recipe_of(recipe or Named.DEFAULT, config, variant)
     if variant is not Variant.NEUMF_PRE and (gmf or mlp):
         raise UsageError('`gmf` and `mlp` apply only to `model="neumf-pre"`')

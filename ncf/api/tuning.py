@@ -31,6 +31,9 @@ def tune(
 ) -> Figures:
     """Search for a better recipe within a time budget, by validation only, and write it.
 
+    The first trial is the recipe to start from, so the result is no worse by validation; trials
+    that fall behind are stopped after a few epochs.
+
     Parameters
     ----------
     data : Data, str or Path
@@ -57,7 +60,8 @@ def tune(
     Returns
     -------
     Figures
-        Number of trials, validation figures of the best one, and its values.
+        Number of trials, validation figures of the best one and of the recipe to start from
+        (``before_NDCG@10``), and the best values.
 
     Raises
     ------
@@ -88,5 +92,5 @@ def tune(
     choices = load_space(path_of(space, "space"), variant)
     search = Search(request, choices, minutes * 60, trials)
     found = search_recipe(search, as_data(data).prepared)
-    names = {"hr": "validation_HR@10", "ndcg": "validation_NDCG@10"}
+    names = {"hr": "validation_HR@10", "ndcg": "validation_NDCG@10", "before": "before_NDCG@10"}
     return Figures({names.get(name, name): value for name, value in found.items()})

@@ -22,6 +22,13 @@ def compare(
     k: Length = 10,
     protocol: OfProtocol = None,
     device: Where = Device.AUTO,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Also train and compare the simple models.")
+    ] = False,
+    baselines_in: Annotated[
+        Path | None,
+        typer.Option(help="Their folder. [default: 'baselines' beside the first checkpoint]"),
+    ] = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -31,9 +38,12 @@ def compare(
     overlap compares top-K lists of all items except those of training and validation.
 
     Example: ncf compare checkpoints/gmf checkpoints/mlp --data data/ml-100k -k 10
+
+    With simple models: ncf compare checkpoints/neumf-pre --data data/ml-100k --baselines
     """
     require_one_form(as_json=as_json, as_csv=as_csv)
-    found = ncf.compare(checkpoints, data, k=k, protocol=protocol, device=device)
+    simple: bool | Path = baselines if baselines_in is None else baselines_in
+    found = ncf.compare(checkpoints, data, k=k, protocol=protocol, device=device, baselines=simple)
     if as_json:
         print_json(found.document)
     elif as_csv:
@@ -63,6 +73,7 @@ def _print(document: Mapping[str, Any]) -> None:
         figures = enumerate((_figure(model[name]) for model in models), 1)
         names = ("#", title, "interval", "minus #1", "its interval")
         show_table(names, ((number, *cells) for number, cells in figures))
+    _print_verdicts(document)
     overlap = document["overlap"]
     say(
         f"top {document['k']} of {overlap['users']:,} users, of all items except those of training "
@@ -74,6 +85,39 @@ def _print(document: Mapping[str, Any]) -> None:
         for number, row in enumerate(shares, 1)
     )
     show_table(("#", *(str(number) for number in range(1, len(models) + 1))), cells)
+
+
+def _print_verdicts(document: Mapping[str, Any]) -> None:
+    """Print both protocols side by side, and who wins."""
+    both, models, k = document["protocols"], document["models"], document["k"]
+    protocols = [name for name in both if name != "agree"]
+    if len(models) > 1 and len(protocols) > 1:
+        columns = zip(*(both[name]["ndcg"] for name in protocols), strict=True)
+        rows = ((number, *(f"{each:.4f}" for each in row)) for number, row in enumerate(columns, 1))
+        show_table(("#", *(f"NDCG@{k} ({name})" for name in protocols)), rows)
+        if not both["agree"]:
+            best = ", ".join(f"#{both[name]['best'] + 1} by {name}" for name in protocols)
+            say(
+                f"warning: the protocols disagree on the winner: {best}; sampled items may rank "
+                "models in another order, and the full figures are those of the lists"
+            )
+    found = document["simple"]
+    if found is not None:
+        network, simple = (
+            f"#{found[side] + 1} ({models[found[side]]['variant']})"
+            for side in ("network", "simple")
+        )
+        verdict = {
+            "simple": f"a simple model wins: {simple} is better than the best network, {network}",
+            "network": f"no simple model wins: the best, {simple}, is worse than {network}",
+            None: f"no winner: the best simple model, {simple}, and the best network, {network}, "
+            "cannot be told apart",
+        }[found["winner"]]
+        interval = _interval(found["interval"], "+.4f") or "none"
+        say(
+            f"{verdict}: NDCG@{k} ({document['protocol']}) {found['difference']:+.4f}, "
+            f"95 % interval {interval}"
+        )
 
 
 def _figure(figure: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """``ncf evaluate`` measures a trained model on the test part."""
 
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 import ncf
 from ncf.cli.options import AsCsv, AsJson, CheckpointFolder, Data, OfProtocol, Where
-from ncf.cli.output import print_json, require_one_form, show
+from ncf.cli.output import print_json, require_one_form, show, show_table
 from ncf.devices import Device
 
 
@@ -39,3 +40,19 @@ def evaluate(
         found.frame().to_csv(sys.stdout, index=False)
     else:
         show(found.readable(), as_json=False)
+        _print_segments(found.document)
+
+
+def _print_segments(document: Mapping[str, Any]) -> None:
+    """Print figures by length of the users' histories, for the largest K."""
+    from ncf.api.evaluation import TITLES, at_k
+
+    rows = [row for row in document["segments"] if row["k"] == document["metrics"][-1]["k"]]
+    if len(rows) > 1:
+        names = [name for name in ("hr", "ndcg", "recall") if name in rows[0]]
+        titles = [at_k(TITLES[name], rows[0]["k"], document["protocol"]) for name in names]
+        cells = (
+            (row["history"], row["users"], *(f"{row[n]:.4f} ± {row[f'{n}_se']:.4f}" for n in names))
+            for row in rows
+        )
+        show_table(("training items", "users", *titles), cells)

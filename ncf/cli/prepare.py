@@ -38,9 +38,14 @@ ValidationPart = Annotated[
 Split = Annotated[
     SplitKind | None,
     typer.Option(
-        help="By default leave-one-out. A triple has its own; given reads a column 'part' (train, "
-        "validation, test); none makes no test part."
+        help="By default leave-one-out. time splits at one moment for all users. A triple has its "
+        "own; given reads a column 'part' (train, validation, test); none makes no test part."
     ),
+]
+TestRatio = Annotated[float, typer.Option(help="Test share of a random split, or of a time split.")]
+TestFrom = Annotated[
+    str | None,
+    typer.Option(help="First moment of a time split's test part: 1998-03-01, or Unix seconds."),
 ]
 NeverDrawn = Annotated[
     Exclude, typer.Option(help="Items never drawn: all of the user's, or those in training.")
@@ -59,7 +64,8 @@ def prepare(
     keep_spaces: KeepSpaces = False,
     titles: Titles = None,
     split: Split = None,
-    test_ratio: Annotated[float, typer.Option(help="Test share of a random split.")] = 0.2,
+    test_ratio: TestRatio = 0.2,
+    test_from: TestFrom = None,
     min_rating: Annotated[float | None, typer.Option(help="Leave out lower ratings.")] = None,
     negatives: Annotated[int, typer.Option(help="Number sampled for each test case.")] = 99,
     negatives_exclude: NeverDrawn = Exclude.ALL,
@@ -71,28 +77,32 @@ def prepare(
 
     Example: ncf data prepare --ratings ratings.csv --min-rating 4 --out data/mine
 
+    By time: ncf data prepare --ratings r.csv --split time --test-from 2024-06-01 --out data/mine
+
     A split that somebody else made: ncf data prepare --train a.csv --test b.csv --out data/theirs
     """
-    given = [each for each in (dataset, ratings, train or test or validation) if each is not None]
-    if len(given) != 1:
-        raise UsageError("give either `dataset` or `ratings`, or `train` with `test`")
+    _require_one(dataset, ratings, train or test or validation)
     found = ncf.prepare(
         ratings if dataset is None else ncf.fetch(dataset, cache=cache),
         out=out,
-        train=train,
-        test=test,
-        validation=validation,
+        **{"train": train, "test": test, "validation": validation},
         format=format,
         columns=columns,
         keep_spaces=keep_spaces,
         titles=titles,
         split=split,
         test_ratio=test_ratio,
+        test_from=test_from,
         min_rating=min_rating,
         negatives=negatives,
         negatives_exclude=negatives_exclude,
         seed=seed,
     ).figures
     show(found, as_json=as_json)
-    if found["order"] == "file" and split in {None, SplitKind.LEAVE_ONE_OUT} and not as_json:
+    if not as_json and found["order"] == "file" and split in {None, SplitKind.LEAVE_ONE_OUT}:
         say("no timestamps: the last interaction of a user is the last in the file")
+
+
+def _require_one(*sources: object) -> None:
+    if sum(each is not None for each in sources) != 1:
+        raise UsageError("give either `dataset` or `ratings`, or `train` with `test`")

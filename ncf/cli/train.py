@@ -3,24 +3,33 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 import ncf
+from ncf.baselines.names import Baseline
 from ncf.cli.options import AsJson, Config, Data, Gmf, Mlp, Where
 from ncf.cli.output import print_json, show
 from ncf.devices import Device
-from ncf.models.kinds import Variant
 from ncf.training.launcher import launched
 from ncf.training.names import Named
 
+Name = Literal[
+    "gmf", "mlp", "neumf-end", "neumf-pre", "popular", "item-knn", "ease", "ials"
+]  # of ncf.models.kinds.Variant and ncf.baselines.names.Baseline: a test compares
 TheModel = Annotated[
-    Variant | None, typer.Option("--model", help="Model to train. [default: neumf-pre]")
+    Name | None,
+    typer.Option(
+        "--model",
+        help="Network to train, or simple model (popular, item-knn, ease, ials) to compare with. "
+        "[default: neumf-pre]",
+    ),
 ]
 TheRecipe = Annotated[
     Named | None, typer.Option("--recipe", help="Recipe of the toolkit. [default: default]")
 ]
+_EXPORTED = {name for name in Baseline if name.has_rows}
 Resume = Annotated[bool, typer.Option("--resume", help="Continue after the last epoch saved.")]
 Amp = Annotated[bool, typer.Option("--amp", help="Compute in bfloat16 where it is safe; for GPUs.")]
 Refit = Annotated[
@@ -58,15 +67,16 @@ def train(
 
     Example: ncf train --data data/ml-100k --model neumf-pre --out checkpoints/neumf-pre
 
+    A simple model: ncf train --data data/ml-100k --model ease --out checkpoints/ease
+
     Every night: ncf train --data data/tonight --warm-start checkpoints/yesterday --out
     checkpoints/tonight
 
     With several processes: torchrun --no-python --nproc-per-node 2 ncf train ... with the same
     options. The processes share --out and --data.
     """
-    leads = launched().rank == 0  # the first of the processes of torchrun
-    if not leads:
-        logging.getLogger().setLevel(logging.ERROR)  # only the first one logs
+    if not (leads := launched().rank == 0):  # not the first of the processes of torchrun
+        logging.getLogger().setLevel(logging.ERROR)
     trained = ncf.train(
         data,
         model,
@@ -92,6 +102,8 @@ def _print(out: Path, trained: "ncf.Model", *, as_json: bool) -> None:
         print_json({"checkpoint": str(out), **found})
         return
     product = "none: 'ncf export' takes the honest weights"
+    if found.get("tried") and trained.variant not in _EXPORTED:
+        product = "none: an item-item model is not exported"
     if found["product"] is not None:
         seen = "{epochs} epochs on all {interactions:,} interactions".format(**found["product"])
         product = f"{seen}, for 'ncf export'"
@@ -99,10 +111,19 @@ def _print(out: Path, trained: "ncf.Model", *, as_json: bool) -> None:
     if found["hr"] is None:
         count = found["warm"]["learned_validation"]
         facts["figures of"] = f"none: earlier nights trained on {count:,} of the validation pairs"
+    if found.get("tried"):
+        names = {name: value for name, value in found["settings"].items() if name != "fixed"}
+        if names:
+            facts["settings"] = f"{_settings(names)}, the best of {found['tried']} on validation"
     if found["warm"] is not None:
         facts["warm start"] = _started(found["warm"])
-    rest = {"best_epoch": found["best_epoch"], **facts, "digest": found["digest"]}
+    epoch = {} if found["best_epoch"] is None else {"best_epoch": found["best_epoch"]}
+    rest = {**epoch, **facts, "digest": found["digest"]}
     show({"checkpoint": str(out), **dict(trained.validation()), **rest}, as_json=False)
+
+
+def _settings(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in values.items())
 
 
 def _started(warm: Mapping[str, Any]) -> str:

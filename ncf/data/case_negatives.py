@@ -9,7 +9,7 @@ from scipy import sparse
 from ncf.arrays import new_npy
 from ncf.data.interactions import Interactions
 from ncf.data.negatives import UnseenItems
-from ncf.data.options import Exclude, Options
+from ncf.data.options import Exclude, Options, SplitKind
 from ncf.data.prepared import negatives_path
 from ncf.data.splits import Split
 from ncf.progress import Reporter, report
@@ -44,8 +44,11 @@ def draw_negatives(
     out = new_npy(path, np.int32, shape)
     with report(f"draw {part} negatives", len(cases)) as progress:
         if options.negatives_exclude is Exclude.ALL:
-            seen = split.train.join(split.validation, split.test).csr()
-            _fill(out, cases, UnseenItems(seen), rng, progress)
+            seen = split.train.join(split.validation)
+            # At the moment of a time split nobody knows which items the user will take later.
+            if not (part == "validation" and options.split is SplitKind.TIME):
+                seen = seen.join(split.test)
+            _fill(out, cases, UnseenItems(seen.csr()), rng, progress)
         else:
             _fill_looser(out, cases, split.train.join(split.validation).csr(), rng, progress)
     out.flush()

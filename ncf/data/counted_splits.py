@@ -9,6 +9,7 @@ from ncf.data.options import Options, SplitKind
 from ncf.data.parts import PARTS
 from ncf.data.ratings import Ratings
 from ncf.data.splits import Split, leave_one_out, one_of_each_user, random_split, without_test
+from ncf.data.time_split import split_time
 from ncf.data.triple import Triple
 
 
@@ -26,6 +27,18 @@ def split_ratings(
             order="given",
             **ratings.reading.counts(),
             **_sizes(given.split),
+        )
+    if options.split is SplitKind.TIME:
+        timed = split_time(ratings, options, rng)
+        return timed.split, Counts(
+            rows=len(ratings.users) + ratings.dropped,
+            under_min_rating=ratings.dropped,
+            duplicates=timed.duplicates,
+            test_pairs_in_train=timed.repeated,
+            order="time",
+            test_from=timed.test_from,
+            **ratings.reading.counts(),
+            **_sizes(timed.split),
         )
     interactions, duplicates = latest_by_user(ratings)
     alone = None

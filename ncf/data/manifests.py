@@ -44,9 +44,11 @@ class Counts:
         Rows of a pair that has a later row.
     test_pairs_in_train : int or None
         Pairs of a given split that were left out because a later part (of training, validation,
-        test) has them too.
+        test) has them too; pairs of a time split's test part that the user had before.
     order : str
         Source of the order of a user's interactions: ``time``, ``file`` or ``given``.
+    test_from : int or None
+        First moment of the test part of a time split, Unix milliseconds; None for other splits.
     users_without_test_case : int or None
         Users with one interaction; None if the split is not by users.
     ignored_columns : int or None
@@ -64,6 +66,7 @@ class Counts:
     duplicates: int
     test_pairs_in_train: int | None = optional()
     order: str
+    test_from: int | None = optional()
     users_without_test_case: int | None = optional()
     ignored_columns: int | None = optional()
     trimmed_ids: int | None = optional()

@@ -15,6 +15,7 @@ from ncf.data.interactions import Cases, Interactions
 from ncf.data.manifests import DATA, DataManifest
 from ncf.data.options import SplitKind
 from ncf.data.tables import read_id_table, write_id_table
+from ncf.data.time_split import iso
 from ncf.errors import ArtifactError
 from ncf.identifiers import IdMap
 from ncf.records import json_values
@@ -103,7 +104,10 @@ def seal_data(folder: Path, users: IdMap, items: IdMap, manifest: DataManifest) 
 def figures_of(manifest: DataManifest, digest: str) -> dict[str, object]:
     """Figures for people: sizes, what was read, left out and split, and the data's ``digest``."""
     sizes = {"users": manifest.n_users, "items": manifest.n_items}
-    return {**sizes, **json_values(manifest.counts), "digest": digest}
+    counts = json_values(manifest.counts)
+    if manifest.counts.test_from is not None:
+        counts["test_from"] = iso(manifest.counts.test_from)
+    return {**sizes, **counts, "digest": digest}
 
 
 def open_data(folder: Path) -> PreparedData:

@@ -100,6 +100,27 @@ def one_of_each_user(
     return mask
 
 
+def latest_of_each_user(
+    interactions: Interactions, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Choose the latest interaction of up to 10,000 users who have two or more, as a mask.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        Users ascending, each user's pairs from the oldest to the latest.
+    rng : numpy.random.Generator
+        Chooses the users, if there are more.
+    """
+    counts = np.bincount(interactions.users, minlength=interactions.n_users)
+    chosen = np.cumsum(counts)[counts >= 2] - 1
+    if chosen.size > _VALIDATION_USERS:
+        chosen = rng.choice(chosen, _VALIDATION_USERS, replace=False)
+    mask = np.zeros(len(interactions), np.bool_)
+    mask[chosen] = True
+    return mask
+
+
 def _parts(
     interactions: Interactions,
     validation: npt.NDArray[np.bool_],

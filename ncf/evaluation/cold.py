@@ -49,7 +49,7 @@ def cold_full(data: PreparedData, lengths: Sequence[int]) -> dict[str, Any] | No
     except UsageError:
         return None
     found = asdict(full(popular_lists(data, panel.seen), data, panel, lengths))
-    return {name: value for name, value in found.items() if name != "protocol"}
+    return {name: value for name, value in found.items() if name not in {"protocol", "segments"}}
 
 
 def untrained(data: PreparedData) -> dict[str, int]:

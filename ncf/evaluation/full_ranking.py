@@ -19,8 +19,10 @@ from scipy import sparse
 
 from ncf.data.prepared import PreparedData
 from ncf.errors import UsageError
+from ncf.evaluation.beyond_accuracy import Catalogue, gini, novelty, self_information
 from ncf.evaluation.lists import Lists, Rank, Users, hits, stream, worth
 from ncf.evaluation.metrics import check_length, mean_and_error
+from ncf.evaluation.segments import by_history
 
 Floats = npt.NDArray[np.float64]
 
@@ -118,8 +120,13 @@ class FullMetrics:
     metrics : list of dict
         For each length ``k``: ``hr``, ``ndcg``, ``recall``, ``mrr``, ``precision`` (see
         :func:`ncf.evaluation.lists.worth`) and ``novelty``, means over users, each with its
-        standard error as ``NAME_se``; ``coverage``; and ``short_lists``, the count of users with
-        fewer than K candidates.
+        standard error as ``NAME_se``; ``similarity`` and ``popularity`` of lists (see
+        :class:`ncf.evaluation.beyond_accuracy.Catalogue`), and the ``history_popularity`` of the
+        same users' training items; ``popularity_lift``, by how much the former is above the latter,
+        as a share of it; ``coverage``, ``gini``; and ``short_lists``, the count of users with fewer
+        than K candidates.
+    segments : list of dict
+        Figures for each ``k`` by length of the users' histories.
     """
 
     protocol: str
@@ -128,6 +135,7 @@ class FullMetrics:
     unranked: int
     untested: int
     metrics: list[dict[str, Any]]
+    segments: list[dict[str, Any]]
 
 
 def full(rank: Rank, data: PreparedData, panel: Panel, lengths: Sequence[int]) -> FullMetrics:
@@ -151,8 +159,8 @@ def full(rank: Rank, data: PreparedData, panel: Panel, lengths: Sequence[int]) -
     """
     check_length(*lengths)
     n_items = len(data.items)
-    information = self_information(data)
-    values = {k: _Values(panel.users.size, n_items) for k in lengths}
+    information, catalogue = self_information(data), Catalogue.of(data.train)
+    values = {k: _Values(panel.users, n_items) for k in lengths}
     longest = min(max(lengths), n_items)
     for block in stream((rank,), panel.users, longest):
         (lists,) = block.lists
@@ -160,6 +168,8 @@ def full(rank: Rank, data: PreparedData, panel: Panel, lengths: Sequence[int]) -
         for k, collected in values.items():
             of_users = worth(hit, panel.wanted(block.part), k)
             of_users["novelty"] = novelty(lists[:, :k], information)
+            of_users["similarity"] = catalogue.similarity(lists[:, :k])
+            of_users["popularity"] = catalogue.popularity(lists[:, :k])
             collected.add(block.part, lists[:, :k], of_users)
     return FullMetrics(
         "full",
@@ -168,58 +178,45 @@ def full(rank: Rank, data: PreparedData, panel: Panel, lengths: Sequence[int]) -
         panel.unranked,
         panel.untested,
         [
-            {"k": k, **each.row(), "short_lists": int(np.count_nonzero(panel.candidates < k))}
+            {
+                "k": k,
+                **each.row(catalogue.of_history),
+                "short_lists": int(np.count_nonzero(panel.candidates < k)),
+            }
             for k, each in values.items()
         ],
+        [{"k": k, **row} for k, each in values.items() for row in each.segments(data)],
     )
 
 
 class _Values:
     """Collects each user's figures, and the items listed for any user, for lists of one length."""
 
-    def __init__(self, n_users: int, n_items: int) -> None:
-        self._n_users = n_users
+    def __init__(self, users: Users, n_items: int) -> None:
+        self._users = users
         self._of_users: dict[str, Floats] = {}
-        self._listed = np.zeros(n_items, np.bool_)
+        self._listed = np.zeros(n_items, np.int64)
 
     def add(self, part: slice, lists: Lists, of_users: dict[str, Floats]) -> None:
         for name, values in of_users.items():
-            self._of_users.setdefault(name, np.zeros(self._n_users))[part] = values
-        self._listed[lists[lists >= 0]] = True
+            self._of_users.setdefault(name, np.zeros(self._users.size))[part] = values
+        self._listed += np.bincount(lists[lists >= 0], minlength=self._listed.size)
 
-    def row(self) -> dict[str, float]:
-        """Compute means and standard errors over users, and the coverage of the catalogue."""
+    def row(self, of_history: Floats) -> dict[str, float]:
+        """Compute means and standard errors over users, and figures of all lists together."""
         row: dict[str, float] = {}
-        everyone = np.arange(self._n_users)
+        everyone = np.arange(self._users.size)
         for name, values in self._of_users.items():
             row[name], row[f"{name}_se"] = mean_and_error(values, everyone)
-        return {**row, "coverage": float(self._listed.mean())}
+        mine = of_history[self._users]
+        known = ~np.isnan(mine)
+        history = float(mine[known].mean()) if known.any() else 0.0
+        listed = float(self._of_users["popularity"][known].mean()) if known.any() else 0.0
+        row["history_popularity"] = history
+        row["popularity_lift"] = listed / history - 1 if history else 0.0
+        return {**row, "coverage": float((self._listed > 0).mean()), "gini": gini(self._listed)}
 
-
-def self_information(data: PreparedData) -> Floats:
-    """Compute the self-information of each item, in bits, float64 of shape ``(items,)``.
-
-    It is ``-log2(n / users)``, where n is the number of users who have the item in training. An
-    item without a training pair counts as if a single user had it; else it would be infinite.
-
-    Source: Zhou et al., "Solving the apparent diversity-accuracy dilemma of recommender systems",
-    PNAS 107(10), 2010 (surprisal).
-    """
-    having = np.bincount(data.train.items, minlength=len(data.items))
-    return -np.log2(np.maximum(having, 1) / len(data.users))
-
-
-def novelty(lists: Lists, information: Floats) -> Floats:
-    """Compute the mean self-information of each user's list, in bits; 0 for an empty list.
-
-    Parameters
-    ----------
-    lists : int64 array of shape (n, width)
-        Item indices; -1 pads.
-    information : float64 array of shape (items,)
-        Self-information of each item, in bits.
-    """
-    valid = lists >= 0
-    total = np.where(valid, information[lists], 0.0).sum(axis=1)
-    mean: Floats = total / np.maximum(valid.sum(axis=1), 1)
-    return mean
+    def segments(self, data: PreparedData) -> list[dict[str, Any]]:
+        """Average figures by length of the users' histories."""
+        lengths = np.bincount(data.train.users, minlength=len(data.users))
+        return by_history(self._of_users, self._users, lengths)

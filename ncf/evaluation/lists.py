@@ -87,14 +87,15 @@ def worth(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Compute the figures of each user's list of K.
 
-    Let h(r) be 1 where the item at rank r is relevant, else 0, and n the count of a user's
-    relevant items. Then:
+    Let h(r) be 1 where the item at rank r is relevant, else 0, and n a user's relevant items:
 
     - ``hr`` = 1 where any h(r) is 1, else 0
     - ``ndcg`` = sum of h(r) / log2(r + 1), divided by that of the best list: min(K, n) hits first
     - ``recall`` = sum of h(r) / n
     - ``mrr`` = 1 / r of the first hit, 0 where there is none
     - ``precision`` = sum of h(r) / K, even where the list is shorter than K
+    - ``map`` = sum of h(r) P(r) / min(K, n), where P(r) is the share of hits among the first r
+    - ``r_precision`` = sum of h(r) over the first R = min(K, n) ranks / R
 
     Source: Jarvelin and Kekalainen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS
     20(4), 2002, with binary gains; Manning, Raghavan and Schuetze, "Introduction to information
@@ -118,18 +119,31 @@ def worth(
     --------
     >>> found = worth(np.array([[False, True]]), np.array([2]), 2)
     >>> {name: round(float(values[0]), 3) for name, values in found.items()}
-    {'hr': 1.0, 'ndcg': 0.387, 'recall': 0.5, 'mrr': 0.5, 'precision': 0.5}
+    {'hr': 1.0, 'ndcg': 0.387, 'recall': 0.5, 'mrr': 0.5, 'precision': 0.5, 'map': 0.25, \
+'r_precision': 0.5}
     """
-    hit = hit[:, :k]
-    discounts, ideal = _discounts(hit.shape[1], relevant, k)
-    count = hit.sum(axis=1).astype(np.float64)
-    any_hit = count > 0
+    discounts, ideal = _discounts((hit := hit[:, :k]).shape[1], relevant, k)
+    any_hit = (count := hit.sum(axis=1).astype(np.float64)) > 0
     return {
         "hr": any_hit.astype(np.float64),
         "ndcg": hit @ discounts / ideal,
         "recall": count / relevant,
         "mrr": np.where(any_hit, 1 / (1 + hit.argmax(axis=1)), 0.0),
         "precision": count / k,
+        **_precisions(hit, np.minimum(relevant, min(k, int(relevant.max(initial=1))))),
+    }
+
+
+def _precisions(
+    hit: npt.NDArray[np.bool_], most: npt.NDArray[np.int64]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Compute MAP and R-precision of lists that may have so many hits."""
+    ranks = np.arange(1, hit.shape[1] + 1)
+    precisions = hit.cumsum(axis=1) / ranks
+    first = hit & (ranks <= most[:, None])
+    return {
+        "map": np.where(hit, precisions, 0.0).sum(axis=1) / most,
+        "r_precision": first.sum(axis=1) / most,
     }
 
 

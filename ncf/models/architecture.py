@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
-from ncf.errors import ConfigError
+from ncf.errors import ConfigError, UsageError
 from ncf.models.branches import Branch, MLPBranch
 from ncf.models.kinds import Kind
 from ncf.models.networks import GMF, MLP, Network, NeuMF
+
+NO_ROWS = "an item-item model (ease, item-knn) has no row for a user, as the exported graphs need"
+ROWS = "export a network, ials or popular"
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Architecture:
     n_users, n_items : int
         Rows of the embeddings, at least 1.
     factors : int
-        Predictive factors, the width of a branch's input to the output layer; at least 1.
+        Predictive factors, the width of a branch's input to the output layer; at least 1. Of an
+        item-item model: items that each item has a weight for.
     layers : int
         Layers of the MLP tower, 1 to 5; each halves the width, so that the embeddings of the
         MLP branch are ``factors * 2**(layers - 1)`` wide.
@@ -53,8 +57,16 @@ class Architecture:
 
 
 def build(architecture: Architecture) -> Network:
-    """Build a network, and initialise it from PyTorch's global random state."""
+    """Build a network, and initialise it from PyTorch's global random state.
+
+    Raises
+    ------
+    UsageError
+        The architecture is of an item-item model, which is no network.
+    """
     a = architecture
+    if a.kind is Kind.ITEM_ITEM:
+        raise UsageError(NO_ROWS, remedy=ROWS)
     if a.kind is Kind.GMF:
         return GMF(a.n_users, a.n_items, a.gmf_width)
     if a.kind is Kind.MLP:

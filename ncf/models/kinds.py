@@ -4,11 +4,21 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """The networks of He et al., "Neural collaborative filtering", WWW 2017."""
+    """The networks of He et al., "Neural collaborative filtering", WWW 2017, and what is none.
+
+    A model of kind ``item-item`` has a weight for each two items, and no row for a user: see
+    :mod:`ncf.baselines.item_item`.
+    """
 
     GMF = "gmf"
     MLP = "mlp"
     NEUMF = "neumf"
+    ITEM_ITEM = "item-item"
+
+    @classmethod
+    def networks(cls) -> "list[Kind]":
+        """List the networks."""
+        return [cls.GMF, cls.MLP, cls.NEUMF]
 
 
 class Variant(StrEnum):

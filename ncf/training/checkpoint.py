@@ -178,6 +178,7 @@ def write_checkpoint(target: Path, trained: Trained, data: PreparedData) -> str:
         origins=outcome.origins,
         product=None if product is None else product.facts,
         warm=outcome.warm,
+        tried=outcome.tried,
     )
     learned = Learned.of(data) if trained.learned is None else trained.learned
     with sealed_folder(target, CHECKPOINT) as folder:

@@ -1,4 +1,4 @@
-"""Measure a network on the validation part, by the protocol that fits the test part."""
+"""Measure a model on the validation part, by the protocol that fits the test part."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from ncf.baselines.item_item import ItemItem
 from ncf.data.prepared import PreparedData
 from ncf.evaluation.exact_lists import exact_lists
 from ncf.evaluation.full_ranking import Panel
-from ncf.evaluation.lists import hits, worth
+from ncf.evaluation.lists import Rank, hits, worth
 from ncf.evaluation.protocols import sampled
 from ncf.models.networks import GMF, Network
-from ncf.models.scorer import group_scorer
+from ncf.models.scorer import GroupScorer, group_scorer
 from ncf.training.checkpoint import weights_of
 
 K = 10
@@ -49,23 +50,38 @@ class Judge:
     def measure(self, network: Network) -> tuple[float, float]:
         """Measure HR and NDCG, in [0, 1]."""
         if self.protocol == "sampled":
-            metrics = sampled(group_scorer(network), self._cases, K)
-            return metrics.hr, metrics.ndcg
+            return self._sampled(group_scorer(network))
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            rank = exact_lists(weights_of(network), self._asked.seen, pool=pool)
+            return self._full(rank, _LOGITS if isinstance(network, GMF) else _LOGITS_OF_A_TOWER)
+
+    def measure_items(self, model: ItemItem) -> tuple[float, float]:
+        """Measure HR and NDCG of an item-item model, in [0, 1]."""
+        if self.protocol == "sampled":
+            return self._sampled(model.pair_scores)
+        return self._full(model.lists(self._asked.seen), _LOGITS)
+
+    @property
+    def _asked(self) -> Panel:
         if self._panel is None:
             self._panel = _panel(self._data)
-        panel = self._panel
-        most = (_LOGITS if isinstance(network, GMF) else _LOGITS_OF_A_TOWER) // network.n_items
-        count = min(panel.users.size, max(most, _LEAST_USERS))
+        return self._panel
+
+    def _sampled(self, score: GroupScorer) -> tuple[float, float]:
+        metrics = sampled(score, self._cases, K)
+        return metrics.hr, metrics.ndcg
+
+    def _full(self, rank: Rank, most_logits: int) -> tuple[float, float]:
+        panel, n_items = self._asked, self._asked.seen.shape[1]
+        count = min(panel.users.size, max(most_logits // n_items, _LEAST_USERS))
         chosen = np.linspace(0, panel.users.size - 1, count).round().astype(np.int64)
         relevant, found = panel.relevant[chosen], []
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            rank = exact_lists(weights_of(network), panel.seen, pool=pool)
-            for start in range(0, count, _USERS_AT_ONCE):
-                part = slice(start, start + _USERS_AT_ONCE)
-                lists = rank(panel.users[chosen[part]], min(K, network.n_items))
-                wanted = np.diff(relevant[part].indptr).astype(np.int64)
-                figures = worth(hits(lists, sparse.csr_array(relevant[part])), wanted, K)
-                found.append(np.stack([figures["hr"], figures["ndcg"]]))
+        for start in range(0, count, _USERS_AT_ONCE):
+            part = slice(start, start + _USERS_AT_ONCE)
+            lists = rank(panel.users[chosen[part]], min(K, n_items))
+            wanted = np.diff(relevant[part].indptr).astype(np.int64)
+            figures = worth(hits(lists, sparse.csr_array(relevant[part])), wanted, K)
+            found.append(np.stack([figures["hr"], figures["ndcg"]]))
         hr, ndcg = np.concatenate(found, axis=1).mean(axis=1).tolist()
         return hr, ndcg
 

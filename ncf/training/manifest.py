@@ -106,6 +106,23 @@ class WarmStarted:
     overlap: float | None = optional()
 
 
+@dataclass(frozen=True)
+class Tried:
+    """Settings of a simple model that were tried on the validation part.
+
+    Parameters
+    ----------
+    settings : mapping
+        Value of each setting, by name.
+    hr, ndcg : float
+        Validation figures.
+    """
+
+    settings: Mapping[str, float]
+    hr: float
+    ndcg: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckpointManifest(Manifest):
     """The manifest of a checkpoint, ``config.json``.
@@ -119,7 +136,7 @@ class CheckpointManifest(Manifest):
     variant : str
         Variant that was trained.
     recipe : mapping
-        Recipe, as :class:`ncf.training.recipe.Recipe` writes it.
+        Recipe, as :class:`ncf.training.recipe.Recipe` writes it; settings of a simple model.
     validation : Validation
         Figures of the best epoch.
     parents : mapping
@@ -134,6 +151,8 @@ class CheckpointManifest(Manifest):
         Training of the product weights; None if the checkpoint has none.
     warm : WarmStarted or None
         The start of a training that did not begin from noise.
+    tried : tuple of Tried or None
+        Settings of a simple model that were tried, in order; None for a network.
     """
 
     architecture: Architecture = field(metadata=CLOSED)
@@ -147,6 +166,7 @@ class CheckpointManifest(Manifest):
     origins: Mapping[str, Origin] | None = optional()
     product: Refitted | None = optional()
     warm: WarmStarted | None = optional()
+    tried: tuple[Tried, ...] | None = optional()
 
 
 @dataclass(frozen=True)
@@ -171,6 +191,8 @@ class Outcome:
         Training of each parent, by its variant.
     warm : WarmStarted or None
         The start of a training that did not begin from noise.
+    tried : tuple of Tried or None
+        Settings of a simple model that were tried, in order; None for a network.
     """
 
     variant: str
@@ -181,6 +203,7 @@ class Outcome:
     finished: bool = False
     origins: Mapping[str, Origin] | None = None
     warm: WarmStarted | None = None
+    tried: tuple[Tried, ...] | None = None
 
 
 CHECKPOINT = Kind(

@@ -46,6 +46,21 @@ def end_of(choices: list[Any] | dict[str, Any], end: int) -> object:
     return choices[end] if isinstance(choices, list) else choices["low" if end == 0 else "high"]
 
 
+def value_of(document: dict[str, Any], key: str) -> object:
+    """Get the value at a dotted key of a recipe; None where a table above it is None."""
+    found: Any = document
+    for part in key.split("."):
+        found = None if found is None else found.get(part)
+    return found
+
+
+def is_choice(choices: list[Any] | dict[str, Any], value: object) -> bool:
+    """Whether a value is among some choices, or within a range."""
+    if isinstance(choices, list):
+        return value in choices
+    return isinstance(value, int | float) and choices["low"] <= value <= choices["high"]
+
+
 def _flatten(tables: dict[str, Any], prefix: str, space: Choices, where: object) -> None:
     for key, value in tables.items():
         name = prefix + key

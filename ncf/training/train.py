@@ -189,6 +189,12 @@ def _open_parent(path: Path, variant: Variant, recipe: Recipe, data: PreparedDat
     parent.require_data(data)
     expected = architecture_of(variant, recipe, data)
     found = parent.architecture
+    if parent.manifest.variant != variant.value:
+        raise ConfigError(
+            f"parent is {parent.manifest.variant}, not {variant.value}",
+            where=path,
+            remedy=f"give one that was trained as {variant.value}",
+        )
     # A GMF has no tower, so its layers and dropout do not matter.
     same = (found.kind, found.factors) == (expected.kind, expected.factors)
     if not same or (variant is Variant.MLP and found.layers != expected.layers):

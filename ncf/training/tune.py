@@ -4,29 +4,33 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, cast
 
 import optuna
 import tomli_w
-from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import URL
+from optuna.trial import Trial
 
-from ncf.artifacts import canonical_json
 from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError, InterruptedWorkError, UsageError
-from ncf.files import atomic_file, remove_aside, sha256_bytes, storage_errors
+from ncf.files import atomic_file, remove_aside, storage_errors
 from ncf.locks import writer_lock
 from ncf.models.kinds import Variant
 from ncf.training.recipe import Recipe, merge, parse_recipe
 from ncf.training.request import Request
 from ncf.training.space import Choices, draw, end_of
 from ncf.training.stage import DivergedError, Stage
+from ncf.training.study import (
+    CUT_OFF,
+    before_figure,
+    begin_with_the_recipe,
+    complete,
+    ended,
+    open_study,
+)
 from ncf.training.train import prepare_stage
 
 logger = logging.getLogger(__name__)
 
-_CUT_OFF = "cut off"
 _GO_ON = "go on with `resume=True`"
 
 
@@ -56,14 +60,18 @@ class Search:
 def tune(search: Search, data: PreparedData) -> dict[str, Any]:
     """Search, and write the best recipe found.
 
-    Trials are drawn by optuna's tree-structured Parzen estimator (Bergstra et al., "Algorithms
-    for hyper-parameter optimization", NeurIPS 2011); a trial below the median of the others at
-    the same epoch is stopped.
+    The first trial is the recipe to start from, so that what is found is never worse by
+    validation. The others are drawn by optuna's tree-structured Parzen estimator (Bergstra et al.,
+    "Algorithms for hyper-parameter optimization", NeurIPS 2011). After a few epochs, twice as many,
+    and so on, a trial goes on only if it is among the better half of those that came as far
+    (successive halving without waiting: Li et al., "A system for massively parallel hyperparameter
+    tuning", MLSys 2020).
 
     Returns
     -------
     dict
-        Number of ``trials``, and the best one's ``hr``, ``ndcg`` (validation), ``recipe``.
+        Number of ``trials``, and the best one's ``hr``, ``ndcg`` (validation), ``recipe``;
+        ``before``, the NDCG of the recipe to start from, if its trial came to an end.
 
     Raises
     ------
@@ -75,24 +83,24 @@ def tune(search: Search, data: PreparedData) -> dict[str, Any]:
     out = search.request.out
     _check(search)
     with writer_lock(out), storage_errors(out):
-        journal = out.with_name(f".{out.name}.study")
-        work = out.with_name(f".{out.name}.work")
+        journal, work = (out.with_name(f".{out.name}.{kind}") for kind in ("study", "work"))
         if not search.request.resume:
             journal.unlink(missing_ok=True)
             remove_aside(work, out)
-        study = _open_study(journal, search, data)
+        study = open_study(journal, search, data)
         objective = _Objective(search, data)
-        done = len(_ended(study))
-        left = None if search.trials is None else max(0, search.trials - done)
+        begin_with_the_recipe(study, search)
+        left = None if search.trials is None else max(0, search.trials - len(ended(study)))
         interrupted = False
         try:
             if left != 0:
                 study.optimize(objective, n_trials=left, timeout=search.seconds)
         except KeyboardInterrupt:
             interrupted = True
-        if interrupted and not _complete(study):
-            problem = "interrupted before a trial came to an end"
-            raise InterruptedWorkError(problem, where=out, remedy=_GO_ON)
+        if interrupted and not complete(study):
+            raise InterruptedWorkError(
+                "interrupted before a trial came to an end", where=out, remedy=_GO_ON
+            )
         found = _write_best(study, search)
         if interrupted:
             problem = f"interrupted after {found['trials']} trials; holds the best recipe of them"
@@ -132,70 +140,29 @@ class _Objective:
         trial.report(stage.progress.best_row.ndcg, stage.progress.epoch)
         if time.monotonic() > self._deadline:
             logger.info("time is up: trial %d is stopped", trial.number)
-            trial.set_user_attr(_CUT_OFF, value=True)
+            trial.set_user_attr(CUT_OFF, value=True)
             trial.study.stop()
             raise optuna.TrialPruned
         if trial.should_prune():
             raise optuna.TrialPruned
 
 
-def _open_study(journal: Path, search: Search, data: PreparedData) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # our own messages report failures
-    identity = sha256_bytes(
-        canonical_json(
-            {
-                "variant": search.request.variant.value,
-                "recipe": search.request.recipe.model_dump(),
-                "data": data.digest,
-                "space": search.space,
-            }
-        )
-    )
-    study = optuna.create_study(
-        study_name="ncf",
-        storage=URL.create("sqlite", database=str(journal)).render_as_string(),
-        load_if_exists=True,
-        direction="maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5),
-    )
-    if study.user_attrs.setdefault("identity", identity) != identity:
-        raise ConfigError(
-            "the earlier search had another variant, recipe, space or data",
-            where=search.request.out,
-            remedy="give the same ones, or search with `resume=False`",
-        )
-    study.set_user_attr("identity", identity)
-    # Another seed each time a search is continued: else the first draws would come again.
-    seed = search.request.recipe.seed + len(study.trials)
-    study.sampler = optuna.samplers.TPESampler(seed=seed)
-    return study
-
-
-def _ended(study: optuna.Study) -> list[FrozenTrial]:
-    """List the trials that were judged, without those that died or ran out of time."""
-    trials = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
-    return [trial for trial in trials if not trial.user_attrs.get(_CUT_OFF)]
-
-
-def _complete(study: optuna.Study) -> bool:
-    """Whether a trial finished."""
-    return bool(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-
-
 def _write_best(study: optuna.Study, search: Search) -> dict[str, Any]:
     out = search.request.out
-    ended = _ended(study)
-    if not _complete(study):
+    judged = ended(study)
+    if not complete(study):
         raise ConfigError(
             "no trial came to an end", where=out, remedy="give more minutes, or fewer epochs"
         )
     best = study.best_trial
     recipe = _with(search.request.recipe, best.params, out)
-    variant = search.request.variant.value
+    variant, before = search.request.variant.value, before_figure(study)
+    against = f" The recipe to start from: NDCG@10 {before['before']:.4f}." if before else ""
+    found_by = f"# Found by 'ncf tune --model {variant}'"
     comment = (
-        f"# Found by 'ncf tune --model {variant}': the best of {len(ended)} trials on validation,\n"
+        f"{found_by}: the best of {len(judged)} trials on validation,\n"
         f"# HR@10 {best.user_attrs['hr']:.4f} and NDCG@10 {best.values[0]:.4f} "
-        f"({best.user_attrs['protocol']}), after {best.user_attrs['epochs']} epochs.\n\n"
+        f"({best.user_attrs['protocol']}), after {best.user_attrs['epochs']} epochs.{against}\n\n"
     )
     document = recipe.model_dump(exclude_none=True)
     if search.request.variant is not Variant.NEUMF_PRE:
@@ -203,9 +170,10 @@ def _write_best(study: optuna.Study, search: Search) -> dict[str, Any]:
     with atomic_file(out) as file:
         file.write((comment + tomli_w.dumps(document)).encode())
     return {
-        "trials": len(ended),
+        "trials": len(judged),
         "hr": best.user_attrs["hr"],
         "ndcg": best.values[0],
+        **before,
         "recipe": str(out),
         **best.params,
     }

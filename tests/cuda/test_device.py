@@ -108,7 +108,7 @@ def test_the_server_answers_as_on_the_cpu(worlds: Path, device: Device) -> None:
         np.testing.assert_allclose(_scores(found), _scores(expected), atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", Kind.networks())
 def test_steps_on_the_device_are_those_of_the_cpu(kind: Kind, device: Device) -> None:
     rng = np.random.default_rng(0)
     ends = []

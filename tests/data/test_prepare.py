@@ -150,7 +150,7 @@ def test_user_who_saw_everything_gets_no_negatives(tmp_path: Path) -> None:
         assert row.tolist() == [[-1] * OPTIONS.negatives]
 
 
-@pytest.mark.parametrize("split", sorted(set(SplitKind) - {SplitKind.GIVEN}))
+@pytest.mark.parametrize("split", sorted(set(SplitKind) - {SplitKind.GIVEN, SplitKind.TIME}))
 @pytest.mark.parametrize("exclude", Exclude)
 def test_one_user_with_one_item_is_prepared(
     tmp_path: Path, split: SplitKind, exclude: Exclude

@@ -2,6 +2,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, UsageError
 from ncf.evaluation import lists as streaming
+from ncf.evaluation.beyond_accuracy import self_information
 from ncf.evaluation.exact_lists import exact_lists
-from ncf.evaluation.full_ranking import Panel, full, self_information
+from ncf.evaluation.full_ranking import Panel, full
 from ncf.evaluation.lists import Lists, Rank, Users
 from ncf.evaluation.protocols import sampled
 from ncf.models.scorer import group_scorer
@@ -49,7 +51,8 @@ def slow_figures(
     train, validation, test = parts
     known = train | validation
     rows: list[dict[str, float]] = []
-    listed: set[int] = set()
+    listed: list[int] = []
+    histories: list[tuple[list[float], float]] = []
     counts = {"unranked": 0, "untested": 0, "short_lists": 0, "cases": 0}
     for user in range(n_users):
         if not any(owner == user for owner, _ in train):
@@ -65,9 +68,12 @@ def slow_figures(
         counts["short_lists"] += len(candidates) < k
         counts["cases"] += len(relevant)
         best = sorted(candidates, key=lambda item: (-score(user, item), item))[:k]
-        listed |= set(best)
+        listed += best
         at = [rank for rank, item in enumerate(best, 1) if item in relevant]
         ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, len(relevant)) + 1))
+        couples = list(combinations(best, 2))
+        had = {item: {u for u, i in train if i == item} for item in range(n_items)}
+        shares = [len(had[item]) / n_users for u, item in train if u == user]
         surprise = [-math.log2(max(1, sum(item == i for _, i in train)) / n_users) for item in best]
         rows.append(
             {
@@ -76,16 +82,39 @@ def slow_figures(
                 "recall": len(at) / len(relevant),
                 "mrr": 1 / at[0] if at else 0.0,
                 "precision": len(at) / k,
+                "map": sum((n + 1) / rank for n, rank in enumerate(at)) / min(k, len(relevant)),
+                "r_precision": sum(r <= len(relevant) for r in at) / min(k, len(relevant)),
                 "novelty": sum(surprise) / len(best),
+                "similarity": sum(cosine(had[i], had[j]) for i, j in couples)
+                / max(1, len(couples)),
+                "popularity": sum(len(had[item]) / n_users for item in best) / len(best),
             }
         )
-    figures: dict[str, float] = {**counts, "users": len(rows), "coverage": len(listed) / n_items}
+        histories.append((shares, rows[-1]["popularity"]))
+    figures: dict[str, float] = {
+        **counts,
+        "users": len(rows),
+        "coverage": len(set(listed)) / n_items,
+    }
     for name in rows[0] if rows else ():
         values = [row[name] for row in rows]
         figures[name] = sum(values) / len(values)
         variance = sum((value - figures[name]) ** 2 for value in values) / len(values)
         figures[f"{name}_se"] = math.sqrt(variance / len(values))
+    history = [sum(shares) / len(shares) for shares, _ in histories if shares]
+    of_these = [popularity for shares, popularity in histories if shares]
+    mean = sum(history) / len(history) if history else 0.0
+    figures["history_popularity"] = mean
+    figures["popularity_lift"] = sum(of_these) / len(of_these) / mean - 1 if mean else 0.0
+    times = [listed.count(item) for item in range(n_items)]
+    apart = sum(abs(one - other) for one in times for other in times)
+    figures["gini"] = apart / (2 * n_items * sum(times)) if sum(times) else 0.0
     return figures
+
+
+def cosine(one: set[int], other: set[int]) -> float:
+    """Cosine of the vectors of two items, by the users who have them."""
+    return len(one & other) / math.sqrt(len(one) * len(other)) if one and other else 0.0
 
 
 @settings(max_examples=120, deadline=None)
@@ -131,7 +160,12 @@ def test_every_figure_is_what_its_definition_gives(
         document = asdict(metrics)
         assert [row["k"] for row in document["metrics"]] == lengths
         for row, slow in zip(document["metrics"], expected, strict=True):
-            assert {**document, **row}.keys() - {"protocol", "k", "metrics"} == slow.keys()
+            assert {**document, **row}.keys() - {
+                "protocol",
+                "k",
+                "metrics",
+                "segments",
+            } == slow.keys()
             for name, value in slow.items():
                 assert {**document, **row}[name] == pytest.approx(value, abs=1e-12), name
 

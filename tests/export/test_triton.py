@@ -41,7 +41,7 @@ def test_the_config_is_what_tritons_own_protobuf_reads(
     open_sealed(tmp_path / "ncf", TRITON)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", Kind.networks())
 def test_the_graph_answers_as_the_bundle_does(
     kind: Kind, data: PreparedData, tmp_path: Path
 ) -> None:

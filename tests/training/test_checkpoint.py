@@ -34,7 +34,7 @@ def _reseal(folder: Path) -> None:
     seal(folder, CHECKPOINT, document)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", Kind.networks())
 def test_what_is_written_is_what_is_opened(kind: Kind, data: PreparedData, tmp_path: Path) -> None:
     written = random_checkpoint(tmp_path / "c", data, kind)
     state = written.model().state_dict()

@@ -16,7 +16,7 @@ from ncf.training import tune as tuning
 from ncf.training.recipe import Parents, Recipe, default_recipe, load_recipe
 from ncf.training.request import Request
 from ncf.training.schedule import Schedule
-from ncf.training.space import Choices, load_space
+from ncf.training.space import Choices, is_choice, load_space, value_of
 from ncf.training.train import train
 from ncf.training.tune import Search, tune
 
@@ -45,6 +45,39 @@ def test_the_best_recipe_is_written_and_can_be_trained_with(
     assert recipe.schedule.learning_rate == found["schedule.learning_rate"]
     assert recipe.schedule.epochs == BASE.schedule.epochs
     assert f"NDCG@10 {found['ndcg']:.4f} (sampled)" in out.read_text()
+
+
+def test_the_first_trial_is_the_recipe_to_start_from(data: PreparedData, tmp_path: Path) -> None:
+    plain = train(Request(Variant.GMF, BASE, tmp_path / "c"), data)
+    alone = tune(_search(tmp_path / "r.toml", 1), data)
+    assert alone["before"] == alone["ndcg"] == plain["ndcg"]
+    assert (alone["factors"], alone["schedule.learning_rate"]) == (4, 0.02)
+    found = tune(_search(tmp_path / "r.toml", 6, resume=True), data)
+    assert found["before"] == plain["ndcg"] <= found["ndcg"]
+    assert f"start from: NDCG@10 {plain['ndcg']:.4f}" in (tmp_path / "r.toml").read_text()
+
+
+def test_a_recipe_outside_the_space_is_tried_as_far_as_it_fits(
+    data: PreparedData, tmp_path: Path
+) -> None:
+    space: Choices = {"factors": [2, 3], "schedule.learning_rate": [0.02, 0.04]}
+    found = tune(Search(Request(Variant.GMF, BASE, tmp_path / "r.toml"), space, 600, 1), data)
+    assert found["schedule.learning_rate"] == 0.02
+    assert "before" not in found
+
+
+def test_trials_that_fall_behind_are_stopped_early(data: PreparedData, tmp_path: Path) -> None:
+    long = _SHORT.model_copy(update={"epochs": 16, "patience": 16, "learning_rate": 0.02})
+    base = BASE.model_copy(update={"schedule": long})
+    space: Choices = {"schedule.learning_rate": [0.02, 1e-6], "schedule.l2": [0.0]}
+    request = Request(Variant.GMF, base, tmp_path / "r.toml")
+    tune(Search(request, space, 600, 5), data)
+    url = f"sqlite:///{tmp_path / '.r.toml.study'}"
+    trials = optuna.load_study(study_name=None, storage=url).trials
+    slow = [each for each in trials if each.params["schedule.learning_rate"] == 1e-6]
+    assert slow
+    assert max(each.last_step or 0 for each in slow) < 16
+    assert trials[0].state is optuna.trial.TrialState.COMPLETE
 
 
 def test_a_search_goes_on_where_it_was(data: PreparedData, tmp_path: Path) -> None:
@@ -181,5 +214,10 @@ def test_a_space_outside_a_recipe_is_refused_before_any_trial(
 
 @pytest.mark.parametrize("variant", list(Variant))
 def test_the_toolkits_own_space_fits_its_own_recipe(variant: Variant, tmp_path: Path) -> None:
-    request = Request(variant, default_recipe(variant), tmp_path / "r.toml")
-    tuning._check(Search(request, load_space(None, variant), 60))
+    recipe, space = default_recipe(variant), load_space(None, variant)
+    request = Request(variant, recipe, tmp_path / "r.toml")
+    tuning._check(Search(request, space, 60))
+    outside = [
+        key for key in space if not is_choice(space[key], value_of(recipe.model_dump(), key))
+    ]
+    assert outside == [], "the search begins with the default"

@@ -1,0 +1,157 @@
+"""Train networks and simple models on public data, and write ``docs/scoreboard.md``.
+
+``python -m benchmarks.scoreboard`` (``make scoreboard``) runs the commands that it shows, each as
+a process of its own, in ``.scoreboard``. What is done there is not done again, so an interrupted
+run goes on. Data of ``../shared/data`` is taken where it is at hand; MovieLens 100K is fetched.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.scoreboard_page import Board, Trained, page
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+WORK = ROOT / ".scoreboard"
+NETWORKS = ("gmf", "mlp", "neumf-end", "neumf-pre")
+SIMPLE = ("popular", "item-knn", "ease", "ials")
+WITHOUT_SEED = ("popular", "item-knn", "ease")  # nothing in them is random
+
+
+@dataclass(frozen=True)
+class World:
+    """A data set of the board: its title, and the words that prepare it."""
+
+    title: str
+    prepare: tuple[str, ...]
+    file: Path | None = None
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether its file is here, or can be fetched."""
+        return self.file is None or self.file.exists()
+
+
+def _shared(title: str, name: str, *options: str) -> World:
+    path = SHARED / name
+    return World(title, ("--ratings", os.path.relpath(path, WORK), *options), path)
+
+
+WORLDS = {
+    "ml-100k": World(
+        "MovieLens 100K, leave one out by time",
+        (*("--dataset", "ml-100k", "--cache", "../data/raw"), "--split", "leave-one-out"),
+    ),
+    "ml-1m-positive": _shared(
+        "MovieLens 1M, ratings of 4 and above, random split",
+        "ml-1m-positive.csv.gz",
+        *("--split", "random", "--negatives-exclude", "train"),
+    ),
+    "citeulike": _shared("CiteULike, given split", "citeulike.csv.gz", "--split", "given"),
+    "amazon-beauty": _shared(
+        "Amazon Beauty, given split", "amazon-beauty.csv.gz", "--split", "given"
+    ),
+}
+
+
+def main() -> None:
+    """Run what is not done yet, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=WORLDS, action="append", help="Data set; repeatable.")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "scoreboard.md")
+    parser.add_argument("--note", default="", help="What was special about this run.")
+    given = parser.parse_args()
+    WORK.mkdir(exist_ok=True)
+    for seed in range(given.seeds):
+        (WORK / f"seed{seed}.toml").write_text(f"seed = {seed}\n")
+    boards = []
+    for name in given.only or WORLDS:
+        if WORLDS[name].at_hand:
+            boards.append(board(name, WORK, given.seeds))
+            given.page.write_text(page(boards, given.note), encoding="utf-8")
+        else:
+            print(f"{name}: not at hand ({WORLDS[name].file})", flush=True)
+    print(given.page)
+
+
+def board(name: str, work: Path, seeds: int) -> Board:
+    """Prepare a data set, train all models, and compare them once for each seed."""
+    world, folder = WORLDS[name], work / name
+    prepare = ("data", "prepare", *world.prepare, "--out", f"{name}/data")
+    run(prepare, work, folder / "data.json")
+    trained, comparisons = [], []
+    for seed in range(seeds):
+        models = [train(name, model, seed, work) for model in (*NETWORKS, *SIMPLE)]
+        trained += models
+        found = run(compare_words(world, name, models), work, folder / f"compare{seed}.json")
+        comparisons.append(json.loads(str(found["out"])))
+    return Board(name, world.title, prepare, tuple(trained), tuple(comparisons))
+
+
+def compare_words(world: World, name: str, models: Sequence[Trained]) -> tuple[str, ...]:
+    """Compare all that were trained, the default network first: differences are to it."""
+    places = [each.place for each in models if not each.error]
+    places.sort(key=lambda place: "neumf-pre" not in place)
+    k = "20" if "given" in world.prepare else "10"
+    return ("compare", *places, "--data", f"{name}/data", "-k", k, "--json")
+
+
+def train(name: str, model: str, seed: int, work: Path) -> Trained:
+    """Train a model with a seed; one without chance is trained once."""
+    seed = 0 if model in WITHOUT_SEED else seed
+    place = f"{name}/{model}-{seed}"
+    words = ["train", "--data", f"{name}/data", "--model", model, "--out", place, "--no-refit"]
+    if model not in WITHOUT_SEED:
+        words += ["--config", config_of(name, model, seed, work)]
+    if model == "neumf-pre":
+        words += ["--gmf", f"{name}/gmf-{seed}", "--mlp", f"{name}/mlp-{seed}"]
+    found = run(tuple(words), work, work / f"{place}.json")
+    return Trained(
+        model, seed, place, tuple(words), *(found[key] for key in ("seconds", "cpu", "err"))
+    )
+
+
+def config_of(name: str, model: str, seed: int, work: Path) -> str:
+    """Name the file of the seed; iALS takes the settings that were chosen with seed 0, too."""
+    if model != "ials" or not seed:
+        return f"seed{seed}.toml"
+    found = json.loads((work / name / "ials-0" / "config.json").read_text())["recipe"]
+    chosen = {key: found[key] for key in ("unseen", "l2", "factors")}
+    path = work / name / f"ials{seed}.toml"
+    lines = [f"{key} = {value}" for key, value in {**chosen, "seed": seed}.items()]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path.relative_to(work))
+
+
+def run(words: tuple[str, ...], work: Path, note: Path) -> dict[str, object]:
+    """Run a command in the work folder, or read what it said when it ran before."""
+    if note.exists():
+        found: dict[str, object] = json.loads(note.read_text())
+        return found
+    print("ncf " + shlex.join(words), flush=True)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    before, started = os.times(), time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "ncf", *words], cwd=work, capture_output=True, text=True, check=False
+    )
+    after, seconds = os.times(), time.monotonic() - started
+    cpu = sum(after[2:4]) - sum(before[2:4])  # of children, in user and system mode
+    last = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+    if done.returncode and "EASE needs" not in done.stderr:
+        sys.exit(done.stderr)
+    found = {"seconds": seconds, "cpu": cpu, "out": done.stdout, "err": " ".join(last)}
+    note.write_text(json.dumps(found))
+    return found
+
+
+if __name__ == "__main__":
+    main()

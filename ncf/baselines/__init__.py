@@ -1,0 +1,1 @@
+"""Simple models in NumPy and SciPy, to compare networks with: popularity, item-kNN, EASE, iALS."""
