@@ -6,6 +6,7 @@ from itertools import islice
 
 import redis
 
+from batch.push.keyvalue_scripts import EACH
 from ncf.errors import StorageError, UnreachableError
 
 AT_ONCE = 1000
@@ -33,30 +34,33 @@ class Keys:
 
     def remove(self, prefix: str) -> None:
         """Remove them, while the server goes on."""
-        for keys in self._each(prefix):
-            self._client.unlink(*keys)
+        self._apply(prefix, "UNLINK")
 
     def expire(self, prefix: str, seconds: int) -> None:
         """Let them expire."""
-        for keys in self._each(prefix):
-            pipeline = self._client.pipeline(transaction=False)
-            for key in keys:
-                pipeline.expire(key, seconds)
-            pipeline.execute()
+        self._apply(prefix, "EXPIRE", seconds)
 
     def persist(self, prefix: str) -> None:
         """Let them stay."""
-        for keys in self._each(prefix):
-            pipeline = self._client.pipeline(transaction=False)
-            for key in keys:
-                pipeline.persist(key)
-            pipeline.execute()
+        self._apply(prefix, "PERSIST")
+
+    def _apply(self, prefix: str, command: str, *arguments: int) -> None:
+        """Apply a command to each on the server: to send a million keys takes a minute."""
+        cursor = "0"
+        while True:
+            given = (cursor, _pattern(prefix), AT_ONCE, command, *arguments)
+            cursor = str(self._client.eval(EACH, 0, *given))
+            if cursor == "0":
+                return
 
     def _each(self, prefix: str) -> Iterator[list[str]]:
-        pattern = "".join(f"\\{c}" if c in "*?[]\\^" else c for c in prefix) + "*"
-        found = iter(self._client.scan_iter(match=pattern, count=AT_ONCE))
+        found = iter(self._client.scan_iter(match=_pattern(prefix), count=AT_ONCE))
         while keys := list(islice(found, AT_ONCE)):
             yield [str(key) for key in keys]
+
+
+def _pattern(prefix: str) -> str:
+    return "".join(f"\\{c}" if c in "*?[]\\^" else c for c in prefix) + "*"
 
 
 @contextmanager

@@ -9,6 +9,12 @@ end
 return missing
 """
 """Copies lists to another prefix; gives the number of those that were not there."""
+EACH = """
+local found = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
+for _, key in ipairs(found[2]) do redis.call(ARGV[4], key, unpack(ARGV, 5)) end
+return found[1]
+"""
+"""Applies a command to the next keys of a scan; gives the cursor, which is "0" at the end."""
 MOVE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lock' end
 if (redis.call('HGET', KEYS[2], 'now') or '') ~= ARGV[2] then return 'moved' end
