@@ -43,7 +43,7 @@ def test_a_block_without_a_mark_or_with_a_wrong_one_would_be_found() -> None:
     page = ROOT / "docs" / "errors.md"  # runs nothing
     for language, mark in (
         ("sh", ""),
-        ("python", "run by test_blocks.py::test_nothing"),
+        ("python", "run by test_page_blocks.py::test_nothing"),
         ("x", ""),
     ):
         with pytest.raises(AssertionError):
