@@ -48,8 +48,10 @@ class Keys:
         """Apply a command to each on the server: to send a million keys takes a minute."""
         cursor = "0"
         while True:
-            given = (cursor, _pattern(prefix), AT_ONCE, command, *arguments)
-            cursor = str(self._client.eval(EACH, 0, *given))
+            found = self._client.eval(
+                EACH, 0, cursor, _pattern(prefix), AT_ONCE, command, *arguments
+            )
+            cursor = str(found)
             if cursor == "0":
                 return
 
