@@ -97,7 +97,7 @@ def base_for_cpus(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Envi
 def test_the_wheel_holds_every_module_and_nothing_else_of_ours(wheel: Path) -> None:
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     paths = (path for name in OURS for path in (ROOT / name).rglob("*"))
-    kept = {".py", ".pyi", ".toml", ".typed"}
+    kept = {".css", ".js", ".py", ".pyi", ".toml", ".typed"}
     assert held == {path.relative_to(ROOT).as_posix() for path in paths if path.suffix in kept}
 
 
