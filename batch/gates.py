@@ -48,7 +48,7 @@ same_seen = {max = 0}                 # 1 if --seen is the file of an earlier da
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate.
+    """A limit on one figure of a table, or of its change.
 
     Parameters
     ----------

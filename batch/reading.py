@@ -103,7 +103,7 @@ class Published:
 
     @property
     def source(self) -> Source:
-        """Its lists."""
+        """What reads its lists, part by part."""
         found = self.manifest
         return Source(
             found.parameters.k,
