@@ -3,6 +3,7 @@
 Users are in another order in each run. Memory holds one part, then one file of each run.
 """
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,17 @@ from ncf.files import storage_errors
 
 ROWS_A_BUCKET = 1 << 20
 """Rows of a run in one file, on average."""
+
+
+def bucket_count(rows: Iterable[int]) -> int:
+    """Say in how many files runs of so many rows are put; all of them in equally many.
+
+    Examples
+    --------
+    >>> bucket_count([10, ROWS_A_BUCKET + 1])
+    2
+    """
+    return max(1, *(-(-each // ROWS_A_BUCKET) for each in rows))
 
 
 class Buckets:

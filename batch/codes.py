@@ -56,18 +56,18 @@ def coded_lists(table: pa.Table, style: Style, items: ItemCodes) -> pa.Table:
     """
     if style.layout is Layout.LIST:
         table = table.filter(pc.greater(pc.list_value_length(table[Columns.ITEM_IDS]), 0))
-        ids, scores = (_whole(table[name]) for name in (Columns.ITEM_IDS, Columns.SCORES))
+        ids, scores = (whole(table[name]) for name in (Columns.ITEM_IDS, Columns.SCORES))
         counts = pc.list_value_length(ids).to_numpy(zero_copy_only=False)
-        starts, users = np.append(0, np.cumsum(counts)), _whole(table[Columns.USER_ID])
-        policy, ids, scores = _whole(table[Columns.POLICY]), ids.flatten(), scores.flatten()
+        starts, users = np.append(0, np.cumsum(counts)), whole(table[Columns.USER_ID])
+        policy, ids, scores = whole(table[Columns.POLICY]), ids.flatten(), scores.flatten()
     else:
         rows, ids, scores = (
-            _whole(table[name]) for name in (Columns.USER_ID, Columns.ITEM_ID, Columns.SCORE)
+            whole(table[name]) for name in (Columns.USER_ID, Columns.ITEM_ID, Columns.SCORE)
         )
         numbers = rows.dictionary_encode().indices.to_numpy()
         begins = np.flatnonzero(np.diff(numbers, prepend=-1))
         starts, first = np.append(begins, len(rows)), pa.array(begins)
-        users, policy = rows.take(first), _whole(table[Columns.POLICY]).take(first)
+        users, policy = rows.take(first), whole(table[Columns.POLICY]).take(first)
     offsets = pa.array(starts.astype(np.int32))
     values = scores.fill_null(float("nan"))
     coded = pa.array(items.of(ids))
@@ -83,7 +83,7 @@ def coded_lists(table: pa.Table, style: Style, items: ItemCodes) -> pa.Table:
 
 def padded(lists: pa.ChunkedArray, k: int, *, pad: float) -> npt.NDArray[np.generic]:
     """Give the first ``k`` of each list as a row; short ones are padded at the end."""
-    array = _whole(lists)
+    array = whole(lists)
     counts = pc.list_value_length(array).to_numpy(zero_copy_only=False).astype(np.int64)
     flat = array.flatten().to_numpy(zero_copy_only=False)
     rows = np.repeat(np.arange(counts.size), counts)
@@ -94,7 +94,7 @@ def padded(lists: pa.ChunkedArray, k: int, *, pad: float) -> npt.NDArray[np.gene
     return matrix
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """Give a column as one array."""
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """Give a column as one array; a filter or a join leaves it in several."""
     found = column.combine_chunks()
     return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)

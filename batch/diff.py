@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from batch.buckets import ROWS_A_BUCKET, Buckets
+from batch.buckets import Buckets, bucket_count
 from batch.codes import ItemCodes, coded_lists
 from batch.matching import Matching
 from batch.profile import Catalogue, Profile
@@ -169,7 +169,7 @@ def _read(
     matching: Matching | None,
 ) -> None:
     """Add all parts of the runs; to match them, put the lists into buckets first."""
-    count = max(1, *(-(-sum(run.rows.values()) // ROWS_A_BUCKET) for run in runs))
+    count = bucket_count(sum(run.rows.values()) for run in runs)
     parts = sum(len(run.rows) for run in runs)
     with ExitStack() as stack, report("compare", parts + count * (len(runs) - 1)) as reporter:
         buckets: list[Buckets] = []

@@ -1,7 +1,6 @@
 """Write a bundle: everything that its users need, and nothing that runs code."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,14 @@ from export.description import described
 from export.fold_in.assembly import NOT_WANTED as NOT_FOLDED_IN
 from export.fold_in.assembly import Honest, make_fold_in
 from export.fold_in.assembly import summary as worth_of_fold_in
-from export.golden_requests import golden_content
-from export.model_card import model_card
-from export.screen.assembly import NOT_WANTED, make_screen, summary
+from export.screen.assembly import NOT_WANTED, make_screen
+from export.sealing import prove_and_seal
 from export.source import Source
 from ncf.arrays import map_npy
-from ncf.artifacts import seal
 from ncf.data.interactions import Interactions
 from ncf.models.scorer import scorer
-from ncf.proof.bundle_parity import (
-    require_fold_in_parity,
-    require_pair_parity,
-    require_topk_parity,
-)
-from ncf.records import json_values
 from ncf.scoring import bundle as files
 from ncf.scoring.fold_in_manifest import FoldInFacts, NoFoldIn
-from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.screen_manifest import NoScreen, Screen
 
 
@@ -68,21 +58,12 @@ def write_bundle(source: Source, folder: Path, name: str) -> dict[str, Any]:
         cold=np.flatnonzero(~source.trained_users()).astype(np.int64),
     )
     write_contents(contents, folder)
-    sizes, score = contents.seen.shape, scorer(checkpoint.model())
-    parity = {files.SCORE_GRAPH: require_pair_parity(folder / files.SCORE_GRAPH, sizes, score)}
     screen = _write_screen(source, interactions, folder)
     fold_in = _write_fold_in(source, interactions, folder)
     manifest = described(source, len(interactions), screen, fold_in)
-    unsealed = files.Bundle(folder, manifest)
-    parity |= require_topk_parity(unsealed, score) | require_fold_in_parity(unsealed)
-    manifest = replace(manifest, parity=parity)
-    (folder / files.GOLDEN_FILE).write_bytes(golden_content(unsealed))
     recipe = json.dumps(checkpoint.manifest.recipe, indent=2, sort_keys=True)
-    (folder / files.CARD_FILE).write_text(model_card(name, manifest, recipe), encoding="utf-8")
-    digest = seal(folder, BUNDLE, json_values(manifest))
-    differences = {each: report.max_difference for each, report in parity.items()}
-    said = {"screen": summary(manifest.screen), "fold_in": worth_of_fold_in(fold_in)}
-    return {**differences, **said, "digest": digest}
+    said = {"fold_in": worth_of_fold_in(fold_in)}
+    return prove_and_seal(folder, name, manifest, scorer(checkpoint.model()), recipe, said)
 
 
 def _write_screen(source: Source, interactions: Interactions, folder: Path) -> Screen | NoScreen:

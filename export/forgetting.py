@@ -10,25 +10,17 @@ import numpy.typing as npt
 from scipy import sparse
 
 from export.contents import Contents, by_popularity, write_contents, write_pairs
-from export.golden_requests import golden_content
 from export.growth import NAMES
-from export.model_card import model_card, recipe_of
-from export.screen.assembly import make_screen, summary
+from export.model_card import recipe_of
+from export.screen.assembly import make_screen
+from export.sealing import prove_and_seal
 from ncf.arrays import map_npy
-from ncf.artifacts import seal
 from ncf.errors import UsageError
 from ncf.graphs.initializers import read_initializers
 from ncf.identifiers import IdMap
 from ncf.models.weights import Weights
-from ncf.proof.bundle_parity import (
-    require_fold_in_parity,
-    require_pair_parity,
-    require_topk_parity,
-)
 from ncf.proof.reference import PairScorer, graph_scorer
-from ncf.records import json_values
 from ncf.scoring import bundle as files
-from ncf.scoring.manifest import BUNDLE
 from ncf.scoring.screen_manifest import Screen
 from ncf.scoring.seen import Seen
 from ncf.scoring.sessions import open_cpu
@@ -138,16 +130,5 @@ def write_without(forgetting: Forgetting, folder: Path, name: str) -> dict[str, 
         write_pairs(forgetting.pairs(old.unlearned), folder / files.UNLEARNED_FILE)
     model = replace(old.manifest.model, n_users=old.n_users - 1, interactions=seen.nnz)
     manifest = replace(old.manifest, digest="", files={}, model=model, screen=screen)
-    unsealed, score = files.Bundle(folder, manifest), forgetting.score()
-    parity = {
-        files.SCORE_GRAPH: require_pair_parity(folder / files.SCORE_GRAPH, seen.shape, score),
-        **require_topk_parity(unsealed, score),
-        **(require_fold_in_parity(unsealed) if old.folds_in else {}),
-    }
-    manifest = replace(manifest, parity=parity)
-    (folder / files.GOLDEN_FILE).write_bytes(golden_content(unsealed))
     recipe = recipe_of((old.path / files.CARD_FILE).read_text(encoding="utf-8"))
-    (folder / files.CARD_FILE).write_text(model_card(name, manifest, recipe), encoding="utf-8")
-    digest = seal(folder, BUNDLE, json_values(manifest))
-    differences = {each: report.max_difference for each, report in parity.items()}
-    return {**differences, "screen": summary(screen), "digest": digest}
+    return prove_and_seal(folder, name, manifest, forgetting.score(), recipe, {})

@@ -11,11 +11,10 @@ from scipy import sparse
 
 from export.contents import Contents, by_popularity, write_contents, write_pairs
 from export.fold_in.row_scores import RowScores
-from export.golden_requests import golden_content
-from export.model_card import model_card, recipe_of
-from export.screen.assembly import make_screen, summary
+from export.model_card import recipe_of
+from export.screen.assembly import make_screen
+from export.sealing import prove_and_seal
 from ncf.arrays import map_npy
-from ncf.artifacts import seal
 from ncf.data.id_files import find, read_pairs
 from ncf.data.origins import digest_of
 from ncf.errors import ArtifactError, UsageError
@@ -24,15 +23,9 @@ from ncf.graphs.initializers import read_initializers
 from ncf.graphs.new_items import with_new_items
 from ncf.identifiers import IdMap
 from ncf.models.weights import Weights
-from ncf.proof.bundle_parity import (
-    require_fold_in_parity,
-    require_pair_parity,
-    require_topk_parity,
-)
 from ncf.proof.reference import PairScorer, graph_scorer
-from ncf.records import json_values
 from ncf.scoring import bundle as files
-from ncf.scoring.manifest import BUNDLE, NewItems
+from ncf.scoring.manifest import NewItems
 from ncf.scoring.screen_manifest import NoScreen, Screen
 from ncf.scoring.sessions import open_cpu
 
@@ -159,20 +152,10 @@ def write_grown(growth: Growth, folder: Path, name: str) -> dict[str, Any]:
     model = replace(old.manifest.model, n_items=seen.shape[1], interactions=seen.nnz)
     facts: dict[str, Any] = {"model": model, "screen": screen, "new_items": growth.counts}
     manifest = replace(old.manifest, digest="", files={}, **facts)
-    unsealed, score = files.Bundle(folder, manifest), _old_scorer(old, weights, rows)
-    parity = {
-        files.SCORE_GRAPH: require_pair_parity(folder / files.SCORE_GRAPH, seen.shape, score),
-        **require_topk_parity(unsealed, score),
-        **require_fold_in_parity(unsealed),
-    }
-    manifest = replace(manifest, parity=parity)
-    (folder / files.GOLDEN_FILE).write_bytes(golden_content(unsealed))
     recipe = recipe_of((old.path / files.CARD_FILE).read_text(encoding="utf-8"))
-    (folder / files.CARD_FILE).write_text(model_card(name, manifest, recipe), encoding="utf-8")
-    digest = seal(folder, BUNDLE, json_values(manifest))
-    differences = {each: report.max_difference for each, report in parity.items()}
     added = {"new_items": growth.counts.items, "new_pairs": growth.counts.pairs}
-    return {**differences, "screen": summary(screen), **added, "digest": digest}
+    score = _old_scorer(old, weights, rows)
+    return prove_and_seal(folder, name, manifest, score, recipe, added)
 
 
 def _grown_weights(growth: Growth) -> Weights:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.buckets import ROWS_A_BUCKET, Buckets
-from batch.codes import POLICIES, ItemCodes, coded_lists, padded
+from batch.buckets import Buckets, bucket_count
+from batch.codes import POLICIES, ItemCodes, coded_lists, padded, whole
 from batch.push.targets import LISTS, Chunk
 from batch.reading import Source
 from ncf.policies import Policy
@@ -52,7 +52,7 @@ def changes(before: Source, after: Source) -> Iterator[Iterator[Chunk]]:
         The folder of temporary files is full.
     """
     items, runs = ItemCodes(), (before, after)
-    count = max(1, *(-(-sum(run.rows.values()) // ROWS_A_BUCKET) for run in runs))
+    count = bucket_count(sum(run.rows.values()) for run in runs)
     with TemporaryDirectory(prefix="ncf-push-") as scratch:
         both = []
         for name, run in zip("ab", runs, strict=True):
@@ -94,10 +94,10 @@ def _split(a: pa.Table | None, b: pa.Table | None) -> _Split:
     """Part the users of two tables: with another list than before, gone, and with the same."""
     if b is None:
         assert a is not None  # noqa: S101 - the caller has looked
-        return _Split(a.slice(0, 0), _whole(a["user"]), _NOBODY)
+        return _Split(a.slice(0, 0), whole(a["user"]), _NOBODY)
     if a is None:
         return _Split(b, _NOBODY, _NOBODY)
-    old, new = _whole(a["user"]), _whole(b["user"])
+    old, new = whole(a["user"]), whole(b["user"])
     place = pc.index_in(new, old)
     known = place.is_valid().to_numpy(zero_copy_only=False)
     rows = place.drop_null()
@@ -110,7 +110,7 @@ def _split(a: pa.Table | None, b: pa.Table | None) -> _Split:
 def _equal(a: pa.Table, b: pa.Table) -> npt.NDArray[np.bool_]:
     """Compare lists row by row: items, scores to the bit, and policies."""
     found: npt.NDArray[np.bool_] = a["policy"].to_numpy() == b["policy"].to_numpy()
-    counts = [pc.list_value_length(_whole(each["items"])).to_numpy() for each in (a, b)]
+    counts = [pc.list_value_length(whole(each["items"])).to_numpy() for each in (a, b)]
     found &= counts[0] == counts[1]
     width = int(max(1, *(int(each.max(initial=0)) for each in counts)))
     for name, pad in (("items", -1), ("scores", np.nan)):
@@ -122,21 +122,16 @@ def _equal(a: pa.Table, b: pa.Table) -> npt.NDArray[np.bool_]:
 
 def decoded(lists: pa.Table, items: ItemCodes) -> pa.Table:
     """Turn coded lists into those of :data:`LISTS`."""
-    coded, scores = _whole(lists["items"]), _whole(lists["scores"])
+    coded, scores = whole(lists["items"]), whole(lists["scores"])
     raw = pa.array(items.raw, pa.string())
-    policies = _whole(lists["policy"]).to_numpy()
+    policies = whole(lists["policy"]).to_numpy()
     popular = pa.array(policies == _POPULAR)
     ids = pa.ListArray.from_arrays(_offsets(coded), raw.take(coded.flatten()))
     values = pa.ListArray.from_arrays(_offsets(scores), scores.flatten(), mask=popular)
     names = pa.array(POLICIES, pa.string()).take(pa.array(policies.astype(np.int32)))
-    return pa.table([_whole(lists["user"]), ids, values, names], schema=LISTS)
+    return pa.table([whole(lists["user"]), ids, values, names], schema=LISTS)
 
 
 def _offsets(lists: pa.Array) -> pa.Array:
     counts = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
     return pa.array(np.append(0, np.cumsum(counts)).astype(np.int32))
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    found = column.combine_chunks()
-    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)

@@ -111,7 +111,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Push:
-    """A push.
+    """What a target is asked to hold, and from what it starts.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class Target(Protocol):
         """Remove a user from all that is kept here; whether there was anything."""
 
     def close(self) -> None:
-        """Close connections."""
+        """Let go of connections and files; what was not finished is as if nobody had pushed."""
 
 
 def open_target(uri: str, password: str | None = None) -> Target:

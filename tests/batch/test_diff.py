@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ncf
-from batch import diff as diffing
 from batch.addresses import shown
 from batch.diff import compare_runs
 from batch.options import Layout, TableFormat
@@ -95,7 +94,7 @@ def test_figures_are_those_of_the_definition(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(diffing, "ROWS_A_BUCKET", bucket)
+    monkeypatch.setattr("batch.buckets.ROWS_A_BUCKET", bucket)
     out = tmp_path_factory.mktemp("topk")
     b = {
         user: Listed(each.items[: ks[1]], each.scores and each.scores[: ks[1]])
