@@ -1,5 +1,6 @@
 """The job of a batch: its options, checked."""
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 
 from batch.filters import Filters
 from batch.gates import Gates
-from batch.options import Mode
+from batch.options import EngineName, Mode
 from batch.tables import Style
 from ncf.devices import Device
 from ncf.errors import UsageError
@@ -35,7 +36,8 @@ class Job:
     shard_users : int
         Largest number of users in a part, at least 1.
     workers : int
-        Threads that score; 0 takes every core that this process may use.
+        Threads that score; 0 takes every core that this process may use. With a cluster, threads
+        of each of its tasks; 0 takes one, or what a GPU needs.
     filters : Filters
         Files of users and items.
     style : Style
@@ -59,6 +61,12 @@ class Job:
         Whether to put a report for people into the run.
     date : datetime or None
         Logical date of the run, with a time zone: nothing is made if a run of it is there.
+    engine : EngineName
+        What makes the parts; the table is the same.
+    address : str
+        Address of the engine's cluster; empty for one of its own on this machine.
+    patience : float
+        Seconds without a receipt, above 0, after which a cluster is given up.
     """
 
     bundle: Path
@@ -78,6 +86,9 @@ class Job:
     gates: Gates = ()
     report: bool = False
     date: datetime | None = None
+    engine: EngineName = EngineName.THREADS
+    address: str = ""
+    patience: float = 1800.0
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -87,6 +98,13 @@ class Job:
         for name, least in (("shard_users", 1), ("workers", 0), ("keep", 0)):
             if (value := getattr(self, name)) < least:
                 raise UsageError(f"`{name}` {value} is less than {least}")
+        if not 0 < self.patience < math.inf:
+            raise UsageError(f"`patience` {self.patience} is not a number of seconds above 0")
+        if self.address and self.engine is EngineName.THREADS:
+            raise UsageError(
+                f"`address` {self.address} is of no use to threads of this machine",
+                remedy="give `engine`, or leave it out",
+            )
         if not 0 < self.recall < 1:
             raise UsageError(f"`recall` {self.recall} is outside (0, 1)")
         if self.like is not None and self.mode is not Mode.AUTO:

@@ -1,4 +1,4 @@
-"""Options of a table; no imports, so that ``--help`` is quick."""
+"""Options of a table and of a batch; no imports, so that ``--help`` is quick."""
 
 from enum import StrEnum
 
@@ -23,3 +23,10 @@ class Mode(StrEnum):
     AUTO = "auto"
     EXACT = "exact"
     SCREENED = "screened"
+
+
+class EngineName(StrEnum):
+    """What makes the parts: threads of this machine, or tasks of a cluster."""
+
+    THREADS = "threads"
+    RAY = "ray"

@@ -1,7 +1,7 @@
 """Make parts: score each shard of the audience and write it as one file.
 
 Making a part depends on its arguments alone, so that engines other than the threads of
-:mod:`batch.engine` do it elsewhere, to the same bytes.
+:mod:`batch.engines.threads` do it elsewhere, to the same bytes.
 """
 
 import threading

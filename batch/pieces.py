@@ -7,7 +7,8 @@ from typing import Any
 
 from batch.audience_file import open_audience
 from batch.committing import Commit
-from batch.engine import Threads, watched
+from batch.engines.engine import watched
+from batch.engines.threads import Threads
 from batch.figures import figures_of
 from batch.gates import Gates
 from batch.places import Place, current_plan, open_place

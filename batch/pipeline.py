@@ -13,7 +13,8 @@ from typing import Any
 
 from batch.committing import Commit, Measured
 from batch.dates import require_new
-from batch.engine import Engine, Threads, watched
+from batch.engines.choosing import opened_engine, require_engine
+from batch.engines.engine import Engine, watched
 from batch.figures import figures_of
 from batch.job import Job
 from batch.places import Place, open_place
@@ -57,6 +58,8 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
         Ctrl-C or SIGTERM came; finished parts are kept.
     GateError
         The table failed a gate: it is whole, and set aside.
+    CapabilityError
+        The engine's package is not installed.
     """
     try:
         return _published(job, now)
@@ -67,9 +70,12 @@ def run_batch(job: Job, now: datetime) -> dict[str, Any]:
 
 def _published(job: Job, now: datetime) -> dict[str, Any]:
     started = time.monotonic()
-    with _planning(job, now) as (prepared, place, first):
+    require_engine(job)
+    with (
+        _planning(job, now) as (prepared, place, first),
+        opened_engine(job, lambda: prepared.session(place, first)) as engine,
+    ):
         plan = first
-        engine = Threads(prepared.session(place, plan), job.workers)
         commit = Commit(
             place, lambda _: prepared.inputs.audience, job.keep, None, job.gates, job.report
         )

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -167,7 +168,9 @@ class Session:
         return None
 
 
-def work(plan: Plan, shard: int, out: str | Path, bundle: Path | None = None) -> Receipt:
+def work(
+    plan: Plan, shard: int, out: str | Path, bundle: Path | None = None, workers: int = 1
+) -> Receipt:
     """Make one part; a process opens each plan once.
 
     This is all that an engine calls on its workers; its arguments and its result are plain data.
@@ -182,15 +185,21 @@ def work(plan: Plan, shard: int, out: str | Path, bundle: Path | None = None) ->
         Folder of all runs, or a URI.
     bundle : Path, optional
         Folder of the bundle on this machine, if it is not that of the plan.
+    workers : int
+        Threads that score, at least 1.
 
     Raises
     ------
     ArtifactError
         The bundle or a version of a library is another than the plan's, or the plan is closed.
     """
-    return _SESSIONS.get(
+    session = _SESSIONS.get(
         (plan.id, str(out), str(bundle)), lambda: Session.open(open_place(out), plan, bundle)
-    ).finish(shard)
+    )
+    if workers == 1:
+        return session.finish(shard)
+    with ThreadPoolExecutor(workers) as pool:
+        return session.finish(shard, replace(session.task, pool=pool))
 
 
 @dataclass

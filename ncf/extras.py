@@ -35,6 +35,7 @@ OPTIONAL = {
     "optuna": Optional("Optuna", "tune"),
     "orjson": Optional("orjson", "serve"),
     "psycopg": Optional("psycopg", "push-postgres"),
+    "ray": Optional("Ray", "ray"),
     "redis": Optional("redis-py", "push-redis"),
     "safetensors": Optional("safetensors", "train"),
     "sqlalchemy": Optional("SQLAlchemy", "tune"),

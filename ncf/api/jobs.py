@@ -1,13 +1,14 @@
 """Make the job of a batch from the arguments of a call."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from batch.gates import Gates, read_gates
 from batch.job import Job
-from batch.options import Layout, Mode, TableFormat
+from batch.metrics import metrics_of
+from batch.options import EngineName, Layout, Mode, TableFormat
 from batch.tables import Style
 from ncf.api.filters import Given, filters_of
 from ncf.api.options import Date, Place, chosen, folder, moment
@@ -19,6 +20,7 @@ from ncf.policies import Strangers
 if TYPE_CHECKING:
     from ncf.api.bundles import Bundle
 
+_Record: TypeAlias = Callable[[Mapping[str, Any]], None]
 _Files: TypeAlias = tuple[Given, Given, Given, Given, Given]
 
 
@@ -26,25 +28,23 @@ _Files: TypeAlias = tuple[Given, Given, Given, Given, Given]
 def job_of(
     bundle: "Bundle | Place",
     out: Place,
-    k: int,
     *,
-    ranked: tuple[str, str, float, Place | None, Place | None],
+    ranked: tuple[int, str, str, float, Place | None, Place | None],
     given: _Files,
     wishes: tuple[bool, str | None, Columned, bool],
     style: tuple[str, str],
     machine: tuple[int, int, int, Place | None],
-    gate: Place | None = None,
-    date: Date | None = None,
-    report: bool = False,
+    published: tuple[Place | None, Date | None, bool],
+    engine: tuple[str, str | None, float] = ("threads", None, 1800.0),
 ) -> Iterator[Job]:
     """Check the arguments of :func:`ncf.batch`; files made of frames exist until the block ends.
 
     Parameters
     ----------
-    bundle, out, k
+    bundle, out
         As given.
     ranked : tuple
-        ``device``, ``mode``, ``recall``, ``like`` and ``since``.
+        ``k``, ``device``, ``mode``, ``recall``, ``like`` and ``since``.
     given : tuple
         ``seen``, ``users``, ``exclude_items``, ``candidates`` and ``exclude_pairs``.
     wishes : tuple
@@ -53,8 +53,10 @@ def job_of(
         ``format`` and ``layout``.
     machine : tuple
         ``shard_users``, ``workers``, ``keep`` and ``work``.
-    gate, date, report
-        As given.
+    published : tuple
+        ``gate``, ``date`` and ``report``.
+    engine : tuple
+        ``engine``, ``address`` and ``patience``.
 
     Raises
     ------
@@ -64,9 +66,10 @@ def job_of(
         A frame or id cannot be read.
     """
     out_given(out)
-    device, mode, recall, like, since = ranked
+    k, device, mode, recall, like, since = ranked
     refresh, cold_user, columns, keep_spaces = wishes
     shard_users, workers, keep, work = machine
+    gate, date, report = published
     parts = Style(chosen(TableFormat, style[0], "format"), chosen(Layout, style[1], "layout"))
     strangers = None if cold_user is None else chosen(Strangers, cold_user, "cold_user")
     place = chosen(Device, device, "device")
@@ -93,7 +96,15 @@ def job_of(
             gates=gates,
             date=None if date is None else moment(date, "date"),
             report=report,
+            engine=chosen(EngineName, engine[0], "engine"),
+            address=engine[1] or "",
+            patience=engine[2],
         )
+
+
+def metrics_to(metrics_file: Place | None) -> AbstractContextManager[_Record]:
+    """Write figures to a file of metrics, if one is given; see :func:`batch.metrics.metrics_of`."""
+    return metrics_of(None if metrics_file is None else folder(metrics_file, "metrics_file"))
 
 
 def gates_of(gate: Place | None) -> Gates:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batch.metrics import metrics_of
 from batch.pieces import commit_batch as commit_plan
 from batch.pieces import planned, work_on
 from batch.pipeline import plan_batch as plan_job
@@ -12,7 +11,7 @@ from batch.places import open_place
 from batch.plans import Plan
 from ncf.api.figures import Figures
 from ncf.api.filters import Given
-from ncf.api.jobs import bundle_folder, gates_of, job_of, out_given
+from ncf.api.jobs import bundle_folder, gates_of, job_of, metrics_to, out_given
 from ncf.api.options import Date, Place, folder
 from ncf.api.runs import Run
 from ncf.api.shards import chosen_shards
@@ -88,13 +87,12 @@ def plan_batch(
     with job_of(
         bundle,
         out,
-        k,
-        ranked=(device, mode, recall, like, since),
+        ranked=(k, device, mode, recall, like, since),
         given=(seen, users, exclude_items, candidates, exclude_pairs),
         wishes=(refresh, cold_user, columns, keep_spaces),
         style=(format, layout),
         machine=(shard_users, 0, 0, work),
-        date=date,
+        published=(None, date, False),
     ) as job:
         return Figures(_described(plan_job(job, datetime.now(UTC))))
 
@@ -215,8 +213,7 @@ def commit_batch(
         raise UsageError(f"`keep` {keep} is less than 0")
     where = None if bundle is None else bundle_folder(bundle)
     aside = None if work is None else folder(work, "work")
-    metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
-    with metrics_of(metrics) as record:
+    with metrics_to(metrics_file) as record:
         figures = commit_plan(
             out_given(out),
             plan=plan,

@@ -5,15 +5,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batch.addresses import within
-from batch.metrics import metrics_of
 from batch.pipeline import run_batch
 from batch.published import read_latest as read_newest
 from batch.published import read_run
 from batch.runs import local_copy
 from ncf.api.figures import Figures
 from ncf.api.filters import Given
-from ncf.api.jobs import job_of
-from ncf.api.options import Date, Place, folder
+from ncf.api.jobs import job_of, metrics_to
+from ncf.api.options import Date, Place
 from ncf.data.naming import Given as Columned
 
 if TYPE_CHECKING:
@@ -97,6 +96,9 @@ def batch(
     gate: Place | None = None,
     date: Date | None = None,
     report: bool = True,
+    engine: str = "threads",
+    address: str | None = None,
+    patience: float = 1800.0,
 ) -> Run:
     """Score every user against every item they may get, and publish one table.
 
@@ -149,7 +151,8 @@ def batch(
     shard_users : int
         Number of users in a part.
     workers : int
-        Threads that score; 0 takes all cores.
+        Threads that score; 0 takes all cores. With a cluster, threads of each of its tasks; 0
+        takes one, or four on CUDA.
     work : str or Path, optional
         Folder of this machine's lock for an object store.
     metrics_file : str or Path, optional
@@ -162,6 +165,14 @@ def batch(
     report : bool
         Put a page for people into the run, ``_report.html``: why it passed, what changed, and a
         sample of users with ids, histories and lists.
+    engine : {"threads", "ray"}
+        What makes the parts: threads of this process, or tasks of a cluster, whose nodes must
+        reach ``out`` and the bundle under the same names. The table has the same bytes.
+    address : str, optional
+        Address of the cluster, such as ``"ray-head:6379"``; if not
+        given, one of its own on this machine, which ends with the call.
+    patience : float
+        Seconds without a new part after which a cluster is given up.
 
     Raises
     ------
@@ -181,6 +192,10 @@ def batch(
         The file of gates names a figure that there is not.
     GateError
         The run failed a gate: it is whole, and set aside; what was published before stays.
+    CapabilityError
+        The package of the engine is not installed.
+    UnreachableError
+        The cluster cannot be reached, or gave no part for too long; finished parts are kept.
 
     Examples
     --------
@@ -188,21 +203,18 @@ def batch(
     >>> run.frame().groupby("user_id").size().to_dict()
     {'u1': 3, 'u2': 3}
     """
-    metrics = None if metrics_file is None else folder(metrics_file, "metrics_file")
     with (
-        metrics_of(metrics) as record,
+        metrics_to(metrics_file) as record,
         job_of(
             bundle,
             out,
-            k,
-            ranked=(device, mode, recall, like, since),
+            ranked=(k, device, mode, recall, like, since),
             given=(seen, users, exclude_items, candidates, exclude_pairs),
             wishes=(refresh, cold_user, columns, keep_spaces),
             style=(format, layout),
             machine=(shard_users, workers, keep, work),
-            gate=gate,
-            date=date,
-            report=report,
+            published=(gate, date, report),
+            engine=(engine, address, patience),
         ) as job,
     ):
         figures = run_batch(job, datetime.now(UTC))

@@ -1,12 +1,14 @@
 """``ncf batch`` publishes a table with every user's top-K list."""
 
 from functools import partial
+from pathlib import Path
 
 import typer
 
 import ncf
-from batch.options import Layout, Mode, TableFormat
+from batch.options import EngineName, Layout, Mode, TableFormat
 from ncf.cli.batch_options import (
+    AtAddress,
     BatchBundle,
     CandidatesFile,
     Columns,
@@ -20,8 +22,10 @@ from ncf.cli.batch_options import (
     LikeRun,
     MetricsFile,
     OfDate,
+    OnEngine,
     PartFormat,
     PartLayout,
+    Patience,
     RankingMode,
     Refresh,
     Reported,
@@ -67,6 +71,9 @@ def batch(
     gate: GateFile = None,
     date: OfDate = None,
     report: Reported = True,
+    engine: OnEngine = EngineName.THREADS,
+    address: AtAddress = None,
+    patience: Patience = 1800.0,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -74,27 +81,34 @@ def batch(
 
     Example: ncf batch --bundle model_store/ncf --out topk -k 10 --seen tonight.csv --keep 7
     """
-    if context.invoked_subcommand is not None:
-        _refuse_options_before(context, context.invoked_subcommand)
+    if _is_of_a_command_below(context):
         return
-    if bundle is None:
-        raise UsageError("`bundle` is missing", remedy="give the folder that 'ncf export' made")
     set_log_format(log_format)
-    table = partial(ncf.batch, bundle, out=out, k=k, device=device, mode=mode, recall=recall)
-    table = partial(table, seen=seen, users=users, exclude_items=exclude_items)
+    table = partial(ncf.batch, _given(bundle), out=out, k=k, device=device, mode=mode)
+    table = partial(table, seen=seen, users=users, exclude_items=exclude_items, refresh=refresh)
     table = partial(table, candidates=candidates, cold_user=cold_user, format=format, layout=layout)
     table = partial(table, keep=keep, shard_users=shard_users, workers=workers, work=work)
-    table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like)
-    table = partial(table, exclude_pairs=exclude_pairs, refresh=refresh, since=since)
-    run = table(metrics_file=metrics_file, gate=gate, date=date, report=report)
-    show(run.figures, as_json=as_json)
+    table = partial(table, columns=columns, keep_spaces=keep_spaces, like=like, since=since)
+    table = partial(table, exclude_pairs=exclude_pairs, metrics_file=metrics_file, gate=gate)
+    table = partial(table, engine=engine, address=address, patience=patience, recall=recall)
+    show(table(date=date, report=report).figures, as_json=as_json)
 
 
-def _refuse_options_before(context: typer.Context, command: str) -> None:
+def _given(bundle: Path | None) -> Path:
+    if bundle is None:
+        raise UsageError("`bundle` is missing", remedy="give the folder that 'ncf export' made")
+    return bundle
+
+
+def _is_of_a_command_below(context: typer.Context) -> bool:
     """Refuse 'ncf batch --out x show', which would ignore --out and show another table."""
+    command = context.invoked_subcommand
+    if command is None:
+        return False
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise UsageError(
                 f"`{name}` comes before '{command}'", remedy=f"put it after '{command}'"
             )
+    return True

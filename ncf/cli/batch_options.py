@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
-from batch.options import Layout, Mode, TableFormat
+from batch.options import EngineName, Layout, Mode, TableFormat
 from ncf.policies import Strangers
 
+AtAddress = Annotated[
+    str | None,
+    typer.Option(help="Address of the cluster: such as ray-head:6379. [default: own]"),
+]
 BatchBundle = Annotated[Path | None, typer.Option(help="Folder that 'ncf export' made.")]
 BundleHere = Annotated[
     Path | None, typer.Option(help="Folder of the plan's bundle, if it is elsewhere here.")
@@ -54,6 +58,12 @@ Reported = Annotated[
 OfPlan = Annotated[
     str, typer.Option(help="Id of the plan; if another one is there, it is refused.")
 ]
+OnEngine = Annotated[
+    EngineName, typer.Option(help="What makes the parts: threads here, or tasks of a cluster.")
+]
+Patience = Annotated[
+    float, typer.Option(help="Seconds without a new part after which a cluster is given up.")
+]
 PartFormat = Annotated[TableFormat, typer.Option(help="File format of the parts.")]
 PartLayout = Annotated[
     Layout, typer.Option(help="A row for each item, or a row with lists for each user.")
@@ -76,7 +86,9 @@ SinceRun = Annotated[
     str | None,
     typer.Option(help="Earlier run (topk/RUN, or latest): rank only those who changed since."),
 ]
-Threads = Annotated[int, typer.Option(help="Threads that score; 0 takes all cores.")]
+Threads = Annotated[
+    int, typer.Option(help="Threads that score; 0 takes all cores, or one for a cluster's task.")
+]
 UsersAPart = Annotated[int, typer.Option(help="Number of users in a part.")]
 UsersFile = Annotated[
     Path | None, typer.Option(help="CSV or Parquet, user_id: the only users who get a list.")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from batch.audience import read_audience
-from batch.engine import Threads
+from batch.engines.threads import Threads
 from batch.filters import Filters
 from batch.job import Job
 from batch.parts import Stopped, Task, score

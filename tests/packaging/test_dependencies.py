@@ -33,6 +33,7 @@ EXTRAS = (
     *("train", "serve", "torchserve", "tune", "plot", "s3"),
     *("push-postgres", "push-redis", "push-delta"),
 )
+ENGINES = ("ray",)  # for those who have a cluster
 DEVELOPERS = ("dev", "docs")  # installed by 'make setup'
 # Other recommenders that benchmarks compare with, installed by hand; and what type checkers know.
 PEERS = {"IPython", "implicit", "recbole", "_typeshed"}
@@ -81,7 +82,8 @@ def declared(*extras: str) -> set[str]:
 
 
 def test_every_import_is_of_a_declared_dependency() -> None:
-    for folders, extras in ((OURS, EXTRAS), (("tests", "benchmarks"), (*EXTRAS, *DEVELOPERS))):
+    of_ours = (*EXTRAS, *ENGINES)
+    for folders, extras in ((OURS, of_ours), (("tests", "benchmarks"), (*of_ours, *DEVELOPERS))):
         undeclared = {
             module: file
             for module, file in _imports(folders).items()
@@ -93,7 +95,7 @@ def test_every_import_is_of_a_declared_dependency() -> None:
 def test_every_declared_dependency_is_used() -> None:
     used = {name for module in _imports(OURS) for name in _distributions(module)}
     runtimes = {"onnxruntime", "onnxruntime-gpu"}
-    assert declared(*EXTRAS) - used - runtimes - INDIRECT == set()
+    assert declared(*EXTRAS, *ENGINES) - used - runtimes - INDIRECT == set()
     tested = _imports(("tests", "benchmarks"))
     used |= {name for module in tested for name in _distributions(module)}
     stubs = {
@@ -102,18 +104,19 @@ def test_every_declared_dependency_is_used() -> None:
     assert declared(*DEVELOPERS) - used - RUN - stubs - runtimes - INDIRECT == set()
 
 
-def test_all_is_every_extra_but_those_for_developers() -> None:
+def test_all_is_every_extra_but_engines_and_those_for_developers() -> None:
     (every,) = project()["optional-dependencies"]["all"]
     assert Requirement(every).extras == set(EXTRAS)
     others = project()["optional-dependencies"].keys() - {*EXTRAS, "all"}
-    assert others == {*DEVELOPERS, "mutate"}
+    assert others == {*DEVELOPERS, *ENGINES, "mutate"}
 
 
 def test_every_direct_dependency_is_pinned() -> None:
     pins = PINS.read_text().splitlines()
     pinned = [Requirement(line).name for line in pins if not line.startswith("#")]
     assert len(pinned) == len(set(pinned))
-    assert {canonicalize_name(name) for name in pinned} == declared(*EXTRAS, *DEVELOPERS, "mutate")
+    extras = (*EXTRAS, *ENGINES, *DEVELOPERS, "mutate")
+    assert {canonicalize_name(name) for name in pinned} == declared(*extras)
 
 
 PLATFORMS = [
@@ -146,7 +149,7 @@ def test_the_extras_that_messages_name_are_those_of_the_project() -> None:
     for module, package in OPTIONAL.items():
         assert _distributions(module) & _names(optional[package.extra]), module
     named = {name for module in OPTIONAL for name in _distributions(module)}
-    assert declared(*EXTRAS) - declared() == named
+    assert declared(*EXTRAS, *ENGINES) - declared() == named
 
 
 def test_the_lock_holds_what_the_tests_ran_with() -> None:
@@ -247,4 +250,5 @@ def test_an_import_that_no_extra_would_mend_stays_what_it_is() -> None:
     assert missing_extra(ImportError("torch is broken", name="torch")) is None
     found = missing_extra(ModuleNotFoundError("no", name="torch.nn"), "training")
     assert str(found) == "training needs PyTorch; pip install 'ncf[train]'"
-    require(*OPTIONAL, user="this test")
+    here = [name for name, package in OPTIONAL.items() if package.extra not in ENGINES]
+    require(*here, user="this test")

@@ -1,8 +1,4 @@
-"""Engines run the shards of a plan: here, the threads of one machine.
-
-An engine gives the receipts of parts as they come, in any order. What makes a part is
-:func:`batch.sessions.work`, which needs nothing of the engine, so that others can be thin: a task
-of Ray or Spark for each shard, or a process of a scheduler.
+"""Run shards on the threads of this process.
 
 Each block of users runs in its own thread through one session of one thread. On two cores that
 was 1.7 times as fast as one session of two threads, whose operators are too small to split.
@@ -13,24 +9,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from itertools import islice
-from typing import Protocol
 
 from batch.plans import Plan
 from batch.receipts import Receipt
 from batch.sessions import Session
 from ncf.devices import Device, usable_cores
-from ncf.errors import InterruptedWorkError
-from ncf.progress import report
 
 _SHARDS_AT_ONCE = 2  # one is scored while the other is written
 _THREADS_ON_CUDA = 4  # each thread holds a block's hidden layers
-
-
-class Engine(Protocol):
-    """Runs shards of a plan somewhere."""
-
-    def run(self, plan: Plan, shards: Iterable[int]) -> Iterator[Receipt]:
-        """Finish every shard, and yield its receipt; the order is any."""
 
 
 class Threads:
@@ -70,31 +56,24 @@ class Threads:
                     raise
 
 
-def watched(engine: Engine, plan: Plan, shards: Iterable[int]) -> Iterator[Receipt]:
-    """Show the progress of an engine, receipt by receipt.
-
-    Raises
-    ------
-    InterruptedWorkError
-        Ctrl-C or SIGTERM came; finished parts are kept.
-    """
-    numbers, done = list(shards), 0
-    users = {number: plan.shard(number).stop - plan.shard(number).start for number in numbers}
-    with report("score users", sum(users.values())) as progress:
-        try:
-            for receipt in engine.run(plan, numbers):
-                done += 1
-                progress.advance(users[receipt.shard])
-                yield receipt
-        except KeyboardInterrupt as error:
-            raise InterruptedWorkError(
-                f"interrupted with {done} of {len(numbers)} parts finished",
-                remedy="the same command continues from them",
-            ) from error
-
-
 def _threads(plan: Plan) -> int:
     """Count the threads that score: on a GPU, enough to prepare blocks while one is ranked."""
     cores = usable_cores()
-    on_cuda = plan.asked.device == Device.CUDA.value
-    return min(cores, _THREADS_ON_CUDA) if on_cuda else cores
+    return min(cores, threads_a_task(plan)) if _on_cuda(plan) else cores
+
+
+def threads_a_task(plan: Plan, asked: int = 0) -> int:
+    """Count the threads of a task on a cluster: one, as tasks use the cores, or what a GPU needs.
+
+    Parameters
+    ----------
+    plan : Plan
+        Names the device.
+    asked : int
+        Threads that were asked for; 0 leaves it to the device.
+    """
+    return asked or (_THREADS_ON_CUDA if _on_cuda(plan) else 1)
+
+
+def _on_cuda(plan: Plan) -> bool:
+    return plan.asked.device == Device.CUDA.value
