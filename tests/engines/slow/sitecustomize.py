@@ -9,11 +9,11 @@ import time
 if any(word.endswith("default_worker.py") for word in sys.orig_argv):
     from batch import sessions
 
-    make = sessions.make_part
+    make = vars(sessions)["make_part"]
 
     def slowly(*words: object) -> object:
         """Sleep, and make a part."""
         time.sleep(0.5)
-        return make(*words)  # type: ignore[arg-type]
+        return make(*words)
 
-    sessions.make_part = slowly  # type: ignore[assignment]
+    vars(sessions)["make_part"] = slowly
