@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 from ray.cluster_utils import Cluster
 
-from batch.engines.ray_driver import SETTINGS
+from batch.engines.ray_cluster import SETTINGS
 
 _SLOW = Path(__file__).parent / "slow"
 _PARTS = 3
