@@ -1,9 +1,9 @@
 """Find the engine that a job asks for; a cluster's package is imported only where it is used."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
-from batch.engines import ray
+from batch.engines import ray, spark
 from batch.engines.engine import Cluster, Engine
 from batch.engines.errands import shared_place
 from batch.engines.threads import Threads
@@ -13,8 +13,11 @@ from batch.sessions import Session
 from ncf.extras import require
 
 # Their modules import the packages when they are used, so that nobody else needs them.
-_MODULES = {EngineName.RAY: "ray"}
-_OPENED = {EngineName.RAY: ray.opened}
+_MODULES = {EngineName.RAY: "ray", EngineName.SPARK: "pyspark"}
+_OPENED: dict[EngineName, Callable[[Cluster], AbstractContextManager[Engine]]] = {
+    EngineName.RAY: ray.opened,
+    EngineName.SPARK: spark.opened,
+}
 
 
 def require_engine(job: Job) -> None:
