@@ -55,8 +55,7 @@ def spark_context(address: str, threads: int) -> "Iterator[SparkContext]":
     UnreachableError
         Nobody answers at the address.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of pandas, which it is not used with
+    with _without_advice():
         from pyspark import SparkContext
         from pyspark.java_gateway import launch_gateway
 
@@ -87,7 +86,8 @@ def _started(address: str, threads: int, gateway: Any) -> "SparkContext":  # noq
     from pyspark.errors import PySparkRuntimeError
 
     SparkContext._ensure_initialized(gateway=gateway)  # so that SparkConf reads it
-    conf = SparkConf()
+    with _without_advice():
+        conf = SparkConf()
     if _SUBMITTED in os.environ and conf.contains("spark.master"):
         _require_same(address, conf.get("spark.master") or "")
         address = ""
@@ -98,11 +98,19 @@ def _started(address: str, threads: int, gateway: Any) -> "SparkContext":  # noq
         conf.setIfMissing(name, value)
     conf.setIfMissing("spark.task.cpus", str(threads))
     try:
-        with _python(conf), own_signals():
+        with _python(conf), own_signals(), _without_advice():
             return SparkContext(conf=conf)
     except (Py4JJavaError, PySparkRuntimeError) as error:
         said = str(getattr(error, "java_exception", error)).partition("\n")[0]
         raise UnreachableError(f"Spark did not start ({said})", where=address or None) from error
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Leave out what PySpark says of the version of pandas, which it is not used with here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 @contextmanager
