@@ -28,12 +28,16 @@ def require_engine(job: Job) -> None:
     CapabilityError
         Its package is not installed.
     UsageError
-        The place is not one that nodes can share.
+        The place is not one that nodes can share, or the address is none.
+    UnreachableError
+        Nobody answers at the address.
     """
     if job.engine is EngineName.THREADS:
         return
     require(_MODULES[job.engine], user=f'`engine="{job.engine.value}"`')
-    shared_place(job.out)
+    cluster = _cluster(job)
+    if job.engine is EngineName.SPARK:
+        spark.require(cluster)
 
 
 @contextmanager
@@ -50,6 +54,9 @@ def opened_engine(job: Job, session: Callable[[], Session]) -> Iterator[Engine]:
     if job.engine is EngineName.THREADS:
         yield Threads(session(), job.workers)
         return
-    cluster = Cluster(shared_place(job.out), job.address, job.workers, job.patience)
-    with _OPENED[job.engine](cluster) as engine:
+    with _OPENED[job.engine](_cluster(job)) as engine:
         yield engine
+
+
+def _cluster(job: Job) -> Cluster:
+    return Cluster(shared_place(job.out), job.address, job.workers, job.patience)

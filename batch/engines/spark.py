@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch.engines.engine import Cluster
 from batch.engines.errands import Errand, receipt_of, run_errand
-from batch.engines.spark_context import spark_context
+from batch.engines.spark_context import require_spark, spark_context
 from batch.engines.threads import threads_a_task
 from batch.plans import Plan
 from batch.receipts import Receipt
@@ -181,19 +181,18 @@ def failure_of(error: Exception, master: str) -> Exception:
     """Say in one line why Spark has given a job up; an error in our own code stays what it is."""
     from py4j.protocol import Py4JError, Py4JJavaError
 
-    failure: Exception = error
     if not isinstance(error, Py4JJavaError):
         gone = isinstance(error, (Py4JError, OSError))
-        return UnreachableError(f"Spark at {master} is gone", remedy=_KEPT) if gone else failure
+        return UnreachableError(f"Spark at {master} is gone", remedy=_KEPT) if gone else error
     said = str(error.java_exception.getMessage()).strip()
-    if "PythonException" in said:
+    if "Traceback (most recent call last)" in said:
         last = next((line for line in reversed(said.splitlines()) if _of_python(line)), "")
         if any(name in said for name in _ALIEN):
             return CapabilityError(
                 f"the Python of an executor cannot make parts ({last.strip()})",
                 remedy="install the same Python and ncf on every node; PYSPARK_PYTHON names it",
             )
-        return failure
+        return RuntimeError(said)  # what Java holds of it is gone before anybody reads it
     first = said.partition("\n")[0].removesuffix(".")
     return UnreachableError(f"Spark at {master} gave up: {first}", remedy=_KEPT)
 
@@ -202,6 +201,24 @@ def _of_python(line: str) -> bool:
     """Whether a line is the end of a traceback of Python: ``SomeError: why``."""
     name = line.strip().partition(":")[0]
     return not line.startswith(" ") and name.endswith(("Error", "Exception")) and " " not in name
+
+
+def require(cluster: Cluster) -> None:
+    """Refuse to begin if a Spark application could not start.
+
+    Raises
+    ------
+    CapabilityError
+        There is no Java that Spark runs on.
+    UsageError
+        The address is none.
+    UnreachableError
+        Nobody answers at the address.
+    """
+    from pyspark import SparkContext
+
+    if SparkContext._active_spark_context is None:
+        require_spark(cluster.address)
 
 
 @contextmanager

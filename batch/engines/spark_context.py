@@ -72,9 +72,8 @@ def spark_context(address: str, threads: int) -> "Iterator[SparkContext]":
         finally:
             context.stop()
         return
+    require_spark(address)
     address = address or f"local[{max(1, usable_cores() // threads) * threads}]"
-    _require_master(address)
-    require_java()
     with java_machine() as gateway:
         yield _started(address, threads, gateway)
 
@@ -134,6 +133,25 @@ def _require_same(address: str, master: str) -> None:
         )
 
 
+def require_spark(address: str) -> None:
+    """Refuse to begin if there is no Java, or nobody at the address; quick, and starts nothing.
+
+    Raises
+    ------
+    CapabilityError
+        There is no Java that Spark runs on.
+    UsageError
+        The address is none.
+    UnreachableError
+        Nobody answers at the address.
+    """
+    if _SUBMITTED in os.environ:
+        return
+    if address:
+        _require_master(address)
+    require_java()
+
+
 def _require_master(address: str) -> None:
     """Refuse what is no master, and find out at once whether one of spark://A:1,B:2 listens."""
     if address.startswith(("sc://", "http:", "https:")):
@@ -141,8 +159,13 @@ def _require_master(address: str) -> None:
             f"`address` {address} is that of Spark Connect, which has no tasks of our own",
             remedy="give the master, such as spark://host:7077",
         )
-    if not address.startswith("spark://"):
+    if address == "yarn" or address.startswith(("local", "k8s://")):
         return
+    if not address.startswith("spark://"):
+        raise UsageError(
+            f"`address` {address} is no master of Spark",
+            remedy="give spark://host:7077, yarn, k8s://… or local[4]",
+        )
     for each in (names := address.removeprefix("spark://").split(",")):
         host, _, port = each.rpartition(":")
         if not host or not port.isdecimal():

@@ -122,8 +122,8 @@ class _Said:
         self._hushed = True
 
     def last(self) -> str:
-        """Give the last line that says something."""
-        return next((line for line in reversed(self._lines) if line), "it said nothing")
+        """Give the last lines that say something, as one."""
+        return " / ".join([line for line in self._lines if line][-3:]) or "it said nothing"
 
     def wait(self, seconds: float) -> bool:
         """Wait until the process is gone, with all who hold its standard error."""
