@@ -120,9 +120,10 @@ def wait_for(count: int, out: Path, command: Command, seconds: float = 120) -> N
 
 
 def _mark_of(process: psutil.Process) -> str | None:
+    """Read the mark in a process's environment; None of one that is gone or a zombie."""
     try:
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return process.environ().get(_MARK)
-    except psutil.Error:
+        found = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    except OSError:
         return None
+    mark = f"{_MARK}=".encode()
+    return next((each[len(mark) :].decode() for each in found if each.startswith(mark)), None)

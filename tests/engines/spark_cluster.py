@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,16 +45,19 @@ def _is_of_executor(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def spark_cluster(folder: Path, workers: int = 2, **env: str) -> Iterator[SparkCluster]:
+def spark_cluster(
+    folder: Path, env: Mapping[str, str] | None = None, workers: int = 2
+) -> Iterator[SparkCluster]:
     """Start a cluster, whose every listener is on loopback."""
     port = _free_port()
     address = f"spark://127.0.0.1:{port}"
     env = {
+        "PATH": f"{BIN}:{os.environ['PATH']}",  # its scripts look for a Python that has PySpark
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_PUBLIC_DNS": "127.0.0.1",
         "SPARK_WORKER_DIR": str(folder / "spark-work"),
         "SPARK_DAEMON_MEMORY": "256m",
-        **env,
+        **(env or {}),
     }
     words = (BIN / "spark-class",)
     own = ("--host", "127.0.0.1", "--webui-port", "0")
