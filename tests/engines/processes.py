@@ -66,6 +66,13 @@ class Command:
         out, err = self._process.communicate(timeout=timeout)
         return subprocess.CompletedProcess((), self._process.returncode, out, err)
 
+    def close(self) -> None:
+        """Close the pipes of a command that has ended."""
+        self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
     def processes(self) -> list[psutil.Process]:
         """All processes that carry the mark of this command."""
         return [each for each in psutil.process_iter() if _mark_of(each) == self._mark]
@@ -100,8 +107,7 @@ def running(*words: object, cwd: Path, **env: str) -> Iterator[Command]:
     finally:
         for process in command.processes():
             process.kill()
-        if command.runs():
-            command.ended()
+        command.close()
 
 
 def receipts(out: Path) -> int:
