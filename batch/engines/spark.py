@@ -5,6 +5,7 @@ back through an accumulator, since an action gives its results only at its end. 
 safe, as a part that is made twice has the same bytes; Spark counts a task's updates once.
 """
 
+import gc
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -175,6 +176,9 @@ def make_parts(errand: Errand, came: "Accumulator[list[Answer]]", shards: Iterab
     """Make the parts of a task; this is what runs in a Python worker of an executor."""
     for shard in shards:
         came.add([run_errand(errand, shard)])
+    if not gc.get_freeze_count():
+        # PySpark collects garbage after every task, and would go through all modules each time.
+        gc.freeze()
 
 
 def failure_of(error: Exception, master: str) -> Exception:
