@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from batch.engines import ray, spark
 from batch.engines.engine import Cluster, Engine
 from batch.engines.errands import shared_place
+from batch.engines.spark_context import require_spark
 from batch.engines.threads import Threads
 from batch.job import Job
 from batch.options import EngineName
@@ -14,6 +15,7 @@ from ncf.extras import require
 
 # Their modules import the packages when they are used, so that nobody else needs them.
 _MODULES = {EngineName.RAY: "ray", EngineName.SPARK: "pyspark"}
+_ADDRESSES = {EngineName.RAY: ray.require_address, EngineName.SPARK: require_spark}
 _OPENED: dict[EngineName, Callable[[Cluster], AbstractContextManager[Engine]]] = {
     EngineName.RAY: ray.opened,
     EngineName.SPARK: spark.opened,
@@ -26,18 +28,17 @@ def require_engine(job: Job) -> None:
     Raises
     ------
     CapabilityError
-        Its package is not installed.
+        Its package is not installed, or what that needs.
     UsageError
-        The place is not one that nodes can share, or the address is none.
+        The address is none, or the place is not one that nodes can share.
     UnreachableError
         Nobody answers at the address.
     """
     if job.engine is EngineName.THREADS:
         return
     require(_MODULES[job.engine], user=f'`engine="{job.engine.value}"`')
-    cluster = _cluster(job)
-    if job.engine is EngineName.SPARK:
-        spark.require(cluster)
+    _ADDRESSES[job.engine](job.address)
+    shared_place(job.out)
 
 
 @contextmanager
@@ -54,9 +55,6 @@ def opened_engine(job: Job, session: Callable[[], Session]) -> Iterator[Engine]:
     if job.engine is EngineName.THREADS:
         yield Threads(session(), job.workers)
         return
-    with _OPENED[job.engine](_cluster(job)) as engine:
+    cluster = Cluster(shared_place(job.out), job.address, job.workers, job.patience)
+    with _OPENED[job.engine](cluster) as engine:
         yield engine
-
-
-def _cluster(job: Job) -> Cluster:
-    return Cluster(shared_place(job.out), job.address, job.workers, job.patience)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch.engines.engine import Cluster
 from batch.engines.errands import Errand, receipt_of, run_errand
-from batch.engines.spark_context import require_spark, spark_context
+from batch.engines.spark_context import spark_context
 from batch.engines.threads import threads_a_task
 from batch.plans import Plan
 from batch.receipts import Receipt
@@ -205,24 +205,6 @@ def _of_python(line: str) -> bool:
     """Whether a line is the end of a traceback of Python: ``SomeError: why``."""
     name = line.strip().partition(":")[0]
     return not line.startswith(" ") and name.endswith(("Error", "Exception")) and " " not in name
-
-
-def require(cluster: Cluster) -> None:
-    """Refuse to begin if a Spark application could not start.
-
-    Raises
-    ------
-    CapabilityError
-        There is no Java that Spark runs on.
-    UsageError
-        The address is none.
-    UnreachableError
-        Nobody answers at the address.
-    """
-    from pyspark import SparkContext
-
-    if SparkContext._active_spark_context is None:
-        require_spark(cluster.address)
 
 
 @contextmanager

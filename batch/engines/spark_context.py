@@ -134,7 +134,7 @@ def _require_same(address: str, master: str) -> None:
 
 
 def require_spark(address: str) -> None:
-    """Refuse to begin if there is no Java, or nobody at the address; quick, and starts nothing.
+    """Refuse to begin if an application could not start; quick, and starts nothing.
 
     Raises
     ------
@@ -145,7 +145,9 @@ def require_spark(address: str) -> None:
     UnreachableError
         Nobody answers at the address.
     """
-    if _SUBMITTED in os.environ:
+    from pyspark import SparkContext
+
+    if _SUBMITTED in os.environ or SparkContext._active_spark_context is not None:
         return
     if address:
         _require_master(address)
@@ -164,7 +166,7 @@ def _require_master(address: str) -> None:
     if not address.startswith("spark://"):
         raise UsageError(
             f"`address` {address} is no master of Spark",
-            remedy="give spark://host:7077, yarn, k8s://… or local[4]",
+            remedy="give spark://host:7077, yarn, k8s://HOST:PORT, or none for this machine",
         )
     for each in (names := address.removeprefix("spark://").split(",")):
         host, _, port = each.rpartition(":")
