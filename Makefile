@@ -14,6 +14,11 @@ SETUP      := $(VENV)/.complete
 # The direct pins, and the lock of all that the tests ran with; 'rm constraints.lock' to renew it.
 PINS       := constraints.txt $(wildcard constraints.lock)
 PINNED     := $(PINS:%=-c %)
+# Schedulers and clusters have environments of their own: their pins and ours need not fit together.
+WANTED_ray     := $(PINNED) -e '.[ray]' 'ray[default]'
+WANTED_spark   := $(PINNED) -e '.[spark]'
+WANTED_airflow := apache-airflow==3.3.2
+ENGINES        := $(patsubst %,.engines/%/.complete,ray spark airflow)
 PREPARED   := data/$(DATASET)/data.json
 # Beside the checkpoint, and touched only when training ended: an interrupted one leaves a
 # checkpoint too.
@@ -27,7 +32,7 @@ TOP        := .make/k
 # Threads that wait sleep: two test processes share the cores, and would spin on each other's.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup data train export batch serve test test-all soak lock schema docs gallery lint fuzz mutate bench scoreboard cuda cuda-kit clean FORCE
+.PHONY: help setup data train export batch serve test test-all engines soak lock schema docs gallery lint fuzz mutate bench scoreboard cuda cuda-kit clean FORCE
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -82,6 +87,15 @@ test: lint ## Lint, type-check, test
 test-all: $(SETUP) ## The slow tests that 'make test' leaves out: the wheel in empty environments
 	$(VENV)/bin/pytest -m slow
 
+engines: $(SETUP) $(ENGINES) ## Run batches on Ray, Spark and Airflow, each in an environment of its own
+	NCF_ENGINES=1 $(VENV)/bin/pytest tests/engines
+
+.engines/%/.complete: pyproject.toml $(PINS)
+	@rm -f $@
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(WANTED_$*)
+	@touch $@
+
 soak: $(SETUP) ## Load the server for NCF_SOAK_SECONDS (600) with reloads and killed workers
 	NCF_SOAK_SECONDS=$${NCF_SOAK_SECONDS:-600} $(VENV)/bin/pytest -s -m slow tests/serving/test_soak.py
 
@@ -120,5 +134,5 @@ cuda-kit: $(SETUP) ## Pack the same for a machine with PyTorch and NumPy alone
 	$(VENV)/bin/python -m benchmarks.gpu.kit
 
 clean: ## Remove .venv and everything that was made, but not fetched data
-	rm -rf $(VENV) .make .scoreboard .site .serve .fuzz .audit mutants worlds cuda-results cuda-kit.zip checkpoints topk model_store/ncf *.egg-info
+	rm -rf $(VENV) .engines .make .scoreboard .site .serve .fuzz .audit mutants worlds cuda-results cuda-kit.zip checkpoints topk model_store/ncf *.egg-info
 	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} + 2>/dev/null || true

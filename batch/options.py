@@ -30,3 +30,4 @@ class EngineName(StrEnum):
 
     THREADS = "threads"
     RAY = "ray"
+    SPARK = "spark"

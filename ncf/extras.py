@@ -35,6 +35,8 @@ OPTIONAL = {
     "optuna": Optional("Optuna", "tune"),
     "orjson": Optional("orjson", "serve"),
     "psycopg": Optional("psycopg", "push-postgres"),
+    "py4j": Optional("Py4J", "spark"),
+    "pyspark": Optional("PySpark", "spark"),
     "ray": Optional("Ray", "ray"),
     "redis": Optional("redis-py", "push-redis"),
     "safetensors": Optional("safetensors", "train"),

@@ -1,11 +1,12 @@
 """Find the engine that a job asks for; a cluster's package is imported only where it is used."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
-from batch.engines import ray
+from batch.engines import ray, spark
 from batch.engines.engine import Cluster, Engine
 from batch.engines.errands import shared_place
+from batch.engines.spark_context import require_spark
 from batch.engines.threads import Threads
 from batch.job import Job
 from batch.options import EngineName
@@ -13,9 +14,12 @@ from batch.sessions import Session
 from ncf.extras import require
 
 # Their modules import the packages when they are used, so that nobody else needs them.
-_MODULES = {EngineName.RAY: "ray"}
-_ADDRESSES = {EngineName.RAY: ray.require_address}
-_OPENED = {EngineName.RAY: ray.opened}
+_MODULES = {EngineName.RAY: "ray", EngineName.SPARK: "pyspark"}
+_ADDRESSES = {EngineName.RAY: ray.require_address, EngineName.SPARK: require_spark}
+_OPENED: dict[EngineName, Callable[[Cluster], AbstractContextManager[Engine]]] = {
+    EngineName.RAY: ray.opened,
+    EngineName.SPARK: spark.opened,
+}
 
 
 def require_engine(job: Job) -> None:
@@ -24,9 +28,11 @@ def require_engine(job: Job) -> None:
     Raises
     ------
     CapabilityError
-        Its package is not installed.
+        Its package is not installed, or what that needs.
     UsageError
         The address is none, or the place is not one that nodes can share.
+    UnreachableError
+        Nobody answers at the address.
     """
     if job.engine is EngineName.THREADS:
         return

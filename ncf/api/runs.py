@@ -166,11 +166,11 @@ def batch(
     report : bool
         Put a page for people into the run, ``_report.html``: why it passed, what changed, and a
         sample of users with ids, histories and lists.
-    engine : {"threads", "ray"}
+    engine : {"threads", "ray", "spark"}
         What makes the parts: threads of this process, or tasks of a cluster, whose nodes must
         reach ``out`` and the bundle under the same names. The table has the same bytes.
     address : str, optional
-        Address of the cluster, such as ``"ray-head:6379"``; if not
+        Address of the cluster, such as ``"ray-head:6379"`` or ``"spark://host:7077"``; if not
         given, one of its own on this machine, which ends with the call.
     patience : float
         Seconds without a new part after which a cluster is given up.

@@ -10,7 +10,7 @@ from ncf.policies import Strangers
 
 AtAddress = Annotated[
     str | None,
-    typer.Option(help="Address of the cluster: such as ray-head:6379. [default: own]"),
+    typer.Option(help="Address of the cluster: ray-head:6379, spark://host:7077. [default: own]"),
 ]
 BatchBundle = Annotated[
     str | None,

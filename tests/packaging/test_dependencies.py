@@ -33,7 +33,7 @@ EXTRAS = (
     *("train", "serve", "torchserve", "tune", "plot", "s3"),
     *("push-postgres", "push-redis", "push-delta"),
 )
-ENGINES = ("ray",)  # for those who have a cluster
+ENGINES = ("ray", "spark")  # for those who have a cluster
 DEVELOPERS = ("dev", "docs")  # installed by 'make setup'
 # Other recommenders that benchmarks compare with, installed by hand; and what type checkers know.
 PEERS = {"IPython", "implicit", "recbole", "_typeshed"}
