@@ -89,6 +89,8 @@ class Connection:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _connect(self, address: str, left: threading.Event) -> None:
+        if not address:  # a cluster that no other machine joins, which listens on loopback alone
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         import ray  # noqa: PLC0415 - nobody else needs it
 
         where = f"Ray at {address}" if address else "a Ray cluster of its own"
@@ -126,7 +128,7 @@ class Connection:
             os._exit(1)
 
     def _own(self) -> dict[str, Any]:
-        """Say how to start a cluster on this machine, which listens on loopback alone."""
+        """Say how to start a cluster on this machine."""
         above = tempfile.gettempdir()
         short = len(above) <= _LONGEST_FOLDER or os.name == "nt"
         self._folder = tempfile.mkdtemp(prefix="ncf-ray-", dir=above if short else "/tmp")  # noqa: S108 - mode 0700
