@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from batch.audience import Audience, audience_of
+from batch.bundles import is_uri
+from batch.bundles import opened as open_any
 from batch.manifest import FileCounts
 from batch.places import Place, closed
 from batch.plans import AUDIENCE_FILE, SHARED, Plan
@@ -16,7 +18,7 @@ from ncf.arrays import map_npz
 from ncf.errors import ArtifactError
 from ncf.files import sha256
 from ncf.identifiers import Texts
-from ncf.scoring.bundle import Bundle, open_bundle
+from ncf.scoring.bundle import Bundle
 from ncf.scoring.seen import Fresh, Seen
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -64,7 +66,7 @@ def read_audience_file(path: Path, bundle: Bundle, counts: FileCounts) -> Audien
     return audience_of(bundle, selection)
 
 
-def open_audience(place: Place, plan: Plan, bundle: Path | None = None) -> Audience:
+def open_audience(place: Place, plan: Plan, bundle: str | Path | None = None) -> Audience:
     """Open a plan's bundle, and read its audience from the file beside the plan.
 
     Raises
@@ -72,7 +74,7 @@ def open_audience(place: Place, plan: Plan, bundle: Path | None = None) -> Audie
     ArtifactError
         The bundle is another than the plan's, or the file is damaged.
     """
-    opened = require_bundle(plan, open_bundle(bundle or Path(plan.bundle)))
+    opened = require_bundle(plan, opened_bundle(plan, bundle))
     where = f"{place.runs.root}/{SHARED}/{AUDIENCE_FILE}"
     try:
         with place.local(AUDIENCE_FILE) as path:
@@ -83,6 +85,24 @@ def open_audience(place: Place, plan: Plan, bundle: Path | None = None) -> Audie
             return read_audience_file(path, opened, plan.counts)
     except FileNotFoundError as error:
         raise closed(place, plan) from error
+
+
+def opened_bundle(plan: Plan, bundle: str | Path | None = None) -> Bundle:
+    """Open a plan's bundle where the plan says that it is, or elsewhere.
+
+    Raises
+    ------
+    ArtifactError
+        It is damaged, or not on this machine.
+    """
+    where = bundle or plan.bundle
+    if not is_uri(where) and not Path(where).is_dir():
+        raise ArtifactError(
+            "the plan's bundle is not here",
+            where=where,
+            remedy="put it there, or plan again with a folder that all machines see, or a URI",
+        )
+    return open_any(where, plan.asked.inputs["bundle"])
 
 
 def require_bundle(plan: Plan, bundle: Bundle) -> Bundle:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batch.audience import Audience
+from batch.audience_file import opened_bundle
 from batch.carried import next_try
 from batch.dates import baseline, is_backfill
 from batch.examination import Examination, examine
@@ -33,7 +34,6 @@ from batch.user_digests import users_file
 from ncf.artifacts import sealed_manifest
 from ncf.files import sha256_bytes
 from ncf.records import json_values
-from ncf.scoring.bundle import open_bundle
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Commit:
         Opens the audience of the plan.
     keep : int
         Number of runs to keep, with the new one; 0 keeps all.
-    bundle : Path or None
+    bundle : str, Path or None
         Folder of the bundle on this machine, if it is not that of the plan.
     gates : tuple of Gate
         What the run must pass to be published; none publishes it in any case.
@@ -80,7 +80,7 @@ class Commit:
     place: Place
     audience: Callable[[Plan], Audience]
     keep: int = 0
-    bundle: Path | None = None
+    bundle: str | Path | None = None
     gates: Gates = ()
     report: bool = False
 
@@ -185,7 +185,7 @@ class Commit:
         date = asked.parameters.date
 
         def candidate() -> Candidate:
-            bundle = open_bundle(self.bundle or Path(plan.bundle))
+            bundle = opened_bundle(plan, self.bundle)
             lists = unfinished(self.place, plan, total)
             return Candidate(plan.run, date, lists, plan.counts, asked.inputs, bundle)
 

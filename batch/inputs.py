@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch.audience import Audience, audience_of
+from batch.bundles import is_same, opened, require_bundle_place
 from batch.job import Job
 from batch.plans import Plan
 from batch.selection import Selection, read_selection
-from ncf.artifacts import open_sealed
 from ncf.data.origins import digest_of
 from ncf.errors import ArtifactError, UsageError
-from ncf.scoring.bundle import Bundle, open_bundle
-from ncf.scoring.manifest import BUNDLE
+from ncf.scoring.bundle import Bundle
 
 
 @dataclass(frozen=True)
@@ -50,20 +49,21 @@ def read_inputs(job: Job) -> Inputs:
         A file is missing, or no user or no item is left.
     """
     files = {name: _digest(name, path) for name, path in job.filters.files().items()}
-    bundle = open_bundle(job.bundle)
+    require_bundle_place(job.bundle)
+    bundle = opened(job.bundle)
     selection = read_selection(bundle, job.filters)
     audience = audience_of(bundle, selection)
     return Inputs(bundle, selection, audience, {"bundle": bundle.digest, **files})
 
 
-def require_unchanged(plan: Plan, bundle: Path | None = None) -> None:
+def require_unchanged(plan: Plan, bundle: str | Path | None = None) -> None:
     """Refuse to publish if an input has changed since the plan was made.
 
     Parameters
     ----------
     plan : Plan
         Names the bundle and the files of users and items.
-    bundle : Path, optional
+    bundle : str or Path, optional
         Folder of the bundle on this machine, if it is not that of the plan.
 
     Raises
@@ -71,11 +71,11 @@ def require_unchanged(plan: Plan, bundle: Path | None = None) -> None:
     ArtifactError
         An input has changed; the message names it.
     """
-    digests, where = plan.asked.inputs, bundle or Path(plan.bundle)
+    digests, where = plan.asked.inputs, bundle or plan.bundle
     for name, path in plan.files.items():
         if not Path(path).exists() or digest_of(Path(path)) != digests[name]:
             raise _changed(path)
-    if open_sealed(where, BUNDLE).digest != digests["bundle"]:
+    if not is_same(where, digests["bundle"]):
         raise _changed(where)
 
 

@@ -25,8 +25,8 @@ class Job:
 
     Parameters
     ----------
-    bundle : Path
-        Exported model.
+    bundle : str or Path
+        Exported model: its folder, or a URI.
     out : str or Path
         Folder of all runs, or a URI such as ``s3://bucket/topk``.
     k : int
@@ -69,7 +69,7 @@ class Job:
         Seconds without a receipt, above 0, after which a cluster is given up.
     """
 
-    bundle: Path
+    bundle: str | Path
     out: str | Path
     k: int = 10
     device: Device = Device.AUTO

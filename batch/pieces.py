@@ -25,7 +25,7 @@ def work_on(
     shards: Iterable[int],
     *,
     plan: Plan | None = None,
-    bundle: Path | None = None,
+    bundle: str | Path | None = None,
     workers: int = 0,
 ) -> list[Receipt]:
     """Make some parts of the plan of a place, on the threads of this process.
@@ -38,8 +38,8 @@ def work_on(
         Numbers of the shards.
     plan : Plan, optional
         The plan; if not given, the one that is there.
-    bundle : Path, optional
-        Folder of the bundle on this machine, if it is not that of the plan.
+    bundle : str or Path, optional
+        Folder of the bundle on this machine, or a URI, if it is not that of the plan.
     workers : int
         Threads that score; 0 takes every core that this process may use.
 
@@ -62,7 +62,7 @@ def commit_batch(  # noqa: PLR0913 - as the call has them
     *,
     plan: str = "",
     keep: int = 0,
-    bundle: Path | None = None,
+    bundle: str | Path | None = None,
     work: Path | None = None,
     gates: Gates = (),
     report: bool = False,
@@ -75,8 +75,8 @@ def commit_batch(  # noqa: PLR0913 - as the call has them
         Folder of all runs, or a URI.
     plan : str
         Id of the plan, or its beginning; empty for the one that is there.
-    bundle : Path, optional
-        Folder of the bundle on this machine, if it is not that of the plan.
+    bundle : str or Path, optional
+        Folder of the bundle on this machine, or a URI, if it is not that of the plan.
     keep, work, gates, report
         As of :class:`batch.job.Job`.
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from batch.audience_file import audience_bytes
+from batch.bundles import whereabouts
 from batch.dates import stamp, written
 from batch.decision import Rankers, decide
 from batch.inputs import Inputs, read_inputs
@@ -187,13 +188,12 @@ def _new(
     ways: tuple[Identity, tuple[Round, ...], Decision],
 ) -> Plan:
     inputs, (asked, rounds, decision) = prepared.inputs, ways
-    name = f"{stamp(prepared.job.date or now)}-{inputs.bundle.digest[:8]}"
     return Plan(
         asked=asked,
         rounds=rounds,
         audience=audience,
         users=len(inputs.audience),
-        run=free_name(place, name),
+        run=free_name(place, f"{stamp(prepared.job.date or now)}-{inputs.bundle.digest[:8]}"),
         **_whereabouts(prepared),
         counts=inputs.audience.counts,
         decision=decision,
@@ -210,7 +210,7 @@ def _whereabouts(prepared: Prepared) -> dict[str, Any]:
         for name, path in job.filters.files().items()
         if name not in job.filters.plain
     }
-    return {"bundle": str(job.bundle.absolute()), "files": files}
+    return {"bundle": whereabouts(job.bundle), "files": files}
 
 
 def _found(place: Place) -> Plan | None:

@@ -53,7 +53,7 @@ class Plan:
     run : str
         Name of the run; another try has another one.
     bundle : str
-        Folder of the bundle where the plan was made.
+        Folder of the bundle where the plan was made, or its URI.
     files : mapping
         Files of users and items by option; they must be unchanged at the end.
     counts : FileCounts

@@ -8,13 +8,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import fsspec
-import pyarrow as pa
 from pyarrow import fs
 
 from batch.addresses import above, shown, within
 from batch.manifest import RUN, RunManifest, intact
-from batch.stores import storage_access
+from batch.stores import open_store, storage_access
 from ncf.errors import ArtifactError, UsageError
 from ncf.files import check_target
 from ncf.locks import reader_lock
@@ -184,10 +182,7 @@ def open_runs(place: str | Path) -> Runs:
     """
     if "://" not in str(place):
         return _folder(str(place))
-    try:
-        system, root = fs.FileSystem.from_uri(str(place))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        system, root = _through_fsspec(str(place), error)
+    system, root = open_store(str(place))
     if isinstance(system, fs.LocalFileSystem):
         return _folder(root)
     return Runs(system, root.rstrip("/"), None, str(place))
@@ -232,16 +227,3 @@ def _folder(place: str) -> Runs:
     folder = Path(place)
     check_target(folder)
     return Runs(fs.LocalFileSystem(), str(folder.absolute()), folder)
-
-
-def _through_fsspec(place: str, cause: Exception) -> tuple[fs.FileSystem, str]:
-    """Take what fsspec knows and Arrow does not, such as ``az://``."""
-    try:
-        system, root = fsspec.core.url_to_fs(place)
-    except (ValueError, ImportError, OSError) as error:
-        raise UsageError(
-            f"cannot be opened ({cause}; {error})",
-            where=place,
-            remedy="give a folder, s3://, gs://, or what an installed fsspec package knows",
-        ) from error
-    return fs.PyFileSystem(fs.FSSpecHandler(system)), root

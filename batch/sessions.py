@@ -47,7 +47,7 @@ class Session:
     rankers: Rankers
 
     @classmethod
-    def open(cls, place: Place, plan: Plan, bundle: Path | None = None) -> "Session":
+    def open(cls, place: Place, plan: Plan, bundle: str | Path | None = None) -> "Session":
         """Open a plan's bundle and audience.
 
         Parameters
@@ -169,7 +169,7 @@ class Session:
 
 
 def work(
-    plan: Plan, shard: int, out: str | Path, bundle: Path | None = None, workers: int = 1
+    plan: Plan, shard: int, out: str | Path, bundle: str | Path | None = None, workers: int = 1
 ) -> Receipt:
     """Make one part; a process opens each plan once.
 
@@ -183,8 +183,8 @@ def work(
         Number of the shard, from 0.
     out : str or Path
         Folder of all runs, or a URI.
-    bundle : Path, optional
-        Folder of the bundle on this machine, if it is not that of the plan.
+    bundle : str or Path, optional
+        Folder of the bundle on this machine, or a URI, if it is not that of the plan.
     workers : int
         Threads that score, at least 1.
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import fsspec
 import pyarrow as pa
+from pyarrow import fs
 
-from ncf.errors import NcfError, StorageError, UnreachableError
+from ncf.errors import NcfError, StorageError, UnreachableError, UsageError
 
 OBJECT_STORES = frozenset({"s3", "gcs", "abfs"})
 """Kinds of file systems where a write appears whole and folders are only prefixes."""
@@ -26,6 +28,21 @@ _REFUSALS = (
     "permission denied",
     "unauthorized",
 )
+
+
+def open_store(uri: str) -> tuple[fs.FileSystem, str]:
+    """Find the file system of a URI, and the path in it.
+
+    Raises
+    ------
+    UsageError
+        The URI is of no known kind.
+    """
+    try:
+        system, root = fs.FileSystem.from_uri(uri)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        system, root = _through_fsspec(uri, error)
+    return system, root
 
 
 @contextmanager
@@ -60,3 +77,16 @@ def _is_refusal(error: Exception) -> bool:
     kinds = (PermissionError, NotADirectoryError, IsADirectoryError)
     text = str(error).lower()
     return isinstance(error, kinds) or any(sign in text for sign in _REFUSALS)
+
+
+def _through_fsspec(place: str, cause: Exception) -> tuple[fs.FileSystem, str]:
+    """Take what fsspec knows and Arrow does not, such as ``az://``."""
+    try:
+        system, root = fsspec.core.url_to_fs(place)
+    except (ValueError, ImportError, OSError) as error:
+        raise UsageError(
+            f"cannot be opened ({cause}; {error})",
+            where=place,
+            remedy="give a folder, s3://, gs://, or what an installed fsspec package knows",
+        ) from error
+    return fs.PyFileSystem(fs.FSSpecHandler(system)), root

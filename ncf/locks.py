@@ -36,8 +36,15 @@ def this_host() -> str:
 
 
 @contextmanager
-def writer_lock(target: Path) -> Iterator[None]:
+def writer_lock(target: Path, *, seconds: float = 0) -> Iterator[None]:
     """Lock ``target`` for writing; the lock ends with its process.
+
+    Parameters
+    ----------
+    target : Path
+        What is written.
+    seconds : float
+        How long to wait for another holder.
 
     Raises
     ------
@@ -50,7 +57,7 @@ def writer_lock(target: Path) -> Iterator[None]:
         holder = beside(target, "lock.pid")
         lock = _locks_of(beside(target, "lock"))
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=seconds)
         except Timeout:
             # On a shared disk the holder may be on another machine.
             soft = isinstance(lock, SoftFileLock)

@@ -14,6 +14,7 @@ from ncf.extras import require
 
 # Their modules import the packages when they are used, so that nobody else needs them.
 _MODULES = {EngineName.RAY: "ray"}
+_ADDRESSES = {EngineName.RAY: ray.require_address}
 _OPENED = {EngineName.RAY: ray.opened}
 
 
@@ -25,11 +26,12 @@ def require_engine(job: Job) -> None:
     CapabilityError
         Its package is not installed.
     UsageError
-        The place is not one that nodes can share.
+        The address is none, or the place is not one that nodes can share.
     """
     if job.engine is EngineName.THREADS:
         return
     require(_MODULES[job.engine], user=f'`engine="{job.engine.value}"`')
+    _ADDRESSES[job.engine](job.address)
     shared_place(job.out)
 
 

@@ -17,7 +17,7 @@ from ncf.errors import NcfError, UsageError
 from ncf.locks import this_host
 from ncf.records import json_values, read_record
 
-_RECEIPT, _ERROR = "receipt", "error"
+_RECEIPT, _ERROR, _FAULT = "receipt", "error", "fault"
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,26 @@ def run_errand(errand: Errand, shard: int) -> dict[str, Any]:
     try:
         receipt = work(_plan(errand.plan), shard, errand.out, workers=errand.threads)
     except NcfError as error:
-        return {_ERROR: [type(error).__name__, f"{error} (on {this_host()})"]}
+        return error_of(error, f" (on {this_host()})")
+    except OSError as error:
+        return error_of(error)
     return {_RECEIPT: json_values(receipt)}
+
+
+def error_of(error: NcfError | OSError, where: str = "") -> dict[str, Any]:
+    """Write an error as plain data, for :func:`receipt_of` to raise elsewhere.
+
+    Parameters
+    ----------
+    error : NcfError or OSError
+        The error.
+    where : str
+        Said after its message.
+    """
+    if isinstance(error, NcfError):
+        return {_ERROR: [type(error).__name__, f"{error}{where}"]}
+    file = None if error.filename is None else str(error.filename)
+    return {_ERROR: [OSError.__name__, error.errno, error.strerror or str(error), file]}
 
 
 def receipt_of(answer: dict[str, Any]) -> Receipt:
@@ -85,12 +103,20 @@ def receipt_of(answer: dict[str, Any]) -> Receipt:
     ------
     NcfError
         The part could not be made; the class is that of the error on the node.
+    OSError
+        Likewise.
+    RuntimeError
+        A fault of ours on the node; the text has its traceback.
     """
+    if _FAULT in answer:
+        raise RuntimeError(answer[_FAULT])
     if _ERROR in answer:
-        name, message = answer[_ERROR]
+        name, *said = answer[_ERROR]
+        if name == OSError.__name__:
+            raise OSError(*said)
         kind = getattr(errors, name, NcfError)
         error: NcfError = kind.__new__(kind)
-        Exception.__init__(error, message)  # it is a whole line already
+        Exception.__init__(error, *said)  # it is a whole line already
         raise error
     return read_record(Receipt, answer[_RECEIPT])
 

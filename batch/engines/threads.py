@@ -59,7 +59,7 @@ class Threads:
 def _threads(plan: Plan) -> int:
     """Count the threads that score: on a GPU, enough to prepare blocks while one is ranked."""
     cores = usable_cores()
-    return min(cores, threads_a_task(plan)) if _on_cuda(plan) else cores
+    return min(cores, threads_a_task(plan)) if on_cuda(plan) else cores
 
 
 def threads_a_task(plan: Plan, asked: int = 0) -> int:
@@ -72,8 +72,9 @@ def threads_a_task(plan: Plan, asked: int = 0) -> int:
     asked : int
         Threads that were asked for; 0 leaves it to the device.
     """
-    return asked or (_THREADS_ON_CUDA if _on_cuda(plan) else 1)
+    return asked or (_THREADS_ON_CUDA if on_cuda(plan) else 1)
 
 
-def _on_cuda(plan: Plan) -> bool:
+def on_cuda(plan: Plan) -> bool:
+    """Whether a plan ranks on a GPU."""
     return plan.asked.device == Device.CUDA.value

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from batch.bundles import is_uri
 from batch.gates import Gates, read_gates
 from batch.job import Job
 from batch.metrics import metrics_of
@@ -79,7 +80,7 @@ def job_of(
         *given, strangers=strangers, keep_spaces=keep_spaces, refresh=refresh, columns=columns
     ) as filters:
         yield Job(
-            bundle_folder(bundle),
+            bundle_place(bundle),
             out,
             k,
             place,
@@ -117,6 +118,12 @@ def out_given(out: Place) -> Place:
     if not str(out):
         raise UsageError("`out` is empty", remedy="give a folder, or leave it out for 'topk'")
     return out
+
+
+def bundle_place(bundle: "Bundle | Place") -> Place:
+    """Find the folder of an open bundle, or return a given folder or URI."""
+    given = getattr(bundle, "path", bundle)
+    return given if isinstance(given, str) and is_uri(given) else folder(given, "bundle")
 
 
 def bundle_folder(bundle: "Bundle | Place") -> Path:

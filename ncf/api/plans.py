@@ -11,7 +11,7 @@ from batch.places import open_place
 from batch.plans import Plan
 from ncf.api.figures import Figures
 from ncf.api.filters import Given
-from ncf.api.jobs import bundle_folder, gates_of, job_of, metrics_to, out_given
+from ncf.api.jobs import bundle_place, gates_of, job_of, metrics_to, out_given
 from ncf.api.options import Date, Place, folder
 from ncf.api.runs import Run
 from ncf.api.shards import chosen_shards
@@ -117,7 +117,7 @@ def work_batch(
     plan : str
         Id of the plan, or its beginning; another one is refused. Empty for the one that is there.
     bundle : Bundle, str or Path, optional
-        The plan's bundle, if it is elsewhere on this machine.
+        The plan's bundle, if it is elsewhere for this machine: a folder, or a URI.
     workers : int
         Threads that score; 0 takes all cores.
 
@@ -149,7 +149,7 @@ def work_batch(
     if workers < 0:
         raise UsageError(f"`workers` {workers} is less than 0")
     numbers = chosen_shards(shards, found.shards)
-    where = None if bundle is None else bundle_folder(bundle)
+    where = None if bundle is None else bundle_place(bundle)
     receipts = work_on(out, numbers, plan=found, bundle=where, workers=workers)
     return [Figures(json_values(receipt)) for receipt in receipts]
 
@@ -177,7 +177,7 @@ def commit_batch(
     keep : int
         Number of runs to keep, with the new one; 0 keeps all.
     bundle : Bundle, str or Path, optional
-        The plan's bundle, if it is elsewhere on this machine.
+        The plan's bundle, if it is elsewhere for this machine: a folder, or a URI.
     work : str or Path, optional
         Folder of this machine's lock for an object store.
     metrics_file : str or Path, optional
@@ -211,7 +211,7 @@ def commit_batch(
     """
     if keep < 0:
         raise UsageError(f"`keep` {keep} is less than 0")
-    where = None if bundle is None else bundle_folder(bundle)
+    where = None if bundle is None else bundle_place(bundle)
     aside = None if work is None else folder(work, "work")
     with metrics_to(metrics_file) as record:
         figures = commit_plan(

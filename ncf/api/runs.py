@@ -105,7 +105,8 @@ def batch(
     Parameters
     ----------
     bundle : Bundle, str or Path
-        Bundle from :func:`ncf.export`, or its folder.
+        Bundle from :func:`ncf.export`, its folder, or a URI such as ``s3://bucket/ncf``, which is
+        copied to a cache of this machine (``~/.cache/ncf``, or ``NCF_CACHE``).
     out : str or Path
         Folder of all runs, or a URI such as ``s3://bucket/topk``.
     k : int

@@ -1,7 +1,6 @@
 """``ncf batch`` publishes a table with every user's top-K list."""
 
 from functools import partial
-from pathlib import Path
 
 import typer
 
@@ -94,9 +93,11 @@ def batch(
     show(table(date=date, report=report).figures, as_json=as_json)
 
 
-def _given(bundle: Path | None) -> Path:
+def _given(bundle: str | None) -> str:
     if bundle is None:
-        raise UsageError("`bundle` is missing", remedy="give the folder that 'ncf export' made")
+        raise UsageError(
+            "`bundle` is missing", remedy="give the folder that 'ncf export' made, or its URI"
+        )
     return bundle
 
 

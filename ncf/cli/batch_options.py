@@ -12,11 +12,19 @@ AtAddress = Annotated[
     str | None,
     typer.Option(help="Address of the cluster: such as ray-head:6379. [default: own]"),
 ]
-BatchBundle = Annotated[Path | None, typer.Option(help="Folder that 'ncf export' made.")]
-BundleHere = Annotated[
-    Path | None, typer.Option(help="Folder of the plan's bundle, if it is elsewhere here.")
+BatchBundle = Annotated[
+    str | None,
+    typer.Option(help="Folder that 'ncf export' made, or a URI such as s3://bucket/ncf."),
 ]
-BundleToPlan = Annotated[Path, typer.Option("--bundle", help="Folder that 'ncf export' made.")]
+BundleHere = Annotated[
+    str | None, typer.Option(help="The plan's bundle, if it is elsewhere for this machine.")
+]
+BundleToPlan = Annotated[
+    str,
+    typer.Option(
+        "--bundle", help="Folder that 'ncf export' made, or a URI such as s3://bucket/ncf."
+    ),
+]
 CandidatesFile = Annotated[
     Path | None, typer.Option(help="CSV or Parquet, item_id: the only items that may be listed.")
 ]
