@@ -26,6 +26,7 @@ from ncf.training.average import Average
 from ncf.training.checkpoint import open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Samples, train_epoch
 from ncf.training.history import load_history
+from ncf.training.mix import best_mix
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe
@@ -447,29 +448,12 @@ def test_other_arithmetic_learns_as_well(
 
 
 @pytest.mark.parametrize(
-    ("at_most", "alone", "chosen"),
+    ("alone", "chosen"),
     [
-        (0.500, 0.499, 0.7),  # a mix is best
-        (0.500, 0.504, 0.7),  # nobody can tell: two networks vary less than one
-        (0.500, 0.520, 1.0),  # the tower only disturbs
+        (0.499, 0.7),  # a mix is best
+        (0.504, 0.7),  # nobody can tell: two networks vary less than one
+        (0.520, 1.0),  # the tower only disturbs
     ],
 )
-def test_a_tower_that_only_disturbs_is_left_out_of_the_mix(
-    at_most: float, alone: float, chosen: float
-) -> None:
-    mixes: list[float] = []
-
-    class Mixed:
-        def start_from(self, _gmf: object, _mlp: object, mix: float) -> None:
-            mixes.append(mix)
-
-    class Measured(Stage):
-        def __init__(self) -> None:
-            """Only measures."""
-
-        def _measure(self) -> tuple[float, float]:
-            return 0, alone if mixes[-1] == 1 else at_most - abs(mixes[-1] - 0.7)
-
-    found = Measured()._best_mix(Mixed(), None, None)  # type: ignore[arg-type]
-    assert found == chosen
-    assert 1.0 in mixes
+def test_a_tower_that_only_disturbs_is_left_out_of_the_mix(alone: float, chosen: float) -> None:
+    assert best_mix(lambda share: alone if share == 1 else 0.5 - abs(share - 0.7)) == chosen
