@@ -49,13 +49,18 @@ class Trained:
 
 @dataclass(frozen=True)
 class Board:
-    """The results of one data set, with the document of ``ncf compare --json`` for each seed."""
+    """The results of one data set, with the document of ``ncf compare --json`` for each seed.
+
+    ``compare`` has the words of the first comparison, and ``seconds`` what all commands took.
+    """
 
     name: str
     title: str
     prepare: tuple[str, ...]
     trained: tuple[Trained, ...]
     comparisons: tuple[Mapping[str, Any], ...]
+    compare: tuple[str, ...]
+    seconds: float
 
 
 def page(boards: Sequence[Board], note: str = "") -> str:
@@ -83,14 +88,13 @@ def _section(board: Board) -> str:
     said = [verdict(number, each) for number, each in enumerate(board.comparisons)]
     left_out = [f"{each.model} is left out: {each.error}" for each in board.trained if each.error]
     commands = [each.words for each in board.trained if each.seed == 0]
-    places = [model["checkpoint"] for model in first["models"]]
-    compare = ("compare", *places, "--data", f"{board.name}/data", "-k", str(k))
-    listed = dict.fromkeys([board.prepare, *commands, compare])
+    listed = dict.fromkeys([board.prepare, *commands, board.compare])
     return "\n".join(
         [
             f"## {board.title}",
             "",
-            f"{first['cases']:,} cases of {first['users']:,} users; seeds of training: {seeds}.",
+            f"{first['cases']:,} cases of {first['users']:,} users; seeds of training: {seeds}. "
+            f"All commands together took {board.seconds / 60:.0f} minutes.",
             "",
             *table,
             "",

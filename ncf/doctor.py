@@ -98,11 +98,10 @@ def _python() -> Finding:
 def _machine() -> Finding:
     import psutil  # noqa: PLC0415 - a finding reports it if it is missing
 
-    memory = psutil.virtual_memory()
-    gib = 1 << 30
-    detail = (
-        f"{usable_cores()} cores, {memory.available / gib:.1f} of {memory.total / gib:.1f} GiB free"
-    )
+    from ncf.memory import free_memory  # noqa: PLC0415 - imports it
+
+    free, total, gib = free_memory(), psutil.virtual_memory().total, 1 << 30
+    detail = f"{usable_cores()} cores, {free / gib:.1f} of {total / gib:.1f} GiB free"
     return Finding("machine", f"{platform.system()} {platform.machine()}, {detail}")
 
 

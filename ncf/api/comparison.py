@@ -10,7 +10,7 @@ from scipy import sparse
 
 from ncf.api.data import Data, as_data
 from ncf.api.devices import torch_device
-from ncf.api.evaluation import protocol_of
+from ncf.api.evaluation import check_users, protocol_of
 from ncf.api.models import Model, as_model
 from ncf.api.options import Place, chosen, folder
 from ncf.api.verdicts import against_simple, side_by_side, train_baselines
@@ -102,6 +102,7 @@ def compare(
     protocol: str | None = None,
     device: str = "auto",
     baselines: bool | Place = False,
+    max_users: int | None = None,
 ) -> Comparison:
     """Compare models on the test part: HR and NDCG at K, differences, overlap of lists.
 
@@ -124,6 +125,8 @@ def compare(
         Also train the simple models at their defaults (see ``docs/baselines.md``), and compare
         with them; in the folder that is given, or in ``baselines`` beside the first model. Those
         that are there for the same data are taken as they are.
+    max_users : int, optional
+        As for :func:`evaluate`.
 
     Raises
     ------
@@ -149,6 +152,8 @@ def compare(
         each.require_data(given)
         each.require_honest()
     wanted, panel = protocol_of(protocol, given), Panel.of(given)
+    check_users(max_users, wanted)
+    panel = panel.at_most(max_users or panel.users.size)
     if baselines is not False:
         place = opened[0].path.parent / "baselines" if baselines is True else baselines
         added = train_baselines(data, folder(place, "baselines"))

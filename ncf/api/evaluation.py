@@ -12,6 +12,7 @@ from ncf.api.devices import torch_device
 from ncf.api.figures import lines_of
 from ncf.api.models import Model, as_model
 from ncf.api.options import Place, chosen
+from ncf.api.titles import TITLES, at_k
 from ncf.data.prepared import PreparedData
 from ncf.devices import Device, usable_cores
 from ncf.errors import UsageError
@@ -26,23 +27,6 @@ from ncf.training.rankers import lists_of, scorer_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-TITLES = {
-    "hr": "HR",
-    "ndcg": "NDCG",
-    "recall": "recall",
-    "mrr": "MRR",
-    "precision": "precision",
-    "map": "MAP",
-    "r_precision": "R-precision",
-    "coverage": "coverage",
-    "gini": "Gini of listed items",
-    "novelty": "novelty, bits",
-    "similarity": "similarity within lists",
-    "popularity": "popularity of lists",
-    "history_popularity": "popularity of histories",
-    "popularity_lift": "popularity lift",
-}
 
 
 class Evaluation:
@@ -116,6 +100,7 @@ def evaluate(
     protocol: str | None = None,
     k: int | Sequence[int] = 10,
     device: str = "auto",
+    max_users: int | None = None,
 ) -> Evaluation:
     """Measure a model on the test part, with standard errors.
 
@@ -138,6 +123,8 @@ def evaluate(
         Length of the list, one or several.
     device : {"auto", "cpu", "cuda"}
         Device that computes.
+    max_users : int, optional
+        Rank for at most so many users by the full protocol, taken evenly; always the same ones.
 
     Raises
     ------
@@ -163,8 +150,11 @@ def evaluate(
     trained.require_honest()
     check_length(*lengths)
     wanted = protocol_of(protocol, given)
-    found = _sampled if wanted is Protocol.SAMPLED else _full
-    document = found(trained, given, lengths, where)
+    check_users(max_users, wanted)
+    if wanted is Protocol.SAMPLED:
+        document = _sampled(trained, given, lengths, where)
+    else:
+        document = _full(trained, given, lengths, where, max_users)
     return Evaluation({"protocol": document.pop("protocol"), "weights": "honest", **document})
 
 
@@ -187,16 +177,21 @@ def protocol_of(protocol: str | None, data: PreparedData) -> Protocol:
     return wanted
 
 
-def at_k(title: str, k: int, protocol: str) -> str:
-    """Name a figure with its K and protocol.
+def check_users(max_users: int | None, protocol: Protocol) -> None:
+    """Check how many users to rank for.
 
-    Examples
-    --------
-    >>> at_k("HR", 10, "sampled")
-    'HR@10 (sampled)'
+    Raises
+    ------
+    UsageError
+        There are none, or all cases of the sampled protocol are measured anyway.
     """
-    name, comma, unit = title.partition(",")
-    return f"{name}@{k} ({protocol}){comma}{unit}"
+    if max_users is not None and max_users < 1:
+        raise UsageError(f"`max_users` {max_users} is less than 1")
+    if max_users is not None and protocol is Protocol.SAMPLED:
+        raise UsageError(
+            "`max_users` goes with the full protocol",
+            remedy='use `protocol="full"`, or leave it out',
+        )
 
 
 def _readable_cold(cold: Mapping[str, Any], protocol: str) -> dict[str, Any]:
@@ -230,12 +225,19 @@ def _sampled(
 
 
 def _full(
-    trained: Checkpoint, data: PreparedData, lengths: Sequence[int], device: Device
+    trained: Checkpoint,
+    data: PreparedData,
+    lengths: Sequence[int],
+    device: Device,
+    max_users: int | None,
 ) -> dict[str, Any]:
-    panel = Panel.of(data)
+    everyone = Panel.of(data)
+    panel = everyone.at_most(max_users or everyone.users.size)
     with ThreadPoolExecutor(usable_cores()) as pool:
         rank = lists_of(trained, panel.seen, device, pool)
         found = asdict(full(rank, data, panel, lengths))
+    if panel is not everyone:
+        found["users_to_measure"] = everyone.users.size
     return _with_cold({**found, **untrained(data)}, cold_full(data, lengths))
 
 

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import ncf
-from ncf.cli.options import AsCsv, AsJson, Data, Length, OfProtocol, Where
+from ncf.cli.options import AsCsv, AsJson, Data, Length, MostUsers, OfProtocol, Where
 from ncf.cli.output import print_json, require_one_form, say, show_table
 from ncf.devices import Device
 
@@ -22,6 +23,7 @@ def compare(
     k: Length = 10,
     protocol: OfProtocol = None,
     device: Where = Device.AUTO,
+    max_users: MostUsers = None,
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also train and compare the simple models.")
     ] = False,
@@ -43,7 +45,8 @@ def compare(
     """
     require_one_form(as_json=as_json, as_csv=as_csv)
     simple: bool | Path = baselines if baselines_in is None else baselines_in
-    found = ncf.compare(checkpoints, data, k=k, protocol=protocol, device=device, baselines=simple)
+    measure = partial(ncf.compare, checkpoints, data, k=k, protocol=protocol, device=device)
+    found = measure(baselines=simple, max_users=max_users)
     if as_json:
         print_json(found.document)
     elif as_csv:
@@ -54,7 +57,7 @@ def compare(
 
 def _print(document: Mapping[str, Any]) -> None:
     from ncf.api.comparison import COMPARED
-    from ncf.api.evaluation import TITLES, at_k
+    from ncf.api.titles import TITLES, at_k
 
     models, rows = document["models"], []
     for number, model in enumerate(models, 1):

@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 import ncf
-from ncf.cli.options import AsCsv, AsJson, CheckpointFolder, Data, OfProtocol, Where
+from ncf.cli.options import AsCsv, AsJson, CheckpointFolder, Data, MostUsers, OfProtocol, Where
 from ncf.cli.output import print_json, require_one_form, show, show_table
 from ncf.devices import Device
 
@@ -21,6 +22,7 @@ def evaluate(
         typer.Option("-k", help="Length of the list; may be repeated. [default: 10]"),
     ] = None,
     device: Where = Device.AUTO,
+    max_users: MostUsers = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -33,7 +35,8 @@ def evaluate(
     Example: ncf evaluate --checkpoint checkpoints/gmf --data data/ml-100k -k 5 -k 10
     """
     require_one_form(as_json=as_json, as_csv=as_csv)
-    found = ncf.evaluate(checkpoint, data, protocol=protocol, k=k or 10, device=device)
+    measure = partial(ncf.evaluate, checkpoint, data, protocol=protocol, device=device)
+    found = measure(k=k or 10, max_users=max_users)
     if as_json:
         print_json(found.document)
     elif as_csv:
@@ -45,7 +48,7 @@ def evaluate(
 
 def _print_segments(document: Mapping[str, Any]) -> None:
     """Print figures by length of the users' histories, for the largest K."""
-    from ncf.api.evaluation import TITLES, at_k
+    from ncf.api.titles import TITLES, at_k
 
     rows = [row for row in document["segments"] if row["k"] == document["metrics"][-1]["k"]]
     if len(rows) > 1:

@@ -55,6 +55,10 @@ OfProtocol = Annotated[
         "given split]"
     ),
 ]
+MostUsers = Annotated[
+    int | None,
+    typer.Option(help="Full protocol: rank for at most so many users, taken evenly."),
+]
 NoToken = Annotated[bool, typer.Option("--no-token", help="Answer everybody, without a token.")]
 OldFlag = Annotated[bool, typer.Option("--model-api", help="TorchServe only.")]
 OldNumber = Annotated[int | None, typer.Option(help="TorchServe only.", show_default=False)]

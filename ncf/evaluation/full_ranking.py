@@ -10,7 +10,7 @@ figures over sampled items may rank models in another order.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,15 @@ class Panel:
             int(np.count_nonzero(tested & ~ranked)),
             int(np.count_nonzero(among & ~tested)),
         )
+
+    def at_most(self, count: int) -> "Panel":
+        """Take so many of the users, evenly by their indices: always the same ones."""
+        if count >= self.users.size:
+            return self
+        chosen = np.linspace(0, self.users.size - 1, count).round().astype(np.int64)
+        relevant = sparse.csr_array(self.relevant[chosen])
+        users, candidates = self.users[chosen], self.candidates[chosen]
+        return replace(self, users=users, relevant=relevant, candidates=candidates)
 
     def wanted(self, part: slice = slice(None)) -> npt.NDArray[np.int64]:
         """Count each user's relevant items."""

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import cast
 
 import numpy as np
-import psutil
 import torch
 from scipy import sparse
 from threadpoolctl import threadpool_limits
@@ -22,6 +21,7 @@ from ncf.data.interactions import Interactions
 from ncf.data.prepared import PreparedData
 from ncf.devices import usable_cores
 from ncf.errors import CapabilityError
+from ncf.memory import free_memory
 from ncf.models.architecture import Architecture, build
 from ncf.models.kinds import Kind
 from ncf.models.weights import Weights
@@ -180,7 +180,7 @@ def _gmf(weights: Weights) -> Architecture:
 
 
 def _require_memory(n_items: int) -> None:
-    needed, free = memory_needed(n_items), psutil.virtual_memory().available
+    needed, free = memory_needed(n_items), free_memory()
     if needed > free:
         raise CapabilityError(
             f"EASE needs {needed / _GIB:.1f} GiB for a matrix of {n_items:,} x {n_items:,} items, "

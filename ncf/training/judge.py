@@ -74,13 +74,12 @@ class Judge:
     def _full(self, rank: Rank, most_logits: int) -> tuple[float, float]:
         panel, n_items = self._asked, self._asked.seen.shape[1]
         count = min(panel.users.size, max(most_logits // n_items, _LEAST_USERS))
-        chosen = np.linspace(0, panel.users.size - 1, count).round().astype(np.int64)
-        relevant, found = panel.relevant[chosen], []
+        panel, found = panel.at_most(count), []
         for start in range(0, count, _USERS_AT_ONCE):
             part = slice(start, start + _USERS_AT_ONCE)
-            lists = rank(panel.users[chosen[part]], min(K, n_items))
-            wanted = np.diff(relevant[part].indptr).astype(np.int64)
-            figures = worth(hits(lists, sparse.csr_array(relevant[part])), wanted, K)
+            lists = rank(panel.users[part], min(K, n_items))
+            relevant = sparse.csr_array(panel.relevant[part])
+            figures = worth(hits(lists, relevant), panel.wanted(part), K)
             found.append(np.stack([figures["hr"], figures["ndcg"]]))
         hr, ndcg = np.concatenate(found, axis=1).mean(axis=1).tolist()
         return hr, ndcg

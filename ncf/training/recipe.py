@@ -22,7 +22,8 @@ class Parents(BaseModel):
         Schedule of each parent.
     mix : float or None
         Weight of the GMF parent's output layer, in [0, 1]; the MLP's has the rest (He et al.,
-        eq. 13). None takes the best of nine values on validation.
+        eq. 13). None takes the best of nine values on validation, or 1, the GMF alone,
+        where that is better by more than 1 %.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -21,6 +21,7 @@ from ncf.training.checkpoint import weights_of, write_checkpoint
 from ncf.training.epochs import epochs_of, start_warm
 from ncf.training.judge import Judge, K
 from ncf.training.manifest import Origin, Outcome
+from ncf.training.mix import best_mix
 from ncf.training.pace import Pace
 from ncf.training.plot import try_to_draw
 from ncf.training.request import Request, architecture_of, identity_of
@@ -33,7 +34,6 @@ from ncf.validation import Epoch, Validation
 logger = logging.getLogger(__name__)
 
 _SAVING = 0.1  # of the time, for states to resume from
-_MIXES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class DivergedError(Exception):
@@ -151,7 +151,12 @@ class Stage:
     def start_from(self, gmf: GMF, mlp: MLP, mix: float | None = None) -> None:
         """Take two trained parents' weights, in the given mix or the best one on validation."""
         neumf, average = cast("NeuMF", self.model), cast("NeuMF", self.epochs.average.network)
-        self.mix = self._best_mix(average, gmf, mlp) if mix is None else mix
+
+        def worth(share: float) -> float:
+            average.start_from(gmf, mlp, share)
+            return self._measure()[1]
+
+        self.mix = best_mix(worth) if mix is None else mix
         average.start_from(gmf, mlp, self.mix)
         neumf.start_from(gmf, mlp, self.mix)
 
@@ -218,13 +223,6 @@ class Stage:
         row = Epoch(self.progress.epoch + 1, loss, *self._measure())
         self.progress.record(row, self.epochs.average.network)
         return f"  HR@{K} {row.hr:.4f}  NDCG@{K} {row.ndcg:.4f} ({self.protocol})"
-
-    def _best_mix(self, average: NeuMF, gmf: GMF, mlp: MLP) -> float:
-        found: dict[float, float] = {}
-        for mix in _MIXES:
-            average.start_from(gmf, mlp, mix)
-            _, found[mix] = self._measure()
-        return max(found, key=found.__getitem__)
 
     def _measure(self) -> tuple[float, float]:
         """Measure the average's HR and NDCG on validation, on the leader, so that all agree."""

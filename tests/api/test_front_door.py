@@ -191,6 +191,8 @@ def test_what_is_shown_helps(world: World) -> None:
     report = ncf.evaluate(world.model, world.data, protocol="full", k=[1, 5])
     assert "HR@5 (full)" in repr(report)
     assert report.frame().k.tolist() == [1, 5]
+    with pytest.raises(UsageError, match="`max_users` goes with the full protocol"):
+        ncf.evaluate(world.model, world.data, max_users=5)
     compared = ncf.compare([world.model, "checkpoints/mine"], world.data, k=5)
     assert "40 cases of 40 users, sampled, K = 5" in repr(compared)
     assert compared.frame().hr_difference.tolist()[1] == 0

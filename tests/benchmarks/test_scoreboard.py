@@ -28,7 +28,8 @@ def _board(data_folder: Path, folder: Path) -> Board:
         Trained(name, 0, f"{name}-0", ("train", "--model", name), seconds, 1.5)
         for name, seconds in took.items()
     )
-    return Board("tiny", "Tiny", ("data", "prepare", "--out", "x"), trained, tuple(documents))
+    prepare, compare = ("data", "prepare", "--out", "x"), ("compare", "gmf-0", "-k", "5")
+    return Board("tiny", "Tiny", prepare, trained, tuple(documents), compare, 420.0)
 
 
 def test_every_figure_of_the_page_is_that_of_a_comparison(
@@ -52,6 +53,8 @@ def test_every_figure_of_the_page_is_that_of_a_comparison(
     assert rows["ease"][5] != ""
     assert "ncf data prepare --out x" in text
     assert "ncf train --model ease" in text
+    assert "ncf compare gmf-0 -k 5" in text
+    assert "took 7 minutes" in text
     assert text.count("Seed ") == 2
     assert json.loads(json.dumps(board.comparisons[0]))["simple"]["figure"] == "ndcg"
 

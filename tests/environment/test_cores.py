@@ -1,4 +1,4 @@
-"""A container's quota of CPUs bounds the threads of everything."""
+"""A container's quota of CPUs bounds the threads of everything, and its memory what is free."""
 
 import os
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 
 from ncf import cgroups, devices
 from ncf.devices import keep_to_quota, usable_cores
+from ncf.memory import free_memory
 from ncf.scoring import sessions
 from ncf.scoring.bundle import Bundle
 from ncf.scoring.exact import ExactRanker
@@ -84,6 +85,53 @@ def test_the_least_quota_above_counts(
 
 def test_a_machine_without_control_groups_has_no_quota(tmp_path: Path) -> None:
     assert cgroups.quota(tmp_path) is None
+    assert cgroups.memory_left(tmp_path) is None
+
+
+_MEMORY_V1 = "33 31 0:30 {shown} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
+_STAT = "anon 50\ninactive_file 30\ntotal_inactive_file 30"
+
+
+def _memory(folder: str, most: str, used: str, *, old: bool = False) -> dict[str, str]:
+    names = ("limit_in_bytes", "usage_in_bytes", "stat") if old else ("max", "current", "stat")
+    texts = (most, used, _STAT)
+    return {f"{folder}memory.{name}": text for name, text in zip(names, texts, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("groups", "mounts", "files", "left"),
+    [
+        ("0::/", _V2.format(shown="/"), _memory("", "1000", "400"), 630),
+        ("0::/", _V2.format(shown="/"), _memory("", "max", "400"), None),
+        ("0::/", _V2.format(shown="/"), _memory("", "100", "400"), 0),
+        ("0::/", _V2.format(shown="/"), {}, None),
+        (  # the pod bounds the container
+            "0::/pod/box",
+            _V2.format(shown="/"),
+            _memory("pod/", "900", "400") | _memory("pod/box/", "1000", "400"),
+            530,
+        ),
+        (
+            "4:memory:/docker/4711\n0::/",
+            _MEMORY_V1.format(shown="/docker/4711"),
+            _memory("memory/", "1000", "900", old=True),
+            130,
+        ),
+        ("0::/", _V2.format(shown="/"), _memory("", "much", "400"), None),
+    ],
+)
+def test_the_least_memory_left_counts(
+    groups: str, mounts: str, files: dict[str, str], left: int | None, tmp_path: Path
+) -> None:
+    placed = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    assert cgroups.memory_left(_system(tmp_path, groups, mounts, placed)) == left
+
+
+def test_free_memory_is_within_the_limit_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "memory_left", lambda: 12345)
+    assert free_memory() == 12345
+    monkeypatch.setattr(cgroups, "memory_left", lambda: None)
+    assert free_memory() > 12345
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,23 @@ def test_nobody_to_ask_is_an_error() -> None:
             Panel.of(data_of(train, test, 1, n_items))
 
 
+def test_some_of_the_users_have_the_figures_of_an_evaluation_of_them_alone() -> None:
+    random = np.random.default_rng(5)
+    pairs = [(int(u), int(i)) for u, i in random.permutation(list(np.ndindex(30, 12)))[:200]]
+    train, test = set(pairs[:120]), set(pairs[120:])
+    data, logits = data_of(train, test, 30, 12), random.normal(size=(30, 12)).astype(np.float32)
+    everyone = Panel.of(data)
+    some = everyone.at_most(7)
+    assert some.users.size == 7
+    assert {everyone.users[0], everyone.users[-1]} <= set(some.users.tolist())
+    among = np.isin(np.arange(30), some.users)
+    rank = table_ranker(logits, train)
+    found, alone = (full(rank, data, each, [3]) for each in (some, Panel.of(data, among)))
+    assert (found.metrics, found.segments) == (alone.metrics, alone.segments)
+    assert (found.users, found.cases) == (alone.users, alone.cases)
+    assert everyone.at_most(1000) is everyone
+
+
 def test_a_length_under_one_is_refused() -> None:
     data = data_of({(0, 0)}, {(0, 1)}, 1, 3)
     with pytest.raises(UsageError, match="`k` 0"):

@@ -26,6 +26,7 @@ from ncf.training.average import Average
 from ncf.training.checkpoint import open_checkpoint, weights_of
 from ncf.training.epoch import Batch, Samples, train_epoch
 from ncf.training.history import load_history
+from ncf.training.mix import best_mix
 from ncf.training.optimizers import Optimizers
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe
@@ -444,3 +445,15 @@ def test_other_arithmetic_learns_as_well(
     assert _weights(tmp_path / "plain") != _weights(tmp_path / "other"), "it was not used"
     for array in open_checkpoint(tmp_path / "other").weights.values():
         assert array.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("alone", "chosen"),
+    [
+        (0.499, 0.7),  # a mix is best
+        (0.504, 0.7),  # nobody can tell: two networks vary less than one
+        (0.520, 1.0),  # the tower only disturbs
+    ],
+)
+def test_a_tower_that_only_disturbs_is_left_out_of_the_mix(alone: float, chosen: float) -> None:
+    assert best_mix(lambda share: alone if share == 1 else 0.5 - abs(share - 0.7)) == chosen
