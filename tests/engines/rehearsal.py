@@ -1,8 +1,9 @@
-"""Run a command of ``ncf`` on a Ray cluster of this machine, and take a node away meanwhile.
+"""Run commands of ``ncf`` on a Ray cluster of this machine, and take nodes away meanwhile.
 
-``python -m tests.engines.rehearsal OUT FAULT WORD...`` with the Python of ``.engines/ray``, in a
-network namespace that has ``lo`` alone: a head without CPUs and two nodes of one CPU each. When
-three parts are made, one node is killed or frozen, with all its processes. Prints a JSON object.
+``python -m tests.engines.rehearsal FILE`` with the Python of ``.engines/ray``, in a network
+namespace that has ``lo`` alone, where FILE has ``cpus``, one number a node beside a head without
+CPUs, and ``commands``, each with ``words``, ``out`` and ``fault``: ``none``, or ``kill`` or
+``freeze`` the first node, or ``behead`` the cluster, once three parts are made. Prints JSON.
 """
 
 import json
@@ -13,75 +14,67 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 from ray.cluster_utils import Cluster
 
-from batch.engines.ray_driver import SETTINGS
+from batch.engines.ray_cluster import SETTINGS
 
-_SLOW = Path(__file__).parent / "slow"
 _PARTS = 3
-_SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
+_SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "behead": signal.SIGKILL}
+_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
-def main(out: Path, fault: str, words: list[str]) -> None:
-    """Start the cluster, run the command, take a node away, tell what happened."""
-    os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-    os.environ["PYTHONPATH"] = str(_SLOW)
+def main(asked: dict[str, Any]) -> None:
+    """Start the cluster, run the commands, take nodes away, tell what happened."""
+    os.environ |= _LOOPBACK
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:
-        started = time.monotonic()
         os.environ["RAY_TMPDIR"] = folder
         head = {"num_cpus": 0, "_system_config": SETTINGS}
         cluster = Cluster(initialize_head=True, head_node_args=head)
-        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-        told: dict[str, object] = {"cluster": time.monotonic() - started}
-        pid = os.getpid()
+        nodes = [cluster.add_node(num_cpus=cpus) for cpus in asked["cpus"]]
         try:
-            told |= _run(out, fault, [*words, "--address", cluster.address], nodes)
+            told = [_run(each, cluster, nodes) for each in asked["commands"]]
         finally:
-            for each in psutil.Process(pid).children(recursive=True):
-                each.kill()
-        sys.stdout.write(json.dumps(told))
-        sys.stdout.flush()
-        os._exit(0)  # Ray would stop what is gone
+            for process in psutil.Process().children(recursive=True):
+                process.kill()
+    sys.stdout.write(json.dumps(told))
+    sys.stdout.flush()
+    os._exit(0)  # Ray would stop what is gone
 
 
-def _run(out: Path, fault: str, words: list[str], nodes: list[object]) -> dict[str, object]:
-    begun = time.monotonic()
+def _run(asked: dict[str, Any], cluster: Any, nodes: list[Any]) -> dict[str, object]:  # noqa: ANN401 - Ray has no types
+    address = ["--engine", "ray", "--address", cluster.address]
     command = subprocess.Popen(
-        [sys.executable, "-c", "from ncf.cli import main; main()", *words],
+        [sys.executable, "-c", "from ncf.cli import main; main()", *asked["words"], *address],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={**os.environ, **asked.get("env", {})},
         text=True,
     )
-    hit = begun
-    if fault in _SIGNALS:
-        while _receipts(out) < _PARTS and command.poll() is None:
+    begun = hit = time.monotonic()
+    if (fault := asked["fault"]) in _SIGNALS:
+        while _receipts(asked["out"]) < _PARTS and command.poll() is None:
             time.sleep(0.05)
-        for process in _processes(nodes[0]):
+        for process in _processes(cluster.head_node if fault == "behead" else nodes[0]):
             process.send_signal(_SIGNALS[fault])
         hit = time.monotonic()
-    said = command.communicate(timeout=240)
-    return {
-        "code": command.returncode,
-        "out": said[0],
-        "err": said[1],
-        "seconds": time.monotonic() - begun,
-        "after": time.monotonic() - hit,
-        "receipts": _receipts(out),
-    }
+    out, err = command.communicate(timeout=240)
+    seconds = time.monotonic() - begun, time.monotonic() - hit
+    return {"code": command.returncode, "out": out, "err": err, "seconds": seconds}
 
 
-def _processes(node: object) -> list[psutil.Process]:
+def _processes(node: Any) -> list[psutil.Process]:  # noqa: ANN401 - Ray has no types
     """All processes of a node: those that Ray started for it, and theirs."""
-    started = [info.process.pid for kind in node.all_processes.values() for info in kind]  # type: ignore[attr-defined]
-    found = [psutil.Process(pid) for pid in started]
+    started = [info.process.pid for kind in node.all_processes.values() for info in kind]
+    found = [psutil.Process(pid) for pid in started if psutil.pid_exists(pid)]
     return [*found, *(child for each in found for child in each.children(recursive=True))]
 
 
-def _receipts(out: Path) -> int:
-    return len(list(out.glob(".ncf-batch/*/receipts/*")))
+def _receipts(out: str) -> int:
+    return len(list(Path(out).glob(".ncf-batch/*/receipts/*")))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    main(json.loads(Path(sys.argv[1]).read_text()))

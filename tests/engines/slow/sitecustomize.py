@@ -2,7 +2,7 @@
 
 Tests put this folder on PYTHONPATH. ``NCF_TEST_FAULT`` says what goes wrong:
 
-- ``slow``, or nothing: every part takes half a second
+- ``slow``, or nothing: every part takes half a second, or ``NCF_TEST_SECONDS``
 - ``versions``: another version of ncf is installed there
 - ``bug``: making a part raises
 - ``die``: the first process that makes a part dies, before it is written
@@ -19,7 +19,7 @@ _WORKERS = ("default_worker.py", "pyspark.daemon")
 
 
 def _slowly(*words: object) -> object:
-    time.sleep(0.5)
+    time.sleep(float(os.environ.get("NCF_TEST_SECONDS", "0.5")))
     return _make(*words)
 
 
