@@ -60,22 +60,18 @@ def spark_cluster(
         **(env or {}),
     }
     words = (BIN / "spark-class",)
-    own = ("--host", "127.0.0.1", "--webui-port", "0")
     with ExitStack() as stack:
-        master = (f"{_CLASS}.master.Master", *own, "--port", port)
+        at = ("--host", "127.0.0.1", "--port", port, "--webui-port", "0")
+        master = (f"{_CLASS}.master.Master", *at)
         command = stack.enter_context(running(*words, *master, cwd=folder, **env))
         _wait_for_port(port, command)
-        started = [
-            stack.enter_context(
-                running(
-                    *(*words, f"{_CLASS}.worker.Worker", *own, "--cores", "1", "--memory", "1g"),
-                    address,
-                    cwd=folder,
-                    **env,
-                )
-            )
-            for _ in range(workers)
-        ]
+        started = []
+        for host in (f"127.0.0.{1 + number}" for number in range(workers)):
+            # Each is a host of its own: Spark never speculates on the host that is slow.
+            own = ("--host", host, "--webui-port", "0", "--cores", "1", "--memory", "1g")
+            worker = (f"{_CLASS}.worker.Worker", *own, address)
+            here = {**env, "SPARK_LOCAL_IP": host, "SPARK_PUBLIC_DNS": host}
+            started.append(stack.enter_context(running(*words, *worker, cwd=folder, **here)))
         yield SparkCluster(address, tuple(started))
 
 

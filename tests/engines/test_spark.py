@@ -80,15 +80,18 @@ def test_batches_in_an_application_that_runs_give_the_bytes_of_threads(
         "screened": (screened_bundle, {**screened, "seen": night["seen"]}),
         "two tries": (narrow_bundle, {"mode": "screened", "recall": 0.95, "k": 10}),
     }
+    variants["behind a URI"] = (screened_bundle, {"seen": night["seen"], "mode": "exact"})
     asked: list[Options] = []
     for name, (bundle, options) in variants.items():
         common: Options = {"bundle": str(bundle.path), "k": 5, "mode": "exact", "date": DATE}
         common |= {"shard_users": 37, "report": False, **options}
-        asked.append({**common, "out": str(tmp_path / "spark" / name)})
+        there = {**common, "out": str(tmp_path / "spark" / name)}
+        asked.append({**there, "bundle": bundle.path.as_uri()} if "URI" in name else there)
         ncf.batch(**{**common, "out": str(tmp_path / "one" / name)})
     (tmp_path / "asked.json").write_text(json.dumps(asked))
     words = (PYTHON, "-c", _MANY, tmp_path / "asked.json")
-    with running(*words, cwd=tmp_path, PYSPARK_PYTHON=str(PYTHON)) as command:
+    env = {"PYSPARK_PYTHON": str(PYTHON), "NCF_CACHE": str(tmp_path / "cache")}
+    with running(*words, cwd=tmp_path, **env) as command:
         ended = command.ended()
         assert ended.returncode == 0, ended.stderr
         said, still = ended.stdout.splitlines()
@@ -97,6 +100,8 @@ def test_batches_in_an_application_that_runs_give_the_bytes_of_threads(
     for name in variants:
         out = tmp_path / "spark" / name
         _same(out, tmp_path / "one" / name, open_runs(out).latest())
+    copies = list((tmp_path / "cache").rglob("bundle.json"))
+    assert [copy.parent.name for copy in copies] == [screened_bundle.digest]
     runs = open_runs(tmp_path / "spark" / "two tries")
     proof = runs.manifest(runs.latest()).recall
     assert proof is not None
