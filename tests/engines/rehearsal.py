@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from batch.engines.ray_cluster import SETTINGS
 
 _PARTS = 3
 _SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "behead": signal.SIGKILL}
+_STARTED = set[psutil.Process]()  # a node that dies leaves its agents to nobody
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
@@ -37,8 +39,10 @@ def main(asked: dict[str, Any]) -> None:
         try:
             told = [_run(each, cluster, nodes) for each in asked["commands"]]
         finally:
-            for process in psutil.Process().children(recursive=True):
-                process.kill()
+            _STARTED.update(psutil.Process().children(recursive=True))
+            for process in _STARTED:
+                with suppress(psutil.Error):
+                    process.kill()
     sys.stdout.write(json.dumps(told))
     sys.stdout.flush()
     os._exit(0)  # Ray would stop what is gone
@@ -57,6 +61,7 @@ def _run(asked: dict[str, Any], cluster: Any, nodes: list[Any]) -> dict[str, obj
     if (fault := asked["fault"]) in _SIGNALS:
         while _receipts(asked["out"]) < _PARTS and command.poll() is None:
             time.sleep(0.05)
+        _STARTED.update(psutil.Process().children(recursive=True))
         for process in _processes(cluster.head_node if fault == "behead" else nodes[0]):
             process.send_signal(_SIGNALS[fault])
         hit = time.monotonic()
