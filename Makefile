@@ -84,7 +84,7 @@ lint: $(SETUP) ## ruff, mypy and the import contracts
 test: lint ## Lint, type-check, test
 	$(VENV)/bin/pytest -n auto --dist loadgroup -m 'not slow'
 
-test-all: $(SETUP) ## The slow tests that 'make test' leaves out: the wheel in empty environments
+test-all: $(SETUP) .engines/ray/.complete ## The slow tests that 'make test' leaves out: the wheel in empty environments, Ray
 	$(VENV)/bin/pytest -m slow
 
 engines: $(SETUP) $(ENGINES) ## Run batches on Ray, Spark and Airflow, each in an environment of its own

@@ -30,7 +30,7 @@ Answer: TypeAlias = Callable[[dict[str, Any]], None]
 """Sends an answer to the process that asks."""
 
 _RETRIES = 3  # of a task whose node or process died; errors of ours come back as data
-# Ray cannot tell a frozen node from a slow one, and waits for it for good (ray#63405), unless
+# Ray cannot tell a frozen node from a slow one, and may wait for it for good (ray#63405), unless
 # connections are probed and the nodes' health is asked for more often.
 SETTINGS = {
     "grpc_keepalive_time_ms": 3000,
