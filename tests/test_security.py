@@ -136,8 +136,8 @@ def test_every_file_from_the_network_is_pinned_by_a_digest() -> None:
     assert asking == {
         Path(downloads.__file__).relative_to(ROOT).as_posix(),
         *("batch/stores.py", "batch/once.py"),  # object stores
-            # whether a cluster listens at its address
-            *("batch/engines/ray_cluster.py", "batch/engines/spark_context.py"),
+        # whether a cluster listens at its address
+        *("batch/engines/ray_cluster.py", "batch/engines/spark_context.py"),
         *("batch/push/keyvalue.py", "batch/push/postgres.py"),  # read a target's URI
         "ncf/connections.py",  # without proxies and .netrc
         "ncf/locks.py",  # the name of this machine
