@@ -115,7 +115,7 @@ def receipts(out: Path) -> int:
     return len(list(out.glob(".ncf-batch/*/receipts/*")))
 
 
-def wait_for(count: int, out: Path, command: Command, seconds: float = 120) -> None:
+def wait_for(count: int, out: Path, command: Command, seconds: float = 300) -> None:
     """Wait until so many receipts are there."""
     deadline = time.monotonic() + seconds
     while receipts(out) < count:
