@@ -44,3 +44,9 @@ def test_no_function_has_more_than_50_lines() -> None:
             found[f"{name}:{function.name}:{function.lineno}"] = lines
     assert len(found) > 800
     assert {name: lines for name, lines in found.items() if lines > LINES_OF_A_FUNCTION} == {}
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """Pytest collects only one of them where a folder has no ``__init__.py``."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert {name: count for name, count in names.items() if count > 1} == {}
