@@ -17,6 +17,7 @@ from batch.options import Mode
 from batch.pieces import commit_batch
 from batch.pipeline import plan_batch, run_batch
 from batch.sessions import work
+from ncf import artifacts
 from ncf.devices import Device
 from ncf.errors import ArtifactError, StorageError, UnreachableError, UsageError
 from ncf.scoring.bundle import Bundle
@@ -163,12 +164,44 @@ def test_processes_at_once_copy_a_bundle_once(bundle: Bundle, uri: str, tmp_path
 def test_copies_that_nobody_opened_for_a_week_go_when_another_comes(
     bundle: Bundle, uri: str, cache: Path
 ) -> None:
-    for name, days in (("a" * 64, 8), ("b" * 64, 6), ("mine", 90)):
+    killed, recent = (f".{letter * 64}.4711.tmp" for letter in "cd")  # copies that did not end
+    days = {"a" * 64: 8, "b" * 64: 6, "mine": 90, killed: 8, recent: 6}
+    for name, old in days.items():
         (cache / name).mkdir(parents=True)
-        os.utime(cache / name, (time.time() - 86400 * days,) * 2)
+        os.utime(cache / name, (time.time() - 86400 * old,) * 2)
     opened(uri)
-    left = {each.name for each in cache.iterdir() if not each.name.startswith(".")}
-    assert left == {bundle.digest, "b" * 64, "mine"}
+    left = {each.name for each in cache.iterdir() if ".lock" not in each.name}
+    assert left == {bundle.digest, "b" * 64, "mine", recent}
+
+
+def test_a_copy_that_is_removed_while_it_is_opened_is_made_again(
+    bundle: Bundle, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, hashed = opened(uri).path, artifacts.sha256
+
+    def removed(file: Path) -> str:
+        monkeypatch.undo()
+        monkeypatch.setenv("NCF_CACHE", str(copy.parent.parent))
+        shutil.rmtree(copy)
+        return hashed(file)
+
+    monkeypatch.setattr(artifacts, "sha256", removed)
+    assert opened(uri, bundle.digest).digest == bundle.digest
+    assert copy.is_dir()
+
+
+def test_a_copy_is_in_use_from_the_moment_that_it_is_opened(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, hashed = opened(uri).path, artifacts.sha256
+    os.utime(copy, (0, 0))
+
+    def seen(file: Path) -> str:
+        assert time.time() - copy.stat().st_mtime < 60
+        return hashed(file)
+
+    monkeypatch.setattr(artifacts, "sha256", seen)
+    assert opened(uri).path == copy
 
 
 @pytest.mark.parametrize(
