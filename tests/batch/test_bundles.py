@@ -8,9 +8,11 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from batch import stores
 from batch.bundles import opened
 from batch.job import Job
 from batch.options import Mode
@@ -20,6 +22,7 @@ from batch.sessions import work
 from ncf import artifacts
 from ncf.devices import Device
 from ncf.errors import ArtifactError, StorageError, UnreachableError, UsageError
+from ncf.files import sha256
 from ncf.scoring.bundle import Bundle
 from tests.batch.pieces import NOW, current, facts, in_pieces, parts
 from tests.commands import ncf, refused
@@ -177,13 +180,13 @@ def test_copies_that_nobody_opened_for_a_week_go_when_another_comes(
 def test_a_copy_that_is_removed_while_it_is_opened_is_made_again(
     bundle: Bundle, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy, hashed = opened(uri).path, artifacts.sha256
+    copy = opened(uri).path
 
     def removed(file: Path) -> str:
         monkeypatch.undo()
         monkeypatch.setenv("NCF_CACHE", str(copy.parent.parent))
         shutil.rmtree(copy)
-        return hashed(file)
+        return sha256(file)
 
     monkeypatch.setattr(artifacts, "sha256", removed)
     assert opened(uri, bundle.digest).digest == bundle.digest
@@ -193,12 +196,12 @@ def test_a_copy_that_is_removed_while_it_is_opened_is_made_again(
 def test_a_copy_is_in_use_from_the_moment_that_it_is_opened(
     uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy, hashed = opened(uri).path, artifacts.sha256
+    copy = opened(uri).path
     os.utime(copy, (0, 0))
 
     def seen(file: Path) -> str:
         assert time.time() - copy.stat().st_mtime < 60
-        return hashed(file)
+        return sha256(file)
 
     monkeypatch.setattr(artifacts, "sha256", seen)
     assert opened(uri).path == copy
@@ -249,6 +252,22 @@ def test_a_store_that_does_not_answer_may_be_tried_again(
     uri = "s3://tables/ncf?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
     with pytest.raises(UnreachableError, match="tables/ncf"):
         run_batch(_job(uri, tmp_path / "topk"), NOW)
+
+
+def test_a_store_that_does_not_say_where_a_bucket_is_may_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def from_uri(_: str) -> object:
+        raise OSError(
+            "When resolving region for bucket 'tables': AWS Error NETWORK_CONNECTION during "
+            "HeadBucket operation: curlCode: 6, Could not resolve hostname"
+        )
+
+    monkeypatch.setattr(
+        stores, "fs", SimpleNamespace(FileSystem=SimpleNamespace(from_uri=from_uri))
+    )
+    with pytest.raises(UnreachableError, match=r"s3://tables/ncf: .*NETWORK_CONNECTION.*; check"):
+        run_batch(_job("s3://tables/ncf", tmp_path / "topk"), NOW)
 
 
 def test_the_command_takes_a_uri_and_work_may_take_another(
