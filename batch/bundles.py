@@ -49,12 +49,16 @@ def require_bundle_place(bundle: str | Path) -> None:
     Raises
     ------
     UsageError
-        It is of this process alone, or has credentials, which the plan would show.
+        It is of this process or of its folder alone, or has credentials, which the plan would show.
     """
     text = str(bundle)
     if text.startswith("memory:"):
         raise UsageError(
             f"`bundle` {text} is in the memory of one process", remedy="give a folder or a URI"
+        )
+    if text.startswith("file://") and not text.startswith("file:///"):
+        raise UsageError(
+            f"`bundle` {text} is no absolute URI", remedy="give file:///FOLDER, or the folder"
         )
     if without_credentials(text) != text:
         raise UsageError(

@@ -234,6 +234,7 @@ def test_a_cache_that_cannot_be_written_is_named(
     [
         ("memory://store/ncf", "is in the memory of one process"),
         ("s3://key:secret@bucket/ncf", r"s3://\*\*\*@bucket/ncf has credentials"),
+        ("file://store/ncf", "file://store/ncf is no absolute URI; give file:///FOLDER"),
         ("abfss://box@a.net/ncf?sv=1&sig=abc", r"ncf\?sv=1&sig=\*\*\* has credentials"),
         ("what://bucket/ncf", "what://bucket/ncf: cannot be opened"),
     ],
