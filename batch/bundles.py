@@ -19,8 +19,8 @@ from pyarrow import fs
 from batch.addresses import within
 from batch.stores import open_store, storage_access
 from ncf.artifacts import open_sealed, read_manifest
-from ncf.errors import ArtifactError, LockedError, StorageError, UsageError, without_credentials
-from ncf.files import atomic_folder, sha256, storage_errors
+from ncf.errors import ArtifactError, NcfError, StorageError, UsageError, without_credentials
+from ncf.files import atomic_folder, sha256, storage_errors, sweep_beside
 from ncf.locks import writer_lock
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.manifest import BUNDLE
@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 _WAIT = 3600.0  # seconds, while another process of this machine copies the same bundle
 _UNUSED = 7 * 86400.0  # seconds after which a copy is removed, when another is made
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+# A copy by its digest, or one that is being made.
+_COPY = re.compile(r"([0-9a-f]{64})|\.([0-9a-f]{64})\.\d+\.tmp")
 
 
 def is_uri(bundle: str | Path) -> bool:
@@ -48,12 +49,16 @@ def require_bundle_place(bundle: str | Path) -> None:
     Raises
     ------
     UsageError
-        It is of this process alone, or has credentials, which the plan would show.
+        It is of this process or of its folder alone, or has credentials, which the plan would show.
     """
     text = str(bundle)
     if text.startswith("memory:"):
         raise UsageError(
             f"`bundle` {text} is in the memory of one process", remedy="give a folder or a URI"
+        )
+    if text.startswith("file://") and not text.startswith("file:///"):
+        raise UsageError(
+            f"`bundle` {text} is no absolute URI", remedy="give file:///FOLDER, or the folder"
         )
     if without_credentials(text) != text:
         raise UsageError(
@@ -88,7 +93,7 @@ def opened(bundle: str | Path, digest: str = "") -> Bundle:
     if here.is_dir():
         try:
             return _used(here)
-        except ArtifactError as error:
+        except (ArtifactError, FileNotFoundError) as error:  # or it is being removed
             logger.warning("%s; it is copied once more from %s", error, without_credentials(uri))
     return _copied(uri, here)
 
@@ -118,7 +123,7 @@ def _copied(uri: str, target: Path) -> Bundle:
         target.parent.mkdir(parents=True, exist_ok=True)
     with writer_lock(target, seconds=_WAIT):
         if target.is_dir():
-            with suppress(ArtifactError):
+            with suppress(ArtifactError, FileNotFoundError):
                 return _used(target)
         _remove_unused(target.parent)
         with atomic_folder(target) as aside:
@@ -174,21 +179,35 @@ def _each(uri: str, names: list[str], folder: Path, missing: str) -> None:
 
 def _used(folder: Path) -> Bundle:
     """Open a copy, and note that it is used."""
+    _note_use(folder)  # first, as a large one takes minutes to check, and may be old
     found = open_bundle(folder)
     if found.digest != folder.name:
         raise ArtifactError("is the copy of another bundle", where=folder, remedy="remove it")
-    with suppress(OSError):
-        os.utime(folder)
+    _note_use(folder)
     return found
 
 
+def _note_use(folder: Path) -> None:
+    with suppress(OSError):
+        os.utime(folder)
+
+
 def _remove_unused(cache: Path) -> None:
-    """Remove copies that nobody has opened for long."""
-    for each in cache.iterdir():
-        if not _DIGEST.fullmatch(each.name) or time.time() - each.stat().st_mtime < _UNUSED:
-            continue
-        with suppress(LockedError, OSError), writer_lock(each):
-            shutil.rmtree(each)
+    """Remove copies that nobody has opened for long, and what was left of copies that ended early.
+
+    Others may remove the same ones, or own them: what cannot be removed is left.
+    """
+    for each in sorted(cache.iterdir()):
+        with suppress(NcfError, OSError):
+            found = _COPY.fullmatch(each.name)
+            if found is None or time.time() - each.stat().st_mtime < _UNUSED:
+                continue
+            copy = cache / (found[1] or found[2])
+            with writer_lock(copy):
+                if each != copy:
+                    sweep_beside(copy)
+                elif time.time() - each.stat().st_mtime >= _UNUSED:
+                    shutil.rmtree(each)
 
 
 def _cache() -> Path:

@@ -7,7 +7,13 @@ import fsspec
 import pyarrow as pa
 from pyarrow import fs
 
-from ncf.errors import NcfError, StorageError, UnreachableError, UsageError
+from ncf.errors import (
+    NcfError,
+    StorageError,
+    UnreachableError,
+    UsageError,
+    without_credentials,
+)
 
 OBJECT_STORES = frozenset({"s3", "gcs", "abfs"})
 """Kinds of file systems where a write appears whole and folders are only prefixes."""
@@ -29,6 +35,8 @@ _REFUSALS = (
     "unauthorized",
 )
 
+_ASKED = "When resolving region for bucket"  # Arrow asks S3, unless the URI names the region
+
 
 def open_store(uri: str) -> tuple[fs.FileSystem, str]:
     """Find the file system of a URI, and the path in it.
@@ -37,6 +45,8 @@ def open_store(uri: str) -> tuple[fs.FileSystem, str]:
     ------
     UsageError
         The URI is of no known kind.
+    UnreachableError
+        Its store did not say where the bucket is.
     """
     try:
         system, root = fs.FileSystem.from_uri(uri)
@@ -84,6 +94,9 @@ def _through_fsspec(place: str, cause: Exception) -> tuple[fs.FileSystem, str]:
     try:
         system, root = fsspec.core.url_to_fs(place)
     except (ValueError, ImportError, OSError) as error:
+        if _ASKED in str(cause):
+            with storage_access(without_credentials(place)):
+                raise cause from None
         raise UsageError(
             f"cannot be opened ({cause}; {error})",
             where=place,

@@ -22,6 +22,11 @@ INTERRUPTED = 130
 
 # KEY:SECRET@ of a URI, but not HOST:PORT/ before a name with an @.
 _CREDENTIALS = re.compile(r"(?<=://)[^/@:\s]+:(?!\d+/)[^@\s]+@")
+# What options of a URI hold: a signature of Azure, a password of PostgreSQL.
+_SECRETS = re.compile(
+    r"""(?i)(?<=[?&])((?:sig|[\w-]{0,40}(?:secret|password|token|signature|_key)[\w-]{0,40})=)"""
+    r"""[^&\s'"`]*[^&\s'"`:;,)]"""
+)
 
 
 def without_credentials(text: str) -> str:
@@ -31,8 +36,10 @@ def without_credentials(text: str) -> str:
     --------
     >>> without_credentials("s3://key:secret@bucket/topk")
     's3://***@bucket/topk'
+    >>> without_credentials("abfs://box@host/topk?sv=1&sig=abc%3D: not there")
+    'abfs://box@host/topk?sv=1&sig=***: not there'
     """
-    return _CREDENTIALS.sub("***@", text)
+    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", text))
 
 
 class NcfError(Exception):

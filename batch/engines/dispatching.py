@@ -56,6 +56,7 @@ class _Given:
     shard: int
     since: float
     copies: int = 1
+    again: bool = False  # given out a second time, which happens once
 
 
 @dataclass
@@ -171,7 +172,7 @@ class Dispatch(Generic[Handle]):
             return
         late = self.clock() - max(LATE, LATE_TIMES * self._longest)
         for given in [each for each in self._running.values() if each.since < late]:
-            if given.copies == 1:
-                given.copies = 2
+            if not given.again:
+                given.copies, given.again = given.copies + 1, True
                 logger.warning("shard %s is late: it is given out once more", given.shard)
                 self._give(given)

@@ -92,6 +92,8 @@ def error_of(error: NcfError | OSError, where: str = "") -> dict[str, Any]:
     """
     if isinstance(error, NcfError):
         return {_ERROR: [type(error).__name__, f"{error}{where}"]}
+    if error.errno is None:  # of pyarrow, say
+        return {_ERROR: [OSError.__name__, str(error)]}
     file = None if error.filename is None else str(error.filename)
     return {_ERROR: [OSError.__name__, error.errno, error.strerror or str(error), file]}
 

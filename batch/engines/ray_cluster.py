@@ -67,11 +67,11 @@ class Connection:
 
     def run(self, request: dict[str, Any], left: threading.Event) -> Iterator[Receipt]:
         """Make the parts of a plan that a request names."""
-        if self._ray is None:
-            self._connect(request["address"], left)
         content = request["plan"].encode()
         plan = read_plan(content, PLAN_FILE)
         threads = threads_a_task(plan, request["workers"])
+        if self._ray is None:
+            self._connect(request["address"], threads, left)
         needs = {"CPU": threads, **({"GPU": 1} if on_cuda(plan) else {})}
         need = " and ".join(f"{count} {name}{'s' * (count > 1)}" for name, count in needs.items())
         tasks = _Tasks(self._ray, Errand(content, request["out"], threads), needs, left)
@@ -88,7 +88,7 @@ class Connection:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _connect(self, address: str, left: threading.Event) -> None:
+    def _connect(self, address: str, threads: int, left: threading.Event) -> None:
         if not address:  # a cluster that no other machine joins, which listens on loopback alone
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         import ray  # noqa: PLC0415 - nobody else needs it
@@ -104,7 +104,7 @@ class Connection:
             if left.is_set():
                 raise Left
             self._ray = ray
-            ray.init(**({"address": address} if address else self._own()), **quiet)
+            ray.init(**({"address": address} if address else self._own(threads)), **quiet)
         except (OSError, ValueError) as error:
             raise UnreachableError(f"cannot reach {where} ({_line(error)})") from error
         except RuntimeError as error:
@@ -127,14 +127,14 @@ class Connection:
                 continue
             os._exit(1)
 
-    def _own(self) -> dict[str, Any]:
-        """Say how to start a cluster on this machine."""
+    def _own(self, threads: int) -> dict[str, Any]:
+        """Say how to start a cluster on this machine, which can run a task."""
         above = tempfile.gettempdir()
         short = len(above) <= _LONGEST_FOLDER or os.name == "nt"
         self._folder = tempfile.mkdtemp(prefix="ncf-ray-", dir=above if short else "/tmp")  # noqa: S108 - mode 0700
         return {
             "address": "local",
-            "num_cpus": usable_cores(),
+            "num_cpus": max(usable_cores(), threads),
             "include_dashboard": False,
             "object_store_memory": _STORE,
             "_node_ip_address": "127.0.0.1",

@@ -101,6 +101,12 @@ def _started(address: str, threads: int, gateway: Any) -> "SparkContext":  # noq
             return SparkContext(conf=conf)
     except (Py4JJavaError, PySparkRuntimeError) as error:
         said = str(getattr(error, "java_exception", error)).partition("\n")[0]
+        if local:  # nothing is out of reach
+            raise UsageError(
+                f"Spark did not start ({said})",
+                where=address or None,
+                remedy="give a master that has the cores of a task (`workers`)",
+            ) from error
         raise UnreachableError(f"Spark did not start ({said})", where=address or None) from error
 
 
@@ -161,7 +167,7 @@ def _require_master(address: str) -> None:
             f"`address` {address} is that of Spark Connect, which has no tasks of our own",
             remedy="give the master, such as spark://host:7077",
         )
-    if address == "yarn" or address.startswith(("local", "k8s://")):
+    if address in ("yarn", "local") or address.startswith(("local[", "local-cluster[", "k8s://")):
         return
     if not address.startswith("spark://"):
         raise UsageError(
@@ -172,7 +178,11 @@ def _require_master(address: str) -> None:
         host, _, port = each.rpartition(":")
         if not host or not port.isdecimal():
             raise UsageError(f"`address` {address} has no port", remedy="give spark://host:7077")
-        with suppress(OSError), socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT):
+        # A name that cannot be one is a UnicodeError.
+        with (
+            suppress(OSError, UnicodeError),
+            socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT),
+        ):
             return
     raise UnreachableError(f"no master of Spark answers at {' or '.join(names)}")
 

@@ -141,4 +141,5 @@ def own_signals() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if handler is not None:  # as of a program that runs Python within itself
+                    signal.signal(number, handler)

@@ -8,17 +8,21 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from batch import stores
 from batch.bundles import opened
 from batch.job import Job
 from batch.options import Mode
 from batch.pieces import commit_batch
 from batch.pipeline import plan_batch, run_batch
 from batch.sessions import work
+from ncf import artifacts
 from ncf.devices import Device
 from ncf.errors import ArtifactError, StorageError, UnreachableError, UsageError
+from ncf.files import sha256
 from ncf.scoring.bundle import Bundle
 from tests.batch.pieces import NOW, current, facts, in_pieces, parts
 from tests.commands import ncf, refused
@@ -163,12 +167,44 @@ def test_processes_at_once_copy_a_bundle_once(bundle: Bundle, uri: str, tmp_path
 def test_copies_that_nobody_opened_for_a_week_go_when_another_comes(
     bundle: Bundle, uri: str, cache: Path
 ) -> None:
-    for name, days in (("a" * 64, 8), ("b" * 64, 6), ("mine", 90)):
+    killed, recent = (f".{letter * 64}.4711.tmp" for letter in "cd")  # copies that did not end
+    days = {"a" * 64: 8, "b" * 64: 6, "mine": 90, killed: 8, recent: 6}
+    for name, old in days.items():
         (cache / name).mkdir(parents=True)
-        os.utime(cache / name, (time.time() - 86400 * days,) * 2)
+        os.utime(cache / name, (time.time() - 86400 * old,) * 2)
     opened(uri)
-    left = {each.name for each in cache.iterdir() if not each.name.startswith(".")}
-    assert left == {bundle.digest, "b" * 64, "mine"}
+    left = {each.name for each in cache.iterdir() if ".lock" not in each.name}
+    assert left == {bundle.digest, "b" * 64, "mine", recent}
+
+
+def test_a_copy_that_is_removed_while_it_is_opened_is_made_again(
+    bundle: Bundle, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = opened(uri).path
+
+    def removed(file: Path) -> str:
+        monkeypatch.undo()
+        monkeypatch.setenv("NCF_CACHE", str(copy.parent.parent))
+        shutil.rmtree(copy)
+        return sha256(file)
+
+    monkeypatch.setattr(artifacts, "sha256", removed)
+    assert opened(uri, bundle.digest).digest == bundle.digest
+    assert copy.is_dir()
+
+
+def test_a_copy_is_in_use_from_the_moment_that_it_is_opened(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = opened(uri).path
+    os.utime(copy, (0, 0))
+
+    def seen(file: Path) -> str:
+        assert time.time() - copy.stat().st_mtime < 60
+        return sha256(file)
+
+    monkeypatch.setattr(artifacts, "sha256", seen)
+    assert opened(uri).path == copy
 
 
 @pytest.mark.parametrize(
@@ -198,6 +234,8 @@ def test_a_cache_that_cannot_be_written_is_named(
     [
         ("memory://store/ncf", "is in the memory of one process"),
         ("s3://key:secret@bucket/ncf", r"s3://\*\*\*@bucket/ncf has credentials"),
+        ("file://store/ncf", "file://store/ncf is no absolute URI; give file:///FOLDER"),
+        ("abfss://box@a.net/ncf?sv=1&sig=abc", r"ncf\?sv=1&sig=\*\*\* has credentials"),
         ("what://bucket/ncf", "what://bucket/ncf: cannot be opened"),
     ],
 )
@@ -216,6 +254,22 @@ def test_a_store_that_does_not_answer_may_be_tried_again(
     uri = "s3://tables/ncf?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
     with pytest.raises(UnreachableError, match="tables/ncf"):
         run_batch(_job(uri, tmp_path / "topk"), NOW)
+
+
+def test_a_store_that_does_not_say_where_a_bucket_is_may_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def from_uri(_: str) -> object:
+        raise OSError(
+            "When resolving region for bucket 'tables': AWS Error NETWORK_CONNECTION during "
+            "HeadBucket operation: curlCode: 6, Could not resolve hostname"
+        )
+
+    monkeypatch.setattr(
+        stores, "fs", SimpleNamespace(FileSystem=SimpleNamespace(from_uri=from_uri))
+    )
+    with pytest.raises(UnreachableError, match=r"s3://tables/ncf: .*NETWORK_CONNECTION.*; check"):
+        run_batch(_job("s3://tables/ncf", tmp_path / "topk"), NOW)
 
 
 def test_the_command_takes_a_uri_and_work_may_take_another(

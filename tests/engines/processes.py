@@ -1,6 +1,7 @@
 """Run a command of an engine's environment, and know every process that came of it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from batch.engines.spark_java import require_java
+from ncf.errors import CapabilityError
 from tests.packaging.requirements import ROOT
 
 ENGINES = ROOT / ".engines"
@@ -25,6 +28,27 @@ def require(engine: str) -> None:
     if "NCF_ENGINES" not in os.environ:
         pytest.skip("'make engines' runs it")
     assert (ENGINES / engine / ".complete").exists(), "run 'make engines'"
+    if engine == "spark":
+        try:
+            require_java()
+        except CapabilityError as error:
+            pytest.skip(str(error))
+
+
+def require_namespaces(*words: str) -> None:
+    """Skip a test if this machine gives nobody namespaces of their own, or has not the commands.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Command that runs another one in namespaces.
+    """
+    for each in ("unshare", "ip"):
+        if shutil.which(each) is None:
+            pytest.skip(f"there is no '{each}' here (util-linux, iproute2)")
+    tried = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"namespaces are not allowed here ({tried.stderr.strip()})")
 
 
 class Command:

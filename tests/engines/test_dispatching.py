@@ -98,6 +98,9 @@ def test_nothing_is_late_until_it_takes_three_times_as_long_as_another() -> None
 def test_a_copy_that_dies_does_no_harm_while_another_runs() -> None:
     nodes = _Nodes({3: [LATE + 5, 20.0]}, dies={3})
     assert sorted(_shards(nodes.dispatch().run(range(4)))) == [0, 1, 2, 3]
+    lost = _Nodes({3: [LATE + 5, 20.0, 1.0]}, dies={3})
+    _shards(lost.dispatch().run(range(4)))
+    assert lost.given.count(3) == 2
     alone = _Nodes({}, dies={1})
     with pytest.raises(UnreachableError, match="it died"):
         _shards(alone.dispatch().run(range(4)))

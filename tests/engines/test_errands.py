@@ -54,6 +54,8 @@ def test_an_error_of_the_system_comes_back_with_its_number_and_file() -> None:
     with pytest.raises(PermissionError) as found:
         receipt_of(error_of(PermissionError(errno.EACCES, "Permission denied", "/topk")))
     assert (found.value.errno, found.value.filename) == (errno.EACCES, "/topk")
+    with pytest.raises(OSError, match=r"^AWS Error: slow down$"):
+        receipt_of(error_of(OSError("AWS Error: slow down")))
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         receipt_of({"fault": "Traceback\nZeroDivisionError"})
 

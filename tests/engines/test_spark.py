@@ -198,13 +198,17 @@ def test_a_task_whose_process_dies_is_made_again(bundle: Bundle, tmp_path: Path)
         ("sc://127.0.0.1:15002", BAD_INPUT, "is that of Spark Connect"),
         ("spark://127.0.0.1", BAD_INPUT, "has no port; give spark://host:7077"),
         ("spark://127.0.0.1:9,127.0.0.1:19", TEMPORARY, "no master of Spark answers at"),
+        ("spark://a..b:7077", TEMPORARY, "no master of Spark answers at a..b:7077"),
         ("nonsense", BAD_INPUT, "is no master"),
+        ("localhost:7077", BAD_INPUT, "is no master"),
+        ("local[some]", BAD_INPUT, "Could not parse Master URL"),
+        ("local[2] --workers 4", BAD_INPUT, "that has the cores of a task (--workers)"),
     ],
 )
 def test_an_address_that_is_none_is_refused(
     bundle: Bundle, tmp_path: Path, address: str, code: int, said: str
 ) -> None:
-    words = _words(bundle, tmp_path / "topk", "--address", address)
+    words = _words(bundle, tmp_path / "topk", "--address", *address.split())
     with running(*words, cwd=tmp_path) as command:
         ended = command.ended()
         assert command.gone(1)
