@@ -1,6 +1,7 @@
 """No module and no function grows past what can be read in one go."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
