@@ -100,7 +100,7 @@ def _section(board: Board) -> str:
             "",
             *(f"- {each}" for each in [*said, *dict.fromkeys(left_out)]),
             "",
-            "<!-- not run: an hour of training; 'make scoreboard' runs these -->",
+            "<!-- not run: minutes to hours of training; 'make scoreboard' runs these -->",
             "```sh",
             "printf 'seed = 0\\n' > seed0.toml",
             *(f"ncf {shlex.join(words)}" for words in listed),
