@@ -120,7 +120,8 @@ def is_same(bundle: str | Path, digest: str) -> bool:
 def _copied(uri: str, target: Path) -> Bundle:
     """Copy a bundle into the cache, unless another process has just done so."""
     with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        # A bundle has the histories of people: copies are for their owner alone.
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with writer_lock(target, seconds=_WAIT):
         if target.is_dir():
             with suppress(ArtifactError, FileNotFoundError):

@@ -16,6 +16,7 @@ from ncf.errors import UsageError
 from ncf.scoring.ranker import check_k
 
 _ROWS_A_SHARD = 2_000_000  # two shards are in memory at once
+_PATIENCE = 1800.0  # seconds; a part of a large plan takes minutes
 _LARGEST_K = int(np.iinfo(np.int16).max)  # rank is an int16
 
 
@@ -88,7 +89,7 @@ class Job:
     date: datetime | None = None
     engine: EngineName = EngineName.THREADS
     address: str = ""
-    patience: float = 1800.0
+    patience: float = _PATIENCE
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -100,11 +101,8 @@ class Job:
                 raise UsageError(f"`{name}` {value} is less than {least}")
         if not 0 < self.patience < math.inf:
             raise UsageError(f"`patience` {self.patience} is not a number of seconds above 0")
-        if self.address and self.engine is EngineName.THREADS:
-            raise UsageError(
-                f"`address` {self.address} is of no use to threads of this machine",
-                remedy="give `engine`, or leave it out",
-            )
+        if self.engine is EngineName.THREADS:
+            self._require_nothing_of_a_cluster()
         if not 0 < self.recall < 1:
             raise UsageError(f"`recall` {self.recall} is outside (0, 1)")
         if self.like is not None and self.mode is not Mode.AUTO:
@@ -112,6 +110,14 @@ class Job:
                 f'`like` with `mode="{self.mode.value}"` says twice how to rank',
                 remedy="leave one of them out",
             )
+
+    def _require_nothing_of_a_cluster(self) -> None:
+        for name, usual in (("address", ""), ("patience", _PATIENCE)):
+            if (given := getattr(self, name)) != usual:
+                raise UsageError(
+                    f"`{name}` {given} is of no use to threads of this machine",
+                    remedy="give `engine`, or leave it out",
+                )
 
     @property
     def users_a_shard(self) -> int:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -217,7 +218,9 @@ def test_the_cache_is_where_one_says(
     for each in ("NCF_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(each, raising=False)
     monkeypatch.setenv(name, str(tmp_path / "here"))
-    assert opened(uri).path.parent == tmp_path / "here" / expected
+    cache = opened(uri).path.parent
+    assert cache == tmp_path / "here" / expected
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700, "it has histories of people"
 
 
 def test_a_cache_that_cannot_be_written_is_named(

@@ -74,6 +74,7 @@ def test_a_place_means_the_same_on_every_node(
     ("options", "message"),
     [
         ({"address": "head:6379"}, "`address` head:6379 is of no use to threads"),
+        ({"patience": 60.0}, "`patience` 60.0 is of no use to threads"),
         ({"patience": 0.0}, "`patience` 0.0 is not a number of seconds above 0"),
         ({"patience": float("inf"), "engine": EngineName.RAY}, "`patience` inf is not"),
     ],
