@@ -51,7 +51,7 @@ def open_store(uri: str) -> tuple[fs.FileSystem, str]:
     try:
         system, root = fs.FileSystem.from_uri(uri)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        system, root = _through_fsspec(uri, error)
+        return _through_fsspec(uri, error)
     return system, root
 
 

@@ -55,10 +55,8 @@ def prove_and_seal(  # noqa: PLR0913, PLR0917 - all that a bundle is made of
     ParityError
         A graph differs.
     """
-    sizes, unsealed = (
-        (manifest.model.n_users, manifest.model.n_items),
-        files.Bundle(folder, manifest),
-    )
+    unsealed = files.Bundle(folder, manifest)
+    sizes = (manifest.model.n_users, manifest.model.n_items)
     parity = {
         files.SCORE_GRAPH: require_pair_parity(folder / files.SCORE_GRAPH, sizes, score),
         **require_topk_parity(unsealed, score),

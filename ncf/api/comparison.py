@@ -60,7 +60,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         found = self.document
-        title = f"{found['cases']:,} cases of {found['users']:,} users, {found['protocol']}"
+        title = f"{cases_of(found)}, {found['protocol']}"
         columns = ["checkpoint", "variant", *(f"{name}{end}" for name in COMPARED for end in _ENDS)]
         return f"{title}, K = {found['k']}\n{self.frame()[columns].to_string()}"
 
@@ -89,6 +89,18 @@ class Comparison:
         import pandas as pd  # loaded only for a frame
 
         return pd.DataFrame(self.document["overlap"]["common"])
+
+
+def cases_of(document: Mapping[str, Any]) -> str:
+    """Say how many cases of how many users were measured, and of how many if not of all.
+
+    Examples
+    --------
+    >>> cases_of({"cases": 9, "users": 5, "users_to_measure": 1200})
+    '9 cases of 5 users (of 1,200)'
+    """
+    some = f" (of {document['users_to_measure']:,})" if "users_to_measure" in document else ""
+    return f"{document['cases']:,} cases of {document['users']:,} users{some}"
 
 
 _ENDS = ("", "_low", "_high", "_difference")
@@ -151,9 +163,9 @@ def compare(
     for each in opened:
         each.require_data(given)
         each.require_honest()
-    wanted, panel = protocol_of(protocol, given), Panel.of(given)
+    wanted, everyone = protocol_of(protocol, given), Panel.of(given)
     check_users(max_users, wanted)
-    panel = panel.at_most(max_users or panel.users.size)
+    panel = everyone.at_most(max_users or everyone.users.size)
     if baselines is not False:
         place = opened[0].path.parent / "baselines" if baselines is True else baselines
         added = train_baselines(data, folder(place, "baselines"))
@@ -171,8 +183,7 @@ def compare(
             "weights": "honest",
             "k": k,
             "data": given.digest,
-            "users": figures[0].cases.size,
-            "cases": int(figures[0].cases.sum()),
+            **_counts(figures[0], None if panel is everyone else everyone),
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
             "models": [_described(*each) for each in zip(opened, compared, strict=True)],
@@ -181,6 +192,12 @@ def compare(
             "overlap": {"users": panel.users.size, **overlap},
         }
     )
+
+
+def _counts(figures: OfUsers, everyone: Panel | None) -> dict[str, int]:
+    """Count who was measured, and of how many if not of all."""
+    found = {"users": figures.cases.size, "cases": int(figures.cases.sum())}
+    return found if everyone is None else {**found, "users_to_measure": everyone.users.size}
 
 
 def _full(

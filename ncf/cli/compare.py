@@ -56,7 +56,7 @@ def compare(
 
 
 def _print(document: Mapping[str, Any]) -> None:
-    from ncf.api.comparison import COMPARED
+    from ncf.api.comparison import COMPARED, cases_of
     from ncf.api.titles import TITLES, at_k
 
     models, rows = document["models"], []
@@ -69,8 +69,7 @@ def _print(document: Mapping[str, Any]) -> None:
             (number, model["checkpoint"], model["variant"], factors, *facts, model["best_epoch"])
         )
     show_table(("#", "checkpoint", "variant", "factors", "parameters", "epochs", "best"), rows)
-    users, cases = document["users"], document["cases"]
-    say(f"{cases:,} cases of {users:,} users; 95 % intervals by paired bootstrap over users")
+    say(f"{cases_of(document)}; 95 % intervals by paired bootstrap over users")
     for name in COMPARED:
         title = at_k(TITLES[name], document["k"], document["protocol"])
         figures = enumerate((_figure(model[name]) for model in models), 1)

@@ -197,6 +197,7 @@ def test_full_ranking_of_a_given_split_is_that_of_plain_numpy(world: Path, tmp_p
     assert ncf.compare([model], data, k=6).document["protocol"] == "full"
     some = ncf.evaluate(model, data, k=6, max_users=7)
     assert (some.document["users"], some.document["users_to_measure"]) == (7, 31)
+    assert "7 users (of 31), full" in repr(ncf.compare([model], data, k=6, max_users=7))
     of_seven = ncf.compare([model], data, k=6, max_users=7).document
     assert of_seven["models"][0]["ndcg"]["mean"] == pytest.approx(some.frame().ndcg[0], abs=1e-12)
     for wrong in ({"max_users": 0}, {"max_users": 5, "protocol": "sampled"}):
