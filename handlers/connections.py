@@ -26,6 +26,8 @@ class GuardedProtocol(HttpToolsProtocol):
     head_since: float | None = None
     """When the head of a request began to come; None between heads."""
     closing_since: float | None = None
+    asked = False
+    """Whether the head of a request came, whole, since the connection was made."""
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -53,6 +55,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Note that the head is whole."""
         self.head_since = None
+        self.asked = True
         super().on_headers_complete()
 
 

@@ -28,6 +28,7 @@ from ncf.errors import FAULT, NcfError
 logger = logging.getLogger(__name__)
 
 _LAST_REQUESTS = 0.25  # seconds for requests of connections that were accepted last
+_FIRST_REQUESTS = 2.0  # most seconds, while there are connections that asked nothing yet
 _KEEP_ALIVE = 75  # seconds; proxies reuse connections for up to a minute
 _SLACK = 2.0  # seconds, after the deadline of the last request
 
@@ -51,8 +52,15 @@ class _Server(uvicorn.Server):
         """
         for server in self.servers:
             server.close()
+        began = time.monotonic()
         await asyncio.sleep(_LAST_REQUESTS)
+        while time.monotonic() - began < _FIRST_REQUESTS and self._some_have_not_asked():
+            await asyncio.sleep(_LAST_REQUESTS / 5)
         await super().shutdown(sockets)
+
+    def _some_have_not_asked(self) -> bool:
+        """Say whether a client connected that has not sent a head yet: a busy machine is slow."""
+        return any(not each.asked for each in self.server_state.connections)  # type: ignore[union-attr]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell the supervisor as soon as the port is served."""

@@ -11,9 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -208,6 +211,36 @@ def test_nothing_is_lost_when_the_server_is_told_to_end(our_store: Path) -> None
     ends = ("refused", "reset", "broken pipe")
     assert [each for each in errors if not any(end in str(each).lower() for end in ends)] == []
     assert [each for each in errors if "Remote end closed" in str(each)] == []
+
+
+def test_who_was_let_in_before_the_end_is_answered_though_slow_to_ask(our_store: Path) -> None:
+    with serving_ours(our_store) as server:
+        place = urlsplit(server.url)
+        assert place.hostname is not None
+        with closing(HTTPConnection(place.hostname, place.port, timeout=10)) as client:
+            client.connect()
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(1.5)  # as on a machine with much else to do
+            client.request(
+                "POST",
+                "/predictions/ncf",
+                b'{"user": "u1"}',
+                {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+            )
+            assert client.getresponse().status == 200
+        began = time.monotonic()
+        server.process.wait(30)
+        assert time.monotonic() - began < 1.5
+
+
+def test_a_client_that_never_asks_does_not_hold_up_the_end(our_store: Path) -> None:
+    with serving_ours(our_store) as server:
+        place = urlsplit(server.url)
+        with socket.create_connection((place.hostname, place.port)):
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(8)
 
 
 def test_a_new_bundle_takes_over_without_a_lost_request_and_a_bad_one_is_refused(
