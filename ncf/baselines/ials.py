@@ -81,12 +81,19 @@ class Ials:
     def _solve(
         self, pairs: sparse.csr_array, others: Floats, advance: Callable[[int], object] | None
     ) -> Floats:
-        """Solve the rows of one side for fixed rows of the other."""
+        """Solve the rows of one side for fixed rows of the other.
+
+        In the eigenvectors of what all rows share, ``unseen * others^T others``, that and the L2
+        are a diagonal D. A row with the pairs V then is ``(D + V^T V)^-1 V^T 1``, which is
+        ``D^-1 V^T (I + V D^-1 V^T)^-1 1``: a system as large as the row has pairs, where these are
+        fewer than the factors.
+        """
         settings, counts = self._settings, np.diff(pairs.indptr)
         width = settings.factors
-        shared = np.float32(settings.unseen) * (others.T @ others)
+        levels, turn = np.linalg.eigh(settings.unseen * (others.T @ others).astype(np.float64))
+        shared, turn = np.maximum(levels, 0).astype(np.float32), turn.astype(np.float32)
         l2 = settings.l2 * (counts + settings.unseen * len(others)) ** settings.exponent
-        padded = np.concatenate([others, np.zeros((1, width), np.float32)])
+        padded = np.concatenate([others @ turn, np.zeros((1, width), np.float32)])
         found = np.zeros((len(counts), width), np.float32)
 
         def solve(rows: npt.NDArray[np.intp]) -> int:
@@ -95,16 +102,40 @@ class Ials:
             at = np.minimum(pairs.indptr[rows][:, None] + columns, max(pairs.nnz - 1, 0))
             chosen = np.where(columns < lengths[:, None], pairs.indices[at], len(others))
             own = padded[chosen]
-            left = own.transpose(0, 2, 1) @ own + shared
-            left[:, np.arange(width), np.arange(width)] += l2[rows, None].astype(np.float32)
-            found[rows] = np.linalg.solve(left, own.sum(axis=1)[..., None])[..., 0]
+            diagonal = shared + l2[rows, None].astype(np.float32)
+            solve_rows = _by_pairs if lengths[-1] < width else _by_factors
+            found[rows] = solve_rows(own, diagonal)
             return rows.size
 
         with ThreadPoolExecutor(self._threads) as pool:
             for done in pool.map(solve, _blocks(counts, width)):
                 if advance is not None:
                     advance(done)
-        return found
+        turned_back: Floats = found @ turn.T
+        return turned_back
+
+
+def _by_factors(own: Floats, diagonal: Floats) -> Floats:
+    """Solve rows with the pairs ``own``, ``(rows, pairs, factors)``: a system of factors each."""
+    left: Floats = own.transpose(0, 2, 1) @ own
+    _add_to_diagonal(left, diagonal)
+    solved: Floats = np.linalg.solve(left, own.sum(axis=1)[..., None])[..., 0]
+    return solved
+
+
+def _by_pairs(own: Floats, diagonal: Floats) -> Floats:
+    """Solve the same by a system of pairs each."""
+    over: Floats = own / diagonal[:, None]
+    left: Floats = over @ own.transpose(0, 2, 1)
+    _add_to_diagonal(left, 1)
+    shares = np.linalg.solve(left, np.ones((*left.shape[:2], 1), np.float32))
+    solved: Floats = (over.transpose(0, 2, 1) @ shares)[..., 0]
+    return solved
+
+
+def _add_to_diagonal(matrices: Floats, values: Floats | int) -> None:
+    at = np.arange(matrices.shape[-1])
+    matrices[:, at, at] += values
 
 
 def _blocks(counts: npt.NDArray[np.integer], width: int) -> list[npt.NDArray[np.intp]]:
@@ -113,7 +144,8 @@ def _blocks(counts: npt.NDArray[np.integer], width: int) -> list[npt.NDArray[np.
     order = order[counts[order] > 0]  # a row without a pair stays zero
     blocks, end = [], order.size
     while end:
-        numbers = int(max(counts[order[end - 1]], width)) * width
+        longest = int(counts[order[end - 1]])
+        numbers = longest * width
         start = max(0, end - max(1, _NUMBERS_AT_ONCE // numbers))
         blocks.append(order[start:end])
         end = start

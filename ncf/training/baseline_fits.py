@@ -19,7 +19,6 @@ from ncf.baselines.names import Baseline
 from ncf.baselines.popular import popularity
 from ncf.data.interactions import Interactions
 from ncf.data.prepared import PreparedData
-from ncf.devices import usable_cores
 from ncf.errors import CapabilityError
 from ncf.memory import free_memory
 from ncf.models.architecture import Architecture, build
@@ -30,6 +29,8 @@ from ncf.training.judge import Judge
 from ncf.validation import Epoch
 
 _PATIENCE = 2  # sweeps of iALS without a better figure
+_SETTLED = 3  # sweeps after which iALS with other settings can be compared
+_BEHIND = 0.9  # of the best try's figure after as many sweeps: no hope
 _GIB = 1 << 30
 
 
@@ -81,6 +82,7 @@ class Fits:
         self._baseline, self._data = baseline, data
         self._pairs = data.train.csr()
         self._judge = Judge(data)
+        self._best: Sequence[Epoch] = ()
 
     @property
     def protocol(self) -> str:
@@ -116,7 +118,7 @@ class Fits:
         return Fitted(shape, weights, *self._judge.measure(network))
 
     def _ials(self, settings: Settings) -> Fitted:
-        """Sweep until validation gets no better, and take the best sweep."""
+        """Sweep until validation gets no better, or stays far behind, and take the best sweep."""
         history: list[Epoch] = []
         best: Fitted | None = None
         solver = _solver(self._pairs, settings)
@@ -128,10 +130,21 @@ class Fits:
                 best = Fitted(found.architecture, found.weights, found.hr, found.ndcg, (), sweep)
             elif sweep - (best.sweeps or 0) >= _PATIENCE:
                 break
+            if self._is_hopeless(history):
+                break
         kept = cast("Fitted", best)
+        if kept.ndcg > max((each.ndcg for each in self._best), default=0.0):
+            self._best = history
         return Fitted(
             kept.architecture, kept.weights, kept.hr, kept.ndcg, tuple(history), kept.sweeps
         )
+
+    def _is_hopeless(self, history: Sequence[Epoch]) -> bool:
+        """Whether a try is far behind the best one after as many sweeps."""
+        now = len(history)
+        if not _SETTLED <= now <= len(self._best):
+            return False
+        return history[-1].ndcg < _BEHIND * self._best[now - 1].ndcg
 
 
 def rows_of(
@@ -153,7 +166,7 @@ def _solver(pairs: sparse.csr_array, settings: Settings) -> Ials:
         int(settings["factors"]), settings["unseen"], settings["l2"], settings["exponent"]
     )
     rng = np.random.default_rng(int(settings["seed"]))
-    return Ials(pairs, chosen, rng, usable_cores())
+    return Ials(pairs, chosen, rng, torch.get_num_threads())
 
 
 def _sweep(solver: Ials, name: str) -> None:

@@ -113,7 +113,8 @@ def is_trained(request: BaselineRequest, data: PreparedData) -> bool:
 
 def _train(request: BaselineRequest, data: PreparedData) -> Trained:
     started, name = time.monotonic(), request.baseline.value
-    ladders, start = ladders_of(request.baseline, request.fixed, request.where)
+    pairs = data.train.csr()
+    ladders, start = ladders_of(request.baseline, pairs, request.fixed, request.where)
     fits = Fits(request.baseline, data)
     best: tuple[Settings, Fitted] | None = None
     tried: list[Tried] = []

@@ -12,7 +12,9 @@ from ncf.baselines.ease import ease, item_gram
 from ncf.baselines.ials import Ials, IalsSettings
 from ncf.baselines.item_item import NEIGHBOUR, WEIGHT, ItemItem, top_items
 from ncf.baselines.item_knn import KnnSettings, neighbours
+from ncf.baselines.names import Baseline
 from ncf.errors import ConfigError
+from ncf.training.baseline_settings import ladders_of
 from tests.oracles import best_unseen
 
 Array = npt.NDArray[np.float64]
@@ -167,3 +169,12 @@ def test_the_climb_finds_the_top_of_a_hill_and_stops() -> None:
     assert (best[0], len(tried) < 40) == ({"x": 6, "y": 2}, True)
     few = climb(ladders, {"x": 1, "y": 8}, lambda v: v["x"], 3)
     assert [dict(values)["x"] for values, _ in few] == [1, 2, 3]
+
+
+def test_a_search_starts_near_what_the_data_want() -> None:
+    few, many = _pairs(1, users=60, items=50, share=0.02), _pairs(1, users=600, items=50, share=0.5)
+    l2 = [ladders_of(Baseline.EASE, each, {}, "`config`")[1]["l2"] for each in (few, many)]
+    assert l2 == [5, 1000]  # four times the pairs of an item: 1.2 and 300, on the ladder
+    unseen = [ladders_of(Baseline.IALS, each, {}, "`config`")[1]["unseen"] for each in (few, many)]
+    assert unseen == [0.1, 1.0]  # four times the share of pairs
+    assert ladders_of(Baseline.EASE, few, {"l2": 7}, "`config`") == ({"l2": (7,)}, {"l2": 7})

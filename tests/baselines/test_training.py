@@ -17,6 +17,7 @@ from ncf.data.prepared import PreparedData
 from ncf.errors import ArtifactError, CapabilityError, ConfigError, InterruptedWorkError, UsageError
 from ncf.models.kinds import Variant
 from ncf.training import baselines
+from ncf.training.baseline_fits import Fits
 from ncf.training.manifest import CHECKPOINT
 from tests.commands import refused
 
@@ -199,3 +200,17 @@ def test_neighbours_that_are_no_items_are_refused(
     seal(tmp_path, CHECKPOINT, document)
     with pytest.raises(ArtifactError, match="neighbours are no indices of items"):
         ncf.open_model(tmp_path)
+
+
+def test_settings_of_ials_that_stay_far_behind_are_given_up(data: PreparedData) -> None:
+    usual = {"unseen": 0.2, "l2": 0.006, "factors": 4, "exponent": 1.0, "sweeps": 9, "seed": 0}
+    bad = {**usual, "factors": 1}
+    alone = Fits(Baseline.IALS, data).fit(bad).history
+    fits = Fits(Baseline.IALS, data)
+    best = fits.fit(usual)
+    after = fits.fit(bad)
+    assert after.ndcg < 0.9 * best.ndcg
+    assert len(alone) > 3
+    assert [each.ndcg for each in after.history] == [each.ndcg for each in alone[:3]]
+    again = fits.fit(usual)
+    assert [each.ndcg for each in again.history] == [each.ndcg for each in best.history]
