@@ -28,6 +28,7 @@ from ncf.training.manifest import CheckpointManifest, Origin, Refitted
 from ncf.training.recipe import Recipe, parse_recipe
 from ncf.training.request import Request, architecture_of
 from ncf.training.stage import Stage
+from ncf.training.start import SharedStart
 from ncf.training.trained import Product
 
 logger = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ def refit(request: Request, data: PreparedData, kept: Kept, work: Path) -> Produ
     """
     started, joined, states = time.monotonic(), data.joined(), work / REFIT_FOLDER
     origins = kept.origins or {}
+    request = replace(request, shared=SharedStart(request.recipe.parents.mlp.start))
     parents = {
         name: _parent(request, Variant(name), origin, joined, states)
         for name, origin in origins.items()

@@ -1,6 +1,6 @@
 """Describe one training, and find the architecture of its network and its identity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ncf.artifacts import canonical_json
@@ -10,6 +10,7 @@ from ncf.models.architecture import Architecture
 from ncf.models.kinds import Variant
 from ncf.training.ranks import ALONE, Ranks
 from ncf.training.recipe import Recipe
+from ncf.training.start import SharedStart
 from ncf.training.warm_start import Warm
 
 
@@ -47,6 +48,8 @@ class Request:
         Train a second set of weights on everything, for export, after validation has chosen.
     warm : Warm or None
         What the training starts from, instead of noise.
+    shared : SharedStart
+        The GMF that the MLP of two parents starts from, which the other one's training comes by.
     """
 
     variant: Variant
@@ -59,6 +62,7 @@ class Request:
     ranks: Ranks = ALONE
     refit: bool = False
     warm: Warm | None = None
+    shared: SharedStart = field(default_factory=SharedStart)
 
     @property
     def is_mixed(self) -> bool:

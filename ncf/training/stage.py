@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -138,6 +138,7 @@ class Stage:
                 loss = self.epochs.train(self._request.recipe.seed, epoch, bar)
                 if not math.isfinite(loss):
                     raise DivergedError(loss)
+                self._request.shared.watch(self._schedule, epoch + 1, self.epochs.average.network)
                 figures = self._record(loss)
                 if state is not None and self._ranks.leads and pace.due():
                     with pace.timed():
@@ -150,15 +151,15 @@ class Stage:
 
     def start_from(self, gmf: GMF, mlp: MLP, mix: float | None = None) -> None:
         """Take two trained parents' weights, in the given mix or the best one on validation."""
-        neumf, average = cast("NeuMF", self.model), cast("NeuMF", self.epochs.average.network)
 
-        def worth(share: float) -> float:
-            average.start_from(gmf, mlp, share)
-            return self._measure()[1]
+        def worth(shares: Sequence[float]) -> list[float]:
+            ndcg = self._judge.measure_mixes((gmf, mlp), shares) if self._ranks.leads else shares
+            found = torch.tensor(ndcg, dtype=torch.float64, device=self.epochs.device)
+            return cast("list[float]", self._ranks.share(found).tolist())
 
         self.mix = best_mix(worth) if mix is None else mix
-        average.start_from(gmf, mlp, self.mix)
-        neumf.start_from(gmf, mlp, self.mix)
+        for neumf in (self.model, self.epochs.average.network):
+            cast("NeuMF", neumf).start_from(gmf, mlp, self.mix)
 
     @property
     def best_epoch(self) -> int:
@@ -198,17 +199,17 @@ class Stage:
 
     def _begin(self) -> None:
         """Start from a GMF if the schedule says so."""
-        start, train = self._schedule.start, self._data.train
+        start, seed = self._schedule.start, self._request.recipe.seed
         if start is None:
             return
-        seed, loss = self._request.recipe.seed, 0.0
-        gmf = gmf_to_start(self.model, start, train, seed, self._ranks)
-        with self._report("train a gmf to start from", start.epochs * len(gmf)) as bar:
-            for epoch in range(start.epochs):
-                loss = gmf.train(seed, epoch, bar)
-        if not math.isfinite(loss):
-            raise DivergedError(loss)
+        gmf = gmf_to_start(self.model, start, self._data.train, seed, self._ranks)
         found = cast("GMF", gmf.average.network)
+        if not self._request.shared.fill(found):
+            with self._report("train a gmf to start from", start.epochs * len(gmf)) as bar:
+                for epoch in range(start.epochs):
+                    loss = gmf.train(seed, epoch, bar)
+            if not math.isfinite(loss):
+                raise DivergedError(loss)
         start_from(cast("MLP | NeuMF", self.model), found, start.scale)
         self.epochs.average.network.load_state_dict(self.model.state_dict())
 

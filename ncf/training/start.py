@@ -14,6 +14,42 @@ from ncf.training.ranks import Ranks
 from ncf.training.schedule import Schedule, Start
 
 
+class SharedStart:
+    """The GMF that a tower starts from, where the training of its sibling comes by it.
+
+    With the same recipe and seed, the GMF parent of a NeuMF is, after some epochs, the very GMF
+    that the MLP parent starts from; so it need not be trained twice.
+
+    Parameters
+    ----------
+    start : Start or None
+        What the tower starts from.
+    """
+
+    def __init__(self, start: Start | None = None) -> None:
+        self._start = start
+        self._weights: dict[str, Tensor] | None = None
+
+    def watch(self, schedule: Schedule, epochs: int, average: Network) -> None:
+        """Keep the average of a training after these epochs, if it is what the tower wants."""
+        start = self._start
+        if start is None or epochs != start.epochs or schedule.decay != 1:
+            return
+        names = ("learning_rate", "l2", "averaging", "blocks")
+        if all(getattr(schedule, name) == getattr(start, name) for name in names):
+            self._weights = {name: each.clone() for name, each in average.state_dict().items()}
+
+    def fill(self, average: Network) -> bool:
+        """Give a GMF the weights that were kept; False if there are none of its sizes."""
+        if self._weights is None:
+            return False
+        wanted = {name: each.shape for name, each in average.state_dict().items()}
+        if wanted != {name: each.shape for name, each in self._weights.items()}:
+            return False
+        average.load_state_dict(self._weights)
+        return True
+
+
 def gmf_to_start(
     network: Network, start: Start, train: Interactions, seed: int, ranks: Ranks
 ) -> BlockEpochs:

@@ -22,6 +22,7 @@ from ncf.training.recipe import Parents, Recipe
 from ncf.training.refit import REFIT_FOLDER, Kept, refit
 from ncf.training.request import ParentFolders, Request, architecture_of
 from ncf.training.stage import Stage
+from ncf.training.start import SharedStart
 from ncf.volumes import beside
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def prepare_stage(work: Path, request: Request, data: PreparedData) -> Stage:
     """Prepare a training to run; parents that are not given are trained in ``work``."""
     parents: dict[str, Checkpoint] = {}
     if request.is_mixed:
+        request = replace(request, shared=SharedStart(request.recipe.parents.mlp.start))
         for variant, given in (
             (Variant.GMF, request.parents.gmf),
             (Variant.MLP, request.parents.mlp),

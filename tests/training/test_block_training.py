@@ -1,5 +1,6 @@
 """Block training against autograd over all pairs, the sampled loss, and Adam by row."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from ncf.evaluation.protocols import sampled
 from ncf.models.kinds import Variant
 from ncf.models.networks import GMF
 from ncf.models.scorer import group_scorer
-from ncf.progress import report
+from ncf.progress import Reporter, report
 from ncf.training import blocks as module
 from ncf.training.block_epochs import BlockEpochs
 from ncf.training.block_parts import TrainingPairs, columns_of, unseen_weights
@@ -25,10 +26,11 @@ from ncf.training.blocks import Pairs, Rows, Weights, gradients
 from ncf.training.checkpoint import open_checkpoint
 from ncf.training.epoch import Samples
 from ncf.training.ranks import ALONE
-from ncf.training.recipe import Recipe
+from ncf.training.recipe import Parents, Recipe
 from ncf.training.request import Request
 from ncf.training.schedule import Blocks, Schedule, Start
 from ncf.training.stage import Stage
+from ncf.training.start import SharedStart
 from ncf.training.train import train
 from ncf.training.user_adam import UserAdam
 
@@ -238,6 +240,33 @@ def test_a_network_starts_from_a_gmf(variant: Variant, data: PreparedData, tmp_p
     taken = network.branches()[0].width - 1  # all factors but the items' bias
     tower = network.branches()[-1].user.weight[:, :taken]
     assert tower.square().mean().sqrt().item() == pytest.approx(start.scale, rel=0.05)
+
+
+@pytest.mark.parametrize("l2", [0.01, 0.02])
+def test_parents_that_would_train_the_same_gmf_train_it_once(
+    l2: float, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = Blocks(users=7, steps=2, unseen=0.5, negatives=0.0)
+    rates = {"learning_rate": 0.02, "averaging": 0.3}
+    gmf = Schedule(**rates, l2=0.01, blocks=blocks, epochs=6, patience=6)  # type: ignore[arg-type]
+    start = Start(**rates, l2=l2, blocks=blocks, epochs=3)
+    mlp = Schedule(learning_rate=0.01, batch_size=64, epochs=2, start=start)
+    parents, mixed = Parents(gmf=gmf, mlp=mlp), Schedule(epochs=0)
+    recipe = Recipe(factors=2, gmf_factors=4, layers=2, schedule=mixed, parents=parents)
+    epochs, trained = [], BlockEpochs.train
+
+    def counted(self: BlockEpochs, seed: int, epoch: int, progress: Reporter) -> float:
+        epochs.append(epoch)
+        return trained(self, seed, epoch, progress)
+
+    monkeypatch.setattr(BlockEpochs, "train", counted)
+    request = Request(Variant.NEUMF_PRE, recipe, tmp_path / "shared", refit=True)
+    found = train(request, data)
+    of_gmf = len(epochs)
+    monkeypatch.setattr(SharedStart, "fill", lambda *_: False)
+    assert train(replace(request, out=tmp_path / "apart"), data)["digest"] == found["digest"]
+    others = len(epochs) - 2 * of_gmf
+    assert others == (2 * start.epochs if l2 == gmf.l2 else 0), "those of the MLP's own GMF"
 
 
 def test_blocks_train_a_gmf_alone(data: PreparedData, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import torch
 
 import ncf
 from ncf.data.prepared import PreparedData, open_data
-from ncf.models.networks import GMF, MLP, Network
+from ncf.models.architecture import Architecture, build
+from ncf.models.kinds import Kind
+from ncf.models.networks import GMF, MLP, Network, NeuMF
 from ncf.models.scorer import group_scorer
 from ncf.records import read_record
 from ncf.training import judge as module
@@ -75,6 +77,28 @@ def test_of_many_users_an_even_part_is_measured(
     monkeypatch.setattr(module, "_LEAST_USERS", 3)
     some = list(range(0, 40, 3))
     assert Judge(data).measure(network) == pytest.approx(_slowly(network, data, some), rel=1e-6)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_mixes_of_two_networks_are_measured_as_the_networks_that_they_make(
+    given: Path, data: PreparedData, monkeypatch: pytest.MonkeyPatch, *, full: bool
+) -> None:
+    data = open_data(given) if full else data
+    torch.manual_seed(4)
+    sizes = len(data.users), len(data.items), 4
+    gmf, mlp = GMF(*sizes), MLP(*sizes, layers=2, dropout=0.0)
+    monkeypatch.setattr(module, "_SCORES_AT_ONCE", 3 * len(data.items))
+    monkeypatch.setattr(module, "_ITEMS_AT_ONCE", 7)
+    judge, expected = Judge(data), []
+    shares = [0.0, 0.3, 0.9, 1.0]
+    for share in shares:
+        mixed = build(Architecture(Kind.NEUMF, *sizes, 2))
+        assert isinstance(mixed, NeuMF)
+        mixed.start_from(gmf, mlp, share)
+        expected.append(judge.measure(mixed)[1])
+    assert judge.measure_mixes((gmf, mlp), shares) == pytest.approx(expected, abs=1e-6)
+    assert len(set(expected)) > 1
+    assert expected[-1] == pytest.approx(judge.measure(gmf)[1])
 
 
 def test_a_checkpoint_says_how_it_was_validated(given: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -456,4 +457,7 @@ def test_other_arithmetic_learns_as_well(
     ],
 )
 def test_a_tower_that_only_disturbs_is_left_out_of_the_mix(alone: float, chosen: float) -> None:
-    assert best_mix(lambda share: alone if share == 1 else 0.5 - abs(share - 0.7)) == chosen
+    def worth(shares: Sequence[float]) -> list[float]:
+        return [alone if share == 1 else 0.5 - abs(share - 0.7) for share in shares]
+
+    assert best_mix(worth) == chosen
