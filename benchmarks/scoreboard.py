@@ -1,8 +1,9 @@
 """Train networks and simple models on public data, and write ``docs/scoreboard.md``.
 
 ``python -m benchmarks.scoreboard`` (``make scoreboard``) runs the commands that it shows, each as
-a process of its own, in ``.scoreboard``. What is done there is not done again, so an interrupted
-run goes on. Data of ``../shared/data`` is taken where it is at hand; MovieLens 100K is fetched.
+a process of its own on one core, as many side by side as there are cores, in ``.scoreboard``. What
+is done there is not done again, so an interrupted run goes on. Data of ``../shared/data`` is taken
+where it is at hand; MovieLens 100K is fetched.
 """
 
 import argparse
@@ -11,12 +12,16 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from benchmarks.scoreboard_page import Board, Trained, page
+from ncf.devices import usable_cores
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -93,17 +98,38 @@ def board(name: str, work: Path, seeds: int) -> Board:
     world, folder = WORLDS[name], work / name
     prepare = ("data", "prepare", *world.prepare, "--out", f"{name}/data")
     run(prepare, work, folder / "data.json")
-    trained, comparisons, words = [], [], []
-    for seed in range(seeds):
-        models = [train(name, model, seed, work) for model in (*NETWORKS, *SIMPLE)]
-        trained += models
-        words.append(compare_words(world, name, models))
-        found = run(words[-1], work, folder / f"compare{seed}.json")
-        comparisons.append(json.loads(str(found["out"])))
-    notes = folder.glob("*.json")
-    seconds = sum(float(json.loads(path.read_text())["seconds"]) for path in notes)
-    results = (tuple(trained), tuple(comparisons), words[0], seconds)
-    return Board(name, world.title, prepare, *results)
+    every = range(seeds)
+    alone = [(model, seed) for seed in every for model in ("mlp", "gmf", "neumf-end")]
+    alone = [*alone, ("ease", 0), ("ials", 0), ("item-knn", 0), ("popular", 0)]
+    after = [(model, seed) for seed in every for model in ("neumf-pre", "ials")]
+    found: dict[tuple[str, int], Trained] = {}
+    with ThreadPoolExecutor(usable_cores()) as lanes:
+        for asked in (alone, [each for each in after if each not in alone]):
+            trained = lanes.map(lambda each: train(name, each[0], each[1], work), asked)
+            found |= dict(zip(asked, trained, strict=True))
+        models = [
+            [found[model, 0 if model in WITHOUT_SEED else seed] for model in (*NETWORKS, *SIMPLE)]
+            for seed in every
+        ]
+        words = [compare_words(world, name, each) for each in models]
+        notes = [folder / f"compare{seed}.json" for seed in every]
+        said = lanes.map(lambda each: run(each[0], work, each[1]), zip(words, notes, strict=True))
+        comparisons = tuple(json.loads(str(each["out"])) for each in said)
+    flat = tuple(each for own in models for each in own)
+    return Board(name, world.title, prepare, flat, comparisons, words[0], busy(folder))
+
+
+def busy(folder: Path) -> float:
+    """Count the seconds in which at least one of a data set's commands ran."""
+    spans = sorted(
+        (found["began"], found["began"] + found["seconds"])
+        for found in (json.loads(path.read_text()) for path in folder.glob("*.json"))
+    )
+    total, until = 0.0, 0.0
+    for began, ended in spans:
+        total += max(0.0, ended - max(began, until))
+        until = max(until, ended)
+    return total
 
 
 def compare_words(world: World, name: str, models: Sequence[Trained]) -> tuple[str, ...]:
@@ -114,8 +140,7 @@ def compare_words(world: World, name: str, models: Sequence[Trained]) -> tuple[s
 
 
 def train(name: str, model: str, seed: int, work: Path) -> Trained:
-    """Train a model with a seed; one without chance is trained once."""
-    seed = 0 if model in WITHOUT_SEED else seed
+    """Train a model with a seed."""
     place = f"{name}/{model}-{seed}"
     words = ["train", "--data", f"{name}/data", "--model", model, "--out", place, "--no-refit"]
     if model not in WITHOUT_SEED:
@@ -147,18 +172,32 @@ def run(words: tuple[str, ...], work: Path, note: Path) -> dict[str, object]:
         return found
     print("ncf " + shlex.join(words), flush=True)
     note.parent.mkdir(parents=True, exist_ok=True)
-    before, started = os.times(), time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "ncf", *words], cwd=work, capture_output=True, text=True, check=False
-    )
-    after, seconds = os.times(), time.monotonic() - started
-    cpu = sum(after[2:4]) - sum(before[2:4])  # of children, in user and system mode
-    last = done.stderr.strip().splitlines()[-1:] if done.returncode else []
-    if done.returncode and "EASE needs" not in done.stderr:
-        sys.exit(done.stderr)
-    found = {"seconds": seconds, "cpu": cpu, "out": done.stdout, "err": " ".join(last)}
+    began, started = time.time(), time.monotonic()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        command = [sys.executable, "-m", "ncf", *words]
+        # Not waited for by subprocess: the use of this child alone is asked for.
+        process = subprocess.Popen(command, cwd=work, stdout=out, stderr=err, env=_one_core())
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - started
+        said, problems = _read(out), _read(err)
+    last = problems.strip().splitlines()[-1:] if process.returncode else []
+    if process.returncode and "EASE needs" not in problems:
+        sys.exit(problems)
+    cpu = usage.ru_utime + usage.ru_stime
+    found = {"began": began, "seconds": seconds, "cpu": cpu, "out": said, "err": " ".join(last)}
     note.write_text(json.dumps(found))
     return found
+
+
+def _read(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
+
+
+def _one_core() -> dict[str, str]:
+    """Have a command compute with one thread, as others run on the other cores."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 if __name__ == "__main__":

@@ -88,8 +88,15 @@ def test_a_command_that_ran_is_not_run_again_and_a_failure_ends_the_run(
     note = tmp_path / "help.json"
     first = scoreboard.run(("--help",), tmp_path, note)
     assert float(str(first["seconds"])) > 0
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("again"))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("again"))
     assert scoreboard.run(("--help",), tmp_path, note) == first
     monkeypatch.undo()
     with pytest.raises(SystemExit, match="checkpoint"):
         scoreboard.run(("evaluate", "--checkpoint", "a", "--data", "b"), tmp_path, tmp_path / "n")
+
+
+def test_seconds_in_which_commands_ran_side_by_side_count_once(tmp_path: Path) -> None:
+    for number, (began, seconds) in enumerate([(10.0, 4.0), (12.0, 5.0), (13.0, 1.0), (30.0, 2.0)]):
+        note = {"began": began, "seconds": seconds}
+        (tmp_path / f"{number}.json").write_text(json.dumps(note))
+    assert scoreboard.busy(tmp_path) == 9.0
