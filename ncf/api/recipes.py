@@ -6,21 +6,23 @@ from typing import Any
 
 from ncf.api.options import Place, chosen, folder
 from ncf.artifacts import read_manifest
+from ncf.data.prepared import PreparedData
 from ncf.errors import ConfigError, UsageError
 from ncf.models.kinds import Variant
 from ncf.training.checkpoint import Checkpoint
 from ncf.training.manifest import CHECKPOINT
 from ncf.training.names import Named
-from ncf.training.recipe import Recipe, load_recipe, merge, named_recipe, parse_recipe
+from ncf.training.recipe import Recipe, is_sparse, load_recipe, merge, named_recipe, parse_recipe
 from ncf.training.warm_start import warm_recipe
 
 Changes = Place | Mapping[str, Any] | None
 """Changes to a recipe: a TOML file, or nested mappings of the same keys."""
 
 
-def recipe_of(recipe: str, config: Changes, variant: Variant) -> Recipe:
-    """Read a recipe of the toolkit, and apply changes to it."""
-    base = named_recipe(chosen(Named, recipe, "recipe"), variant)
+def recipe_of(recipe: str, config: Changes, variant: Variant, data: PreparedData) -> Recipe:
+    """Read a recipe of the toolkit for data, and apply changes to it."""
+    sparse = is_sparse(data.train)
+    base = named_recipe(chosen(Named, recipe, "recipe"), variant, sparse=sparse)
     if config is None:
         return base
     found = _changed(base, config)

@@ -97,6 +97,7 @@ SinceRun = Annotated[
 Threads = Annotated[
     int, typer.Option(help="Threads that score; 0 takes all cores, or one for a cluster's task.")
 ]
+OwnThreads = Annotated[int, typer.Option("--workers", help="Threads that score; 0: all cores.")]
 UsersAPart = Annotated[int, typer.Option(help="Number of users in a part.")]
 UsersFile = Annotated[
     Path | None, typer.Option(help="CSV or Parquet, user_id: the only users who get a list.")

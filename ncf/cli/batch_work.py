@@ -9,9 +9,9 @@ from ncf.cli.batch_options import (
     KeptRuns,
     MetricsFile,
     OfPlan,
+    OwnThreads,
     Reported,
     Shards,
-    Threads,
     WorkFolder,
 )
 from ncf.cli.options import AsJson, LogFormat, Runs
@@ -23,7 +23,7 @@ def work(
     shards: Shards = None,
     plan: OfPlan = "",
     bundle: BundleHere = None,
-    workers: Threads = 0,
+    workers: OwnThreads = 0,
     log_format: LogFormat = "text",
     as_json: AsJson = False,
 ) -> None:

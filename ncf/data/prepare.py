@@ -166,8 +166,9 @@ def _warn(manifest: DataManifest, ignored: tuple[str, ...]) -> None:
     users, items = counts.users_without_training_pair, counts.items_without_training_pair
     if users or items:
         logger.warning(
-            "%s users and %s items have interactions and no training pair: honest figures count "
-            "what a model cannot know of them; the refit learns them",
+            "%s users and %s items have all of their interactions put aside, for validation and "
+            "test. That is no fault: the figures count them as unknown, and what is exported "
+            "learns them",
             f"{users or 0:,}",
             f"{items or 0:,}",
         )

@@ -7,10 +7,15 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ncf.data.interactions import Interactions
 from ncf.errors import ConfigError
 from ncf.models.kinds import Variant
 from ncf.training.names import Named
 from ncf.training.schedule import Schedule
+
+_MANY_ITEMS = 10_000
+_FEW_PAIRS = 40  # of an item, on average, in training
+_MOST_ROWS = 300_000  # of users and items, so that wide rows do not cost much memory
 
 
 class Parents(BaseModel):
@@ -71,32 +76,45 @@ class Recipe(BaseModel):
     parents: Parents = Parents()
 
 
-def named_recipe(name: Named, variant: Variant) -> Recipe:
+def named_recipe(name: Named, variant: Variant, *, sparse: bool = False) -> Recipe:
     """Read a recipe of the toolkit, ``recipes/NAME.toml``, for a variant.
 
-    The file has a table for each variant; ``neumf-pre`` takes its parents from those tables.
+    The file has a table for each variant; ``neumf-pre`` takes its parents from those tables. Its
+    table ``sparse`` has what is different for sparse data.
 
     Examples
     --------
     >>> named_recipe(Named.PAPER, Variant.GMF).factors
     64
     """
-    given = recipe_tables(name.value, variant)
+    given = recipe_tables(name.value, variant, sparse=sparse)
     if variant is Variant.NEUMF_PRE:
         parents = {
-            parent.value: recipe_tables(name.value, parent)["schedule"]
+            parent.value: recipe_tables(name.value, parent, sparse=sparse)["schedule"]
             for parent in (Variant.GMF, Variant.MLP)
         }
         given = merge({"parents": parents}, given)
     return parse_recipe(given, f"{name.value}.toml")
 
 
-def recipe_tables(name: str, variant: Variant) -> dict[str, Any]:
+def recipe_tables(name: str, variant: Variant, *, sparse: bool = False) -> dict[str, Any]:
     """Read ``recipes/NAME.toml`` for a variant: its table, merged over the keys for all."""
     path = files("ncf.training") / "recipes" / f"{name}.toml"
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    of_sparse = tables.pop("sparse", {})
     of_all = {key: each for key, each in tables.items() if key not in set(Variant)}
-    return merge(of_all, tables.get(variant.value, {}))
+    found = merge(of_all, tables.get(variant.value, {}))
+    return merge(found, of_sparse) if sparse else found
+
+
+def is_sparse(train: Interactions) -> bool:
+    """Whether many items have few training pairs, and wide rows for all cost little memory.
+
+    That is more than 10,000 items with fewer than 40 pairs each on average, and at most 300,000
+    users and items together.
+    """
+    rows, pairs = train.n_users + train.n_items, len(train) / max(1, train.n_items)
+    return train.n_items > _MANY_ITEMS and pairs < _FEW_PAIRS and rows <= _MOST_ROWS
 
 
 def default_recipe(variant: Variant) -> Recipe:

@@ -1,11 +1,15 @@
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+import ncf
+from ncf.data.interactions import Interactions
 from ncf.errors import ConfigError
 from ncf.models.kinds import Variant
 from ncf.training.names import Named
-from ncf.training.recipe import default_recipe, load_recipe, named_recipe
+from ncf.training.recipe import default_recipe, is_sparse, load_recipe, named_recipe
 
 _SHAPE = {"factors", "gmf_factors", "layers", "dropout"}
 
@@ -67,6 +71,46 @@ def test_the_toolkits_recipes_can_be_read(name: Named, variant: Variant) -> None
             assert alone.schedule == schedule
             # A parent trained alone can be given to neumf-pre.
             assert alone.model_dump(include=_SHAPE) == recipe.model_dump(include=_SHAPE)
+
+
+@pytest.mark.parametrize("variant", list(Variant))
+def test_sparse_data_get_a_wider_gmf_by_default_and_by_no_other_recipe(variant: Variant) -> None:
+    dense, sparse = (named_recipe(Named.DEFAULT, variant, sparse=each) for each in (False, True))
+    assert dense == named_recipe(Named.DEFAULT, variant)
+    assert dense.gmf_factors is not None
+    assert sparse == dense.model_copy(update={"gmf_factors": 2 * dense.gmf_factors})
+    for name in set(Named) - {Named.DEFAULT}:
+        assert named_recipe(name, variant, sparse=True) == named_recipe(name, variant)
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "pairs", "sparse"),
+    [
+        (1, 10_001, 400_000, True),
+        (1, 10_001, 400_041, False),  # 40 of an item and more
+        (1, 10_000, 30_000, False),  # few items
+        (289_999, 10_001, 400_000, True),
+        (290_000, 10_001, 400_000, False),  # wide rows would take much memory
+    ],
+)
+def test_data_are_sparse_where_many_items_have_few_pairs(
+    users: int, items: int, pairs: int, *, sparse: bool
+) -> None:
+    zeros = np.zeros(pairs, np.int32)
+    assert is_sparse(Interactions(zeros, zeros, users, items)) is sparse
+
+
+def test_the_recipe_of_a_training_is_that_of_its_data(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    users, items = np.repeat(np.arange(900), 24), rng.permutation(21_600) % 10_800
+    frame = pd.DataFrame({"user_id": users, "item_id": items})
+    data = ncf.prepare(frame, split="random", out=tmp_path / "data")
+    quick = {"schedule": {"epochs": 1}}
+    found = ncf.train(data, "gmf", out=tmp_path / "wide", config=quick, refit=False)
+    assert found.checkpoint.architecture.gmf_width == 256
+    given = {**quick, "gmf_factors": 8}
+    found = ncf.train(data, "gmf", out=tmp_path / "own", config=given, refit=False)
+    assert found.checkpoint.architecture.gmf_width == 8
 
 
 def test_the_tutorials_recipe_is_the_tutorials() -> None:
