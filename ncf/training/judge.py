@@ -23,7 +23,7 @@ K = 10
 """Length of the lists that validation measures."""
 
 _CASES = 10_000  # of a given validation part; others are no larger
-_LOGITS = 1 << 29  # of a GMF in one validation
+_LOGITS = 1 << 27  # of a GMF in one validation
 _LOGITS_OF_A_TOWER = 1 << 25
 _LEAST_USERS = 500
 _USERS_AT_ONCE = 1024
