@@ -146,12 +146,14 @@ class BlockEpochs:
         of_users = found.users.addcmul_(rows, counts, value=l2)
         of_users[:, 0] = 0  # the factor that stands for items' biases
         share = len(users) / self._users
-        of_items = table * self._seen.of_items.mul(l2 * share).unsqueeze(-1)
+        if table.grad is None:  # kept: a large array costs more to get than to fill
+            table.grad = torch.empty_like(table)
+        torch.mul(table, self._seen.of_items.mul(l2 * share).unsqueeze(-1), out=table.grad)
         if columns.chosen is None:
-            of_items += found.items
+            table.grad += found.items
         else:
-            of_items.index_add_(0, columns.chosen, found.items)
-        table.grad = self._ranks.total(of_items)
+            table.grad.index_add_(0, columns.chosen, found.items)
+        self._ranks.total(table.grad)
         model.output.bias.grad = self._ranks.total(found.bias)
         self._of_items.step()
         self._of_users.step_rows(self._table, users, of_users, epoch + 1)
