@@ -28,6 +28,7 @@ SHARED = ROOT.parent / "shared" / "data"
 WORK = ROOT / ".scoreboard"
 NETWORKS = ("gmf", "mlp", "neumf-end", "neumf-pre")
 SIMPLE = ("popular", "item-knn", "ease", "ials")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 WITHOUT_SEED = ("popular", "item-knn", "ease")  # nothing in them is random
 
 
@@ -167,8 +168,8 @@ def config_of(name: str, model: str, seed: int, work: Path) -> str:
 
 def run(words: tuple[str, ...], work: Path, note: Path) -> dict[str, object]:
     """Run a command in the work folder, or read what it said when it ran before."""
-    if note.exists():
-        found: dict[str, object] = json.loads(note.read_text())
+    found: dict[str, object] = json.loads(note.read_text()) if note.exists() else {}
+    if "began" in found:  # those of older versions were made with more threads
         return found
     print("ncf " + shlex.join(words), flush=True)
     note.parent.mkdir(parents=True, exist_ok=True)
@@ -197,7 +198,7 @@ def _read(file: IO[str]) -> str:
 
 def _one_core() -> dict[str, str]:
     """Have a command compute with one thread, as others run on the other cores."""
-    return os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return os.environ | dict.fromkeys(_THREADS, "1")
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ A figure is the mean over seeds of the training, ± the standard deviation over 
 several; the data is split once, and iALS has the settings that were chosen with seed 0. The
 interval is at 95 %, over users, for seed 0. "Minus neumf-pre" is the paired difference to the
 default network, seed 0, with its interval: where it does not include 0, the two differ on these
-users. All commands run in `.scoreboard`, each with one thread, and as many side by side as there
-are cores. Seconds are those of `ncf train` with seed 0, on {machine}: the start of Python, the
-choice of settings on validation, and the parents of neumf-pre are included; the refit is not. Other
-programs disturb CPU seconds less.
+users. All commands run in `.scoreboard`, as many side by side as there are cores, and trainings
+with one thread each. Seconds are those of `ncf train` with seed 0, on {machine}: the start of
+Python, the choice of settings on validation, and the parents of neumf-pre are included; the refit
+is not. Other programs disturb CPU seconds less.
 
 Data that is not here (He et al.'s MovieLens 1M, Pinterest-20) is read by `ncf data prepare --format
 ncf --ratings PREFIX` for those who have the authors' files, and `ncf compare CHECKPOINT --data DIR

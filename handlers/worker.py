@@ -113,6 +113,7 @@ class Worker:
         config = uvicorn.Config(
             self._app,
             http=GuardedProtocol,
+            ws="none",
             loop="none",
             lifespan="on",
             log_config=None,

@@ -19,6 +19,7 @@ from ncf.baselines.names import Baseline
 from ncf.baselines.popular import popularity
 from ncf.data.interactions import Interactions
 from ncf.data.prepared import PreparedData
+from ncf.devices import usable_cores
 from ncf.errors import CapabilityError
 from ncf.memory import free_memory
 from ncf.models.architecture import Architecture, build
@@ -166,7 +167,7 @@ def _solver(pairs: sparse.csr_array, settings: Settings) -> Ials:
         int(settings["factors"]), settings["unseen"], settings["l2"], settings["exponent"]
     )
     rng = np.random.default_rng(int(settings["seed"]))
-    return Ials(pairs, chosen, rng, torch.get_num_threads())
+    return Ials(pairs, chosen, rng, min(torch.get_num_threads(), usable_cores()))
 
 
 def _sweep(solver: Ials, name: str) -> None:

@@ -40,7 +40,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "shrinkage": (0, float("inf")),
     "asymmetry": (0, 1),
     "l2": (1e-12, float("inf")),
-    "unseen": (1e-12, float("inf")),
+    "unseen": (1e-12, 1e6),
     "factors": (1, 4096),
     "exponent": (0, 2),
     "sweeps": (1, 1000),

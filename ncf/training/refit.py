@@ -101,11 +101,15 @@ def refit(request: Request, data: PreparedData, kept: Kept, work: Path) -> Produ
     """
     started, joined, states = time.monotonic(), data.joined(), work / REFIT_FOLDER
     origins = kept.origins or {}
-    request = replace(request, shared=SharedStart(request.recipe.parents.mlp.start))
-    parents = {
-        name: _parent(request, Variant(name), origin, joined, states)
+    recipes = {
+        name: parse_recipe(dict(origin.recipe), f"{request.out}, recipe of {name}")
         for name, origin in origins.items()
     }
+    sharing = replace(request, shared=SharedStart(recipes.get(Variant.MLP)))
+    parents = {}
+    for name, recipe in recipes.items():
+        own = replace(sharing, variant=Variant(name), recipe=recipe)
+        parents[name] = _parent(own, origins[name].epochs, joined, states)
     digests = {name: sha256_bytes(canonical_json(json_values(origins[name]))) for name in origins}
     stage = Stage(request, joined, digests, kept.epochs)
     if parents:
@@ -120,20 +124,17 @@ def refit(request: Request, data: PreparedData, kept: Kept, work: Path) -> Produ
     return Product(stage.weights(), Refitted(kept.epochs, pairs))
 
 
-def _parent(
-    request: Request, variant: Variant, origin: Origin, joined: PreparedData, states: Path
-) -> Network:
+def _parent(own: Request, epochs: int, joined: PreparedData, states: Path) -> Network:
     """Refit a parent, or take the product weights of a given one."""
-    recipe = parse_recipe(dict(origin.recipe), f"{request.out}, recipe of {variant.value}")
-    given = request.parents.gmf if variant is Variant.GMF else request.parents.mlp
+    variant = own.variant
+    given = own.parents.gmf if variant is Variant.GMF else own.parents.mlp
     weights = None if given is None else open_checkpoint(given).product
     if weights is None:
-        own = replace(request, variant=variant, recipe=recipe)
-        own = replace(own, warm=request.warm and request.warm.of(variant))
-        stage = Stage(own, joined, {}, origin.epochs)
-        _run(stage, request, states / variant.value)
+        own = replace(own, warm=own.warm and own.warm.of(variant))
+        stage = Stage(own, joined, {}, epochs)
+        _run(stage, own, states / variant.value)
         weights = stage.weights()
-    return _network(variant, recipe, joined, weights)
+    return _network(variant, own.recipe, joined, weights)
 
 
 def _run(stage: Stage, request: Request, state: Path) -> None:

@@ -62,7 +62,7 @@ class Request:
     ranks: Ranks = ALONE
     refit: bool = False
     warm: Warm | None = None
-    shared: SharedStart = field(default_factory=SharedStart)
+    shared: SharedStart = field(default_factory=SharedStart, compare=False)
 
     @property
     def is_mixed(self) -> bool:

@@ -126,7 +126,7 @@ class Stage:
             self._record(loss=None)
         elif self._request.warm is not None and self._judged and self.progress.epoch == 0:
             logger.info("start: HR@10 %.4f  NDCG@10 %.4f", *self._measure())
-        longest = self._schedule.epochs + self._begun
+        request, longest = self._request, self._schedule.epochs + self._begun
         total = longest if self._epochs is None else self._epochs
         pace = Pace(_SAVING)
         label = self._request.variant.value + ("" if self._epochs is None else " on everything")
@@ -138,7 +138,7 @@ class Stage:
                 loss = self.epochs.train(self._request.recipe.seed, epoch, bar)
                 if not math.isfinite(loss):
                     raise DivergedError(loss)
-                self._request.shared.watch(self._schedule, epoch + 1, self.epochs.average.network)
+                request.shared.watch(request.recipe, epoch + 1, self.epochs.average.network)
                 figures = self._record(loss)
                 if state is not None and self._ranks.leads and pace.due():
                     with pace.timed():
@@ -204,7 +204,7 @@ class Stage:
             return
         gmf = gmf_to_start(self.model, start, self._data.train, seed, self._ranks)
         found = cast("GMF", gmf.average.network)
-        if not self._request.shared.fill(found):
+        if not self._request.shared.fill(self._request.recipe, found):
             with self._report("train a gmf to start from", start.epochs * len(gmf)) as bar:
                 for epoch in range(start.epochs):
                     loss = gmf.train(seed, epoch, bar)

@@ -11,42 +11,45 @@ from ncf.data.interactions import Interactions
 from ncf.models.networks import GMF, MLP, Network, NeuMF
 from ncf.training.block_epochs import BlockEpochs
 from ncf.training.ranks import Ranks
+from ncf.training.recipe import Recipe
 from ncf.training.schedule import Schedule, Start
 
 
 class SharedStart:
     """The GMF that a tower starts from, where the training of its sibling comes by it.
 
-    With the same recipe and seed, the GMF parent of a NeuMF is, after some epochs, the very GMF
-    that the MLP parent starts from; so it need not be trained twice.
+    With the same recipe, width and seed, the GMF parent of a NeuMF is, after some epochs, the very
+    GMF that the MLP parent starts from; so it need not be trained twice.
 
     Parameters
     ----------
-    start : Start or None
-        What the tower starts from.
+    tower : Recipe or None
+        The recipe of the MLP parent.
     """
 
-    def __init__(self, start: Start | None = None) -> None:
-        self._start = start
+    def __init__(self, tower: Recipe | None = None) -> None:
+        self._tower = tower
         self._weights: dict[str, Tensor] | None = None
 
-    def watch(self, schedule: Schedule, epochs: int, average: Network) -> None:
+    def watch(self, recipe: Recipe, epochs: int, average: Network) -> None:
         """Keep the average of a training after these epochs, if it is what the tower wants."""
-        start = self._start
-        if start is None or epochs != start.epochs or schedule.decay != 1:
+        tower = self._tower
+        start = None if tower is None else tower.schedule.start
+        if tower is None or start is None or epochs != start.epochs:
             return
-        names = ("learning_rate", "l2", "averaging", "blocks")
-        if all(getattr(schedule, name) == getattr(start, name) for name in names):
+        width = tower.factors * 2 ** (tower.layers - 1)
+        alike = recipe.seed == tower.seed and average.branches()[0].width == width
+        schedule, names = recipe.schedule, ("learning_rate", "l2", "averaging", "blocks")
+        same = all(getattr(schedule, name) == getattr(start, name) for name in names)
+        if alike and same and schedule.decay == 1:
             self._weights = {name: each.clone() for name, each in average.state_dict().items()}
 
-    def fill(self, average: Network) -> bool:
-        """Give a GMF the weights that were kept; False if there are none of its sizes."""
-        if self._weights is None:
+    def fill(self, recipe: Recipe, average: Network) -> bool:
+        """Give the GMF of the tower's training what was kept, once; False if there is nothing."""
+        weights, self._weights = self._weights, None
+        if weights is None or recipe != self._tower:
             return False
-        wanted = {name: each.shape for name, each in average.state_dict().items()}
-        if wanted != {name: each.shape for name, each in self._weights.items()}:
-            return False
-        average.load_state_dict(self._weights)
+        average.load_state_dict(weights)
         return True
 
 

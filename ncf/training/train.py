@@ -100,7 +100,8 @@ def prepare_stage(work: Path, request: Request, data: PreparedData) -> Stage:
     """Prepare a training to run; parents that are not given are trained in ``work``."""
     parents: dict[str, Checkpoint] = {}
     if request.is_mixed:
-        request = replace(request, shared=SharedStart(request.recipe.parents.mlp.start))
+        shared = SharedStart(_recipe_of_parent(Variant.MLP, request.recipe))
+        request = replace(request, shared=shared)
         for variant, given in (
             (Variant.GMF, request.parents.gmf),
             (Variant.MLP, request.parents.mlp),
@@ -170,9 +171,7 @@ def _left_behind(stage: Stage, out: Path) -> str:
 
 
 def _train_parent(variant: Variant, out: Path, request: Request, data: PreparedData) -> Path:
-    parents = request.recipe.parents
-    schedule = parents.gmf if variant is Variant.GMF else parents.mlp
-    recipe = request.recipe.model_copy(update={"schedule": schedule, "parents": Parents()})
+    recipe = _recipe_of_parent(variant, request.recipe)
     logger.info("training the %s parent", variant.value)
     # Not refitted here: the child's refit repeats its parents' trainings too.
     warm = request.warm and request.warm.of(variant)
@@ -184,6 +183,11 @@ def _train_parent(variant: Variant, out: Path, request: Request, data: PreparedD
         problem = f"interrupted while its {variant.value} parent was training"
         raise InterruptedWorkError(problem, where=request.out, remedy=GO_ON) from None
     return out
+
+
+def _recipe_of_parent(variant: Variant, recipe: Recipe) -> Recipe:
+    schedule = recipe.parents.gmf if variant is Variant.GMF else recipe.parents.mlp
+    return recipe.model_copy(update={"schedule": schedule, "parents": Parents()})
 
 
 def _open_parent(path: Path, variant: Variant, recipe: Recipe, data: PreparedData) -> Checkpoint:
@@ -203,7 +207,8 @@ def _open_parent(path: Path, variant: Variant, recipe: Recipe, data: PreparedDat
         raise ConfigError(
             f"parent is a {found.kind.value} of {found.factors} factors and {found.layers} layers",
             where=path,
-            remedy=f"give a {expected.kind.value} of {expected.factors} and {expected.layers}",
+            remedy=f"give a {expected.kind.value} of {expected.factors} and {expected.layers}, or "
+            "`config` with the parent's factors, gmf_factors and layers",
         )
     return parent
 

@@ -27,7 +27,7 @@ from ncf.training.checkpoint import open_checkpoint
 from ncf.training.epoch import Samples
 from ncf.training.ranks import ALONE
 from ncf.training.recipe import Parents, Recipe
-from ncf.training.request import Request
+from ncf.training.request import ParentFolders, Request
 from ncf.training.schedule import Blocks, Schedule, Start
 from ncf.training.stage import Stage
 from ncf.training.start import SharedStart
@@ -242,9 +242,9 @@ def test_a_network_starts_from_a_gmf(variant: Variant, data: PreparedData, tmp_p
     assert tower.square().mean().sqrt().item() == pytest.approx(start.scale, rel=0.05)
 
 
-@pytest.mark.parametrize("l2", [0.01, 0.02])
+@pytest.mark.parametrize(("l2", "factors"), [(0.01, 2), (0.02, 2), (0.01, 3)])
 def test_parents_that_would_train_the_same_gmf_train_it_once(
-    l2: float, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    l2: float, factors: int, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocks = Blocks(users=7, steps=2, unseen=0.5, negatives=0.0)
     rates = {"learning_rate": 0.02, "averaging": 0.3}
@@ -252,7 +252,7 @@ def test_parents_that_would_train_the_same_gmf_train_it_once(
     start = Start(**rates, l2=l2, blocks=blocks, epochs=3)
     mlp = Schedule(learning_rate=0.01, batch_size=64, epochs=2, start=start)
     parents, mixed = Parents(gmf=gmf, mlp=mlp), Schedule(epochs=0)
-    recipe = Recipe(factors=2, gmf_factors=4, layers=2, schedule=mixed, parents=parents)
+    recipe = Recipe(factors=factors, gmf_factors=4, layers=2, schedule=mixed, parents=parents)
     epochs, trained = [], BlockEpochs.train
 
     def counted(self: BlockEpochs, seed: int, epoch: int, progress: Reporter) -> float:
@@ -266,7 +266,33 @@ def test_parents_that_would_train_the_same_gmf_train_it_once(
     monkeypatch.setattr(SharedStart, "fill", lambda *_: False)
     assert train(replace(request, out=tmp_path / "apart"), data)["digest"] == found["digest"]
     others = len(epochs) - 2 * of_gmf
-    assert others == (2 * start.epochs if l2 == gmf.l2 else 0), "those of the MLP's own GMF"
+    same = (l2, factors) == (gmf.l2, 2)
+    assert others == (2 * start.epochs if same else 0), "those of the MLP's own GMF"
+
+
+def test_a_refit_of_parents_that_were_trained_apart_starts_each_from_its_own(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = Blocks(users=7, steps=2, unseen=0.5, negatives=0.0)
+    rates = {"learning_rate": 0.02, "averaging": 0.3, "l2": 0.01, "blocks": blocks}
+    gmf = Schedule(**rates, epochs=4, patience=4)  # type: ignore[arg-type]
+    mlp = Schedule(learning_rate=0.01, batch_size=64, epochs=2, start=Start(**rates, epochs=3))  # type: ignore[arg-type]
+    recipe = Recipe(factors=2, gmf_factors=4, layers=2)
+    for variant, schedule, seed in ((Variant.GMF, gmf, 1), (Variant.MLP, mlp, 0)):
+        own = recipe.model_copy(update={"schedule": schedule, "seed": seed})
+        train(Request(variant, own, tmp_path / variant.value), data)
+    mixed = {"schedule": Schedule(epochs=0), "parents": Parents(gmf=gmf, mlp=mlp)}
+    folders = ParentFolders(tmp_path / "gmf", tmp_path / "mlp")
+    request = Request(
+        Variant.NEUMF_PRE,
+        recipe.model_copy(update=mixed),
+        tmp_path / "shared",
+        parents=folders,
+        refit=True,
+    )
+    found = train(request, data)
+    monkeypatch.setattr(SharedStart, "fill", lambda *_: False)
+    assert train(replace(request, out=tmp_path / "apart"), data)["digest"] == found["digest"]
 
 
 def test_blocks_train_a_gmf_alone(data: PreparedData, tmp_path: Path) -> None:
