@@ -102,9 +102,10 @@ def recipe_tables(name: str, variant: Variant, *, sparse: bool = False) -> dict[
     path = files("ncf.training") / "recipes" / f"{name}.toml"
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     of_sparse = tables.pop("sparse", {})
+    if sparse:
+        tables = merge(tables, of_sparse)
     of_all = {key: each for key, each in tables.items() if key not in set(Variant)}
-    found = merge(of_all, tables.get(variant.value, {}))
-    return merge(found, of_sparse) if sparse else found
+    return merge(of_all, tables.get(variant.value, {}))
 
 
 def is_sparse(train: Interactions) -> bool:

@@ -78,7 +78,14 @@ def test_sparse_data_get_a_wider_gmf_by_default_and_by_no_other_recipe(variant: 
     dense, sparse = (named_recipe(Named.DEFAULT, variant, sparse=each) for each in (False, True))
     assert dense == named_recipe(Named.DEFAULT, variant)
     assert dense.gmf_factors is not None
-    assert sparse == dense.model_copy(update={"gmf_factors": 2 * dense.gmf_factors})
+    assert sparse.gmf_factors == 2 * dense.gmf_factors
+    tower = {Variant.MLP: sparse.schedule, Variant.NEUMF_PRE: sparse.parents.mlp}.get(variant)
+    assert tower is None or tower.patience == 2
+    for name in ("gmf", "mlp"):  # a parent trained alone can be given to neumf-pre
+        parent = named_recipe(Named.DEFAULT, Variant(name), sparse=True)
+        if variant is Variant.NEUMF_PRE:
+            assert parent.schedule == getattr(sparse.parents, name)
+            assert parent.model_dump(include=_SHAPE) == sparse.model_dump(include=_SHAPE)
     for name in set(Named) - {Named.DEFAULT}:
         assert named_recipe(name, variant, sparse=True) == named_recipe(name, variant)
 
