@@ -19,9 +19,14 @@ Changes = Place | Mapping[str, Any] | None
 """Changes to a recipe: a TOML file, or nested mappings of the same keys."""
 
 
-def recipe_of(recipe: str, config: Changes, variant: Variant, data: PreparedData) -> Recipe:
-    """Read a recipe of the toolkit for data, and apply changes to it."""
-    sparse = is_sparse(data.train)
+def recipe_of(
+    recipe: str, config: Changes, variant: Variant, data: PreparedData | None = None
+) -> Recipe:
+    """Read a recipe of the toolkit, and apply changes to it.
+
+    Some recipes differ for sparse data; without the data, this checks what was given.
+    """
+    sparse = data is not None and is_sparse(data.train)
     base = named_recipe(chosen(Named, recipe, "recipe"), variant, sparse=sparse)
     if config is None:
         return base

@@ -100,7 +100,6 @@ def train(
         train_simple(Baseline(model), data, target, config, resume=resume, refit=refit)
         return Model(target)
     parent = None if warm_start is None else as_model(warm_start, "warm_start").checkpoint
-    given = as_data(data).prepared
     if parent is not None:
         if gmf or mlp or refit_only or target.resolve() == parent.path.resolve():
             raise UsageError(
@@ -111,9 +110,12 @@ def train(
         variant, wanted = recorded_recipe(target, model, recipe, config, refit=refit)
     else:
         variant = network_named(model or Variant.NEUMF_PRE)
-        wanted = recipe_of(recipe or Named.DEFAULT, config, variant, given)
+        wanted = recipe_of(recipe or Named.DEFAULT, config, variant)
     if variant is not Variant.NEUMF_PRE and (gmf or mlp):
         raise UsageError('`gmf` and `mlp` apply only to `model="neumf-pre"`')
+    given = as_data(data).prepared
+    if parent is None and not refit_only:
+        wanted = recipe_of(recipe or Named.DEFAULT, config, variant, given)
     warm = None if parent is None else inherit(parent, given)
     with joined(torch_device(chosen(Device, device, "device"))) as (ranks, place):
         parents = ParentFolders(path_of(gmf, "gmf"), path_of(mlp, "mlp"))

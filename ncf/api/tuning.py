@@ -85,12 +85,13 @@ def tune(
     from ncf.training.tune import tune as search_recipe
 
     variant = chosen(Variant, model, "model")
+    recipe_of(recipe, config, variant)  # what is wrong with it is said before data are read
+    choices = load_space(path_of(space, "space"), variant)
     prepared = as_data(data).prepared
     wanted = recipe_of(recipe, config, variant, prepared)
     place = torch_device(chosen(Device, device, "device"))
     parents = ParentFolders(path_of(gmf, "gmf"), path_of(mlp, "mlp"))
     request = Request(variant, wanted, folder(out, "out"), resume, place, parents)
-    choices = load_space(path_of(space, "space"), variant)
     search = Search(request, choices, minutes * 60, trials)
     found = search_recipe(search, prepared)
     names = {"hr": "validation_HR@10", "ndcg": "validation_NDCG@10", "before": "before_NDCG@10"}

@@ -166,8 +166,8 @@ def _warn(manifest: DataManifest, ignored: tuple[str, ...]) -> None:
     users, items = counts.users_without_training_pair, counts.items_without_training_pair
     if users or items:
         logger.warning(
-            "%s users and %s items have all of their interactions put aside, for validation and "
-            "test. That is no fault: the figures count them as unknown, and what is exported "
+            "%s users and %s items have all of their interactions in the validation and test "
+            "parts. That is no fault: the figures count them as unknown, and what is exported "
             "learns them",
             f"{users or 0:,}",
             f"{items or 0:,}",
