@@ -97,7 +97,7 @@ def iso(milliseconds: int) -> str:
 
 def _cut(times: npt.NDArray[np.int64], share: float) -> int:
     """Find the moment from which on about this share is; equal times stay together."""
-    at = min(times.size - 1, round(times.size * (1 - share)))
+    at = times.size - max(1, round(times.size * share))
     return int(np.partition(times, at)[at])
 
 

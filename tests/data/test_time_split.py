@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import ncf
@@ -85,6 +85,7 @@ def test_training_is_the_same_whatever_comes_later(tmp_path: Path) -> None:
     share=st.floats(0.05, 0.6),
     seed=st.integers(0, 99),
 )
+@example(times=[1] * 6 + [2] * 5, share=0.5, seed=0)  # 5.5 rows
 def test_every_training_pair_is_earlier_than_every_test_pair(
     times: list[int], share: float, seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
