@@ -229,9 +229,7 @@ def test_who_was_let_in_before_the_end_is_answered_though_slow_to_ask(our_store:
                 {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
             )
             assert client.getresponse().status == 200
-        began = time.monotonic()
-        server.process.wait(30)
-        assert time.monotonic() - began < 1.5
+        assert server.process.wait(30) == 0
 
 
 def test_a_client_that_never_asks_does_not_hold_up_the_end(our_store: Path) -> None:
@@ -240,7 +238,7 @@ def test_a_client_that_never_asks_does_not_hold_up_the_end(our_store: Path) -> N
         with socket.create_connection((place.hostname, place.port)):
             time.sleep(0.3)
             server.process.send_signal(signal.SIGTERM)
-            server.process.wait(8)
+            assert server.process.wait(8) == 0
 
 
 def test_a_new_bundle_takes_over_without_a_lost_request_and_a_bad_one_is_refused(
