@@ -23,9 +23,8 @@ K = 10
 """Length of the lists that validation measures."""
 
 _CASES = 10_000  # of a given validation part; others are no larger
-_LOGITS = 1 << 27  # of a GMF in one validation
+_LOGITS = 1 << 27  # of a GMF in one validation, or of a tower where mixes are chosen, once
 _LOGITS_OF_A_TOWER = 1 << 25
-_LOGITS_OF_MIXES = 1 << 27  # in one go: the shares are chosen once, and kept
 _LEAST_USERS = 500
 _USERS_AT_ONCE = 1024
 _ITEMS_AT_ONCE = 4096
@@ -82,7 +81,7 @@ class Judge:
         if self.protocol == "sampled":
             known = [_once(score) for score in scores]
             return [self._sampled(_mixed(known, share))[1] for share in shares]
-        panel, n_items = self._panel_of(_LOGITS_OF_MIXES), self._asked.seen.shape[1]
+        panel, n_items = self._panel_of(_LOGITS), self._asked.seen.shape[1]
         found = np.empty((len(shares), panel.users.size))
         step = max(1, _SCORES_AT_ONCE // n_items)
         for start in range(0, panel.users.size, step):

@@ -114,8 +114,8 @@ def is_sparse(train: Interactions) -> bool:
     That is more than 10,000 items with fewer than 40 pairs each on average, and at most 300,000
     users and items together.
     """
-    rows, pairs = train.n_users + train.n_items, len(train) / max(1, train.n_items)
-    return train.n_items > _MANY_ITEMS and pairs < _FEW_PAIRS and rows <= _MOST_ROWS
+    rows, few = train.n_users + train.n_items, len(train) < _FEW_PAIRS * train.n_items
+    return train.n_items > _MANY_ITEMS and few and rows <= _MOST_ROWS
 
 
 def default_recipe(variant: Variant) -> Recipe:

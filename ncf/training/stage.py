@@ -120,22 +120,23 @@ class Stage:
         DivergedError
             The loss became NaN or infinite.
         """
+        request = self._request
         if self._begun and self.progress.epoch == 0:
             # What training starts from counts as the first epoch, so that it cannot get worse.
             self._begin()
             self._record(loss=None)
-        elif self._request.warm is not None and self._judged and self.progress.epoch == 0:
+        elif request.warm is not None and self._judged and self.progress.epoch == 0:
             logger.info("start: HR@10 %.4f  NDCG@10 %.4f", *self._measure())
-        request, longest = self._request, self._schedule.epochs + self._begun
+        longest = self._schedule.epochs + self._begun
         total = longest if self._epochs is None else self._epochs
         pace = Pace(_SAVING)
-        label = self._request.variant.value + ("" if self._epochs is None else " on everything")
+        label = request.variant.value + ("" if self._epochs is None else " on everything")
         samples = (total - self.progress.epoch) * len(self.epochs)
         with self._report(f"train {label}", samples) as bar:
             while self.progress.epoch < total and not self._out_of_patience():
                 started = time.monotonic()
                 epoch = self.progress.epoch - self._begun
-                loss = self.epochs.train(self._request.recipe.seed, epoch, bar)
+                loss = self.epochs.train(request.recipe.seed, epoch, bar)
                 if not math.isfinite(loss):
                     raise DivergedError(loss)
                 request.shared.watch(request.recipe, epoch + 1, self.epochs.average.network)
