@@ -91,6 +91,8 @@ def test_a_command_that_ran_is_not_run_again_and_a_failure_ends_the_run(
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("again"))
     assert scoreboard.run(("--help",), tmp_path, note) == first
     monkeypatch.undo()
+    note.write_text('{"seconds": 0, "out": ""}')  # of an older version
+    assert scoreboard.run(("--help",), tmp_path, note)["out"] == first["out"]
     with pytest.raises(SystemExit, match="checkpoint"):
         scoreboard.run(("evaluate", "--checkpoint", "a", "--data", "b"), tmp_path, tmp_path / "n")
 

@@ -242,17 +242,23 @@ def test_a_network_starts_from_a_gmf(variant: Variant, data: PreparedData, tmp_p
     assert tower.square().mean().sqrt().item() == pytest.approx(start.scale, rel=0.05)
 
 
+def _parents(l2: float) -> Parents:
+    """A GMF, and an MLP that starts from one of this L2, otherwise trained alike."""
+    blocks = Blocks(users=7, steps=2, unseen=0.5, negatives=0.0)
+    rates = {"learning_rate": 0.02, "averaging": 0.3, "blocks": blocks}
+    start = Start(**rates, l2=l2, epochs=3)  # type: ignore[arg-type]
+    return Parents(
+        gmf=Schedule(**rates, l2=0.01, epochs=6, patience=6),  # type: ignore[arg-type]
+        mlp=Schedule(learning_rate=0.01, batch_size=64, epochs=2, start=start),
+    )
+
+
 @pytest.mark.parametrize(("l2", "factors"), [(0.01, 2), (0.02, 2), (0.01, 3)])
 def test_parents_that_would_train_the_same_gmf_train_it_once(
     l2: float, factors: int, data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = Blocks(users=7, steps=2, unseen=0.5, negatives=0.0)
-    rates = {"learning_rate": 0.02, "averaging": 0.3}
-    gmf = Schedule(**rates, l2=0.01, blocks=blocks, epochs=6, patience=6)  # type: ignore[arg-type]
-    start = Start(**rates, l2=l2, blocks=blocks, epochs=3)
-    mlp = Schedule(learning_rate=0.01, batch_size=64, epochs=2, start=start)
-    parents, mixed = Parents(gmf=gmf, mlp=mlp), Schedule(epochs=0)
-    recipe = Recipe(factors=factors, gmf_factors=4, layers=2, schedule=mixed, parents=parents)
+    mixed = {"schedule": Schedule(epochs=0), "parents": _parents(l2)}
+    recipe = Recipe(factors=factors, gmf_factors=4, layers=2).model_copy(update=mixed)
     epochs, trained = [], BlockEpochs.train
 
     def counted(self: BlockEpochs, seed: int, epoch: int, progress: Reporter) -> float:
@@ -266,22 +272,20 @@ def test_parents_that_would_train_the_same_gmf_train_it_once(
     monkeypatch.setattr(SharedStart, "fill", lambda *_: False)
     assert train(replace(request, out=tmp_path / "apart"), data)["digest"] == found["digest"]
     others = len(epochs) - 2 * of_gmf
-    same = (l2, factors) == (gmf.l2, 2)
-    assert others == (2 * start.epochs if same else 0), "those of the MLP's own GMF"
+    assert others == (2 * 3 if (l2, factors) == (0.01, 2) else 0), "those of the MLP's own GMF"
 
 
 def test_a_refit_of_parents_that_were_trained_apart_starts_each_from_its_own(
     data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = Blocks(users=7, steps=2, unseen=0.5, negatives=0.0)
-    rates = {"learning_rate": 0.02, "averaging": 0.3, "l2": 0.01, "blocks": blocks}
-    gmf = Schedule(**rates, epochs=4, patience=4)  # type: ignore[arg-type]
-    mlp = Schedule(learning_rate=0.01, batch_size=64, epochs=2, start=Start(**rates, epochs=3))  # type: ignore[arg-type]
-    recipe = Recipe(factors=2, gmf_factors=4, layers=2)
-    for variant, schedule, seed in ((Variant.GMF, gmf, 1), (Variant.MLP, mlp, 0)):
+    recipe, parents = Recipe(factors=2, gmf_factors=4, layers=2), _parents(l2=0.01)
+    for variant, schedule, seed in (
+        (Variant.GMF, parents.gmf, 1),
+        (Variant.MLP, parents.mlp, 0),
+    ):
         own = recipe.model_copy(update={"schedule": schedule, "seed": seed})
         train(Request(variant, own, tmp_path / variant.value), data)
-    mixed = {"schedule": Schedule(epochs=0), "parents": Parents(gmf=gmf, mlp=mlp)}
+    mixed = {"schedule": Schedule(epochs=0), "parents": parents}
     folders = ParentFolders(tmp_path / "gmf", tmp_path / "mlp")
     request = Request(
         Variant.NEUMF_PRE,

@@ -101,6 +101,22 @@ def test_mixes_of_two_networks_are_measured_as_the_networks_that_they_make(
     assert expected[-1] == pytest.approx(judge.measure(gmf)[1])
 
 
+def test_mixes_are_chosen_on_more_users_than_a_tower_is_measured_on(
+    given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = open_data(given)
+    sizes = len(data.users), len(data.items), 4
+    gmf, mlp = GMF(*sizes), MLP(*sizes, layers=1, dropout=0.0)
+    monkeypatch.setattr(module, "_LOGITS", 14 * len(data.items))
+    monkeypatch.setattr(module, "_LOGITS_OF_A_TOWER", 4 * len(data.items))
+    monkeypatch.setattr(module, "_LEAST_USERS", 3)
+    of_the_mlp = _slowly(mlp, data, list(range(0, 40, 3)))[1]
+    assert Judge(data).measure_mixes((gmf, mlp), [0.0]) == pytest.approx([of_the_mlp], rel=1e-6)
+    assert Judge(data).measure(mlp)[1] == pytest.approx(
+        _slowly(mlp, data, [0, 13, 26, 39])[1], rel=1e-6
+    )
+
+
 def test_a_checkpoint_says_how_it_was_validated(given: Path, tmp_path: Path) -> None:
     found = ncf.train(given, model="gmf", out=tmp_path / "c", config={"schedule": {"epochs": 2}})
     assert found.validation()[0][0] == "validation HR@10 (full)"
