@@ -14,7 +14,7 @@ from ncf.models.networks import GMF
 from ncf.progress import Reporter
 from ncf.training.average import Average
 from ncf.training.block_parts import Columns, TrainingPairs, columns_of, unseen_weights
-from ncf.training.blocks import Gradients, Pairs, Rows, Weights, gradients
+from ncf.training.blocks import Gradients, Pairs, Rows, Scratch, Weights, gradients
 from ncf.training.negative_items import negative_items
 from ncf.training.ranks import Ranks
 from ncf.training.user_adam import UserAdam
@@ -86,6 +86,7 @@ class BlockEpochs:
         size = min(blocks.users, -(-self._users // blocks.steps))
         self._steps = -(-self._users // size)
         self._unseen = unseen_weights(blocks, train, self.device)
+        self._scratch = Scratch()
         self._start(train)
         self.average = Average(model, schedule.averaging)
         table, bias = model.gmf.item.weight, model.output.bias
@@ -140,8 +141,9 @@ class BlockEpochs:
         model, l2 = self._model, 2 * self._schedule.l2
         table, rows = model.gmf.item.weight, model.gmf.user.weight[users]
         unseen = Weights(self._unseen.users[users], columns.weights)
-        items = table if columns.chosen is None else table[columns.chosen]
-        found = gradients(Rows(rows, items, model.output.bias), pairs, unseen, with_loss=with_loss)
+        items = table if columns.chosen is None else self._rows_of(columns.chosen)
+        block = Rows(rows, items, model.output.bias)
+        found = gradients(block, pairs, unseen, with_loss=with_loss, scratch=self._scratch)
         counts = self._seen.counts[users].sqrt().unsqueeze(-1)
         of_users = found.users.addcmul_(rows, counts, value=l2)
         of_users[:, 0] = 0  # the factor that stands for items' biases
@@ -158,6 +160,12 @@ class BlockEpochs:
         self._of_items.step()
         self._of_users.step_rows(self._table, users, of_users, epoch + 1)
         return found
+
+    def _rows_of(self, items: Tensor) -> Tensor:
+        """Gather the rows of some items."""
+        table = self._model.gmf.item.weight
+        rows = self._scratch.array("items", (len(items), table.shape[1]), table)
+        return torch.index_select(table, 0, items, out=rows)
 
     def _parts(self, seed: int, epoch: int) -> Iterator[tuple[Tensor, Pairs, Columns]]:
         """Yield this process's users of each step, with their pairs and the items to rank."""

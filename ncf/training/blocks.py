@@ -5,9 +5,10 @@ The loss that negative sampling estimates has, for a user u with the training it
     sum over i in S(u) of softplus(-x_ui)  +  sum over i not in S(u) of w_ui * softplus(x_ui)
 
 where x is the logit and w the weight of an unseen pair. For a block of users with rows P all
-logits are one matrix product, ``X = P Q^T + b``. With ``G = w * sigmoid(X)`` at unseen pairs and
-``sigmoid(X) - 1`` at training pairs, the gradients are ``G Q`` and ``G^T P``: the whole sum,
-without sampling and without gathering rows.
+logits are one matrix product, ``X = Q P^T + b``. With ``G = w * sigmoid(X)`` at unseen pairs and
+``sigmoid(X) - 1`` at training pairs, the gradients are ``G^T Q`` and ``G P``: the whole sum,
+without sampling and without gathering rows. ``X`` has an item a row: on CPUs that product takes up
+to a third less time than one with a user a row.
 
 Source: Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008,
 who weight every unseen pair alike, with squares instead of the cross-entropy.
@@ -21,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _BYTES_AT_ONCE = 1 << 26  # of arrays of users x items
-_ARRAYS = 4  # of that shape at once
+_ARRAYS = 2  # of that shape at once, where the loss is computed
 
 
 class Gradients(NamedTuple):
@@ -98,7 +99,39 @@ class Rows(NamedTuple):
     bias: Tensor
 
 
-def gradients(rows: Rows, pairs: Pairs, unseen: Weights, *, with_loss: bool = False) -> Gradients:
+class Scratch:
+    """Memory for arrays that every block needs anew: to get it costs more than to fill it."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Tensor] = {}
+
+    def array(self, name: str, shape: tuple[int, int], like: Tensor) -> Tensor:
+        """Return an array with any content, which is the caller's until the name is asked again.
+
+        Parameters
+        ----------
+        name : str
+            What it is used for.
+        shape : tuple of int
+            Its shape.
+        like : tensor
+            Gives its dtype and device.
+        """
+        size = shape[0] * shape[1]
+        array = self._arrays.get(name)
+        if array is None or array.numel() < size:
+            array = self._arrays[name] = like.new_empty(size)
+        return array[:size].view(shape)
+
+
+def gradients(
+    rows: Rows,
+    pairs: Pairs,
+    unseen: Weights,
+    *,
+    with_loss: bool = False,
+    scratch: Scratch | None = None,
+) -> Gradients:
     """Compute the gradients of a block's loss over all pairs, in bounded memory.
 
     Parameters
@@ -111,6 +144,8 @@ def gradients(rows: Rows, pairs: Pairs, unseen: Weights, *, with_loss: bool = Fa
         Weights of the unseen pairs.
     with_loss : bool
         Whether to compute the loss too, which takes about as long again.
+    scratch : Scratch, optional
+        Memory to use again; the items' gradient lies in it, until the next call.
 
     Examples
     --------
@@ -120,23 +155,28 @@ def gradients(rows: Rows, pairs: Pairs, unseen: Weights, *, with_loss: bool = Fa
     >>> round(found.loss, 4), found.bias.item()  # two pairs at log 2; slopes of 1/2 and -1/2
     (1.3863, 0.0)
     """
-    users, items, bias = rows
-    of_users, of_items = torch.empty_like(users), torch.zeros_like(items)
-    of_bias, loss = torch.zeros_like(bias), 0.0
+    (users, items, bias), scratch = rows, scratch or Scratch()
+    of_users, of_bias, loss = torch.empty_like(users), torch.zeros_like(bias), 0.0
+    of_items = scratch.array("gradient", (len(items), items.shape[1]), items)
     step = max(1, _BYTES_AT_ONCE // (4 * _ARRAYS * len(items)))
     for start in range(0, len(users), step):
         part = slice(start, min(start + step, len(users)))
         own, seen = users[part], pairs.of(part.start, part.stop)
-        logits = torch.addmm(bias, own, items.T)
-        weights = torch.outer(unseen.users[part], unseen.items)
-        at_seen = logits[seen.users, seen.items]
+        logits = scratch.array("logits", (len(items), len(own)), users)
+        torch.addmm(bias, items, own.T, out=logits)
+        at_seen = logits[seen.items, seen.users]
         if with_loss:
-            weights_at_seen = weights[seen.users, seen.items]
-            of_seen = functional.softplus(-at_seen) - weights_at_seen * functional.softplus(at_seen)
-            loss += float((functional.softplus(logits) * weights).sum() + of_seen.sum())
-        slopes = logits.sigmoid_().mul_(weights)
-        slopes[seen.users, seen.items] = at_seen.sigmoid() - 1
-        torch.mm(slopes, items, out=of_users[part])
-        of_items.addmm_(slopes.T, own)
+            loss += _loss(logits, at_seen, seen, Weights(unseen.users[part], unseen.items))
+        slopes = logits.sigmoid_().mul_(unseen.items.unsqueeze(-1)).mul_(unseen.users[part])
+        slopes[seen.items, seen.users] = at_seen.sigmoid() - 1
+        torch.mm(slopes.T, items, out=of_users[part])
+        of_items.addmm_(slopes, own, beta=int(start > 0))
         of_bias += slopes.sum()
     return Gradients(of_users, of_items, of_bias, loss if with_loss else None)
+
+
+def _loss(logits: Tensor, at_seen: Tensor, seen: Pairs, weights: Weights) -> float:
+    of_all = weights.items @ functional.softplus(logits) @ weights.users
+    weights_at_seen = weights.users[seen.users] * weights.items[seen.items]
+    of_seen = functional.softplus(-at_seen) - weights_at_seen * functional.softplus(at_seen)
+    return float(of_all + of_seen.sum())
