@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import sparse
 
 Floats = npt.NDArray[np.float32]
@@ -111,12 +112,15 @@ def top_items(scores: Floats, k: int) -> Lists:
     >>> top_items(np.array([[0.5, 2.0, 0.5, -np.inf]], np.float32), 4).tolist()
     [[1, 0, 2, -1]]
     """
-    least = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k, None]
-    above = scores > least
-    equal = scores == least
-    free = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (equal & (equal.cumsum(axis=1) <= free))
-    items = np.nonzero(chosen)[1].reshape(len(scores), k)
+    # NumPy's partition takes some twenty times as long as PyTorch's top-K.
+    least = torch.topk(torch.from_numpy(scores), k).values[:, -1:].numpy()
+    chosen = scores >= least
+    tied = np.flatnonzero(np.count_nonzero(chosen, axis=1) > k)
+    if tied.size:  # at the last place: the lowest indices have it
+        above, equal = scores[tied] > least[tied], scores[tied] == least[tied]
+        free = k - above.sum(axis=1, keepdims=True)
+        chosen[tied] = above | (equal & (equal.cumsum(axis=1) <= free))
+    items = (np.flatnonzero(chosen) % scores.shape[1]).reshape(len(scores), k)
     values = np.take_along_axis(scores, items, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     best = np.take_along_axis(items, order, axis=1)

@@ -135,15 +135,22 @@ def test_more_neighbours_than_there_are_items_keep_all() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    values=st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, -np.inf]), min_size=1, max_size=9),
-    k=st.integers(1, 9),
-)
-def test_the_top_items_are_those_of_a_sort(values: list[float], k: int) -> None:
-    width = min(k, len(values))
-    best = best_unseen(dict(enumerate(values)), set(), width)
-    expected = [item if values[item] > -np.inf else -1 for item in best]
-    assert top_items(np.array([values], np.float32), width).tolist() == [expected]
+@given(data=st.data(), n_users=st.integers(1, 4), n_items=st.integers(1, 9), k=st.integers(1, 9))
+def test_the_top_items_are_those_of_a_sort(
+    data: st.DataObject, n_users: int, n_items: int, k: int
+) -> None:
+    values = st.sampled_from([0.0, 0.5, 1.0, 2.0, -np.inf])
+    rows = data.draw(
+        st.lists(
+            st.lists(values, min_size=n_items, max_size=n_items), min_size=n_users, max_size=n_users
+        )
+    )
+    width = min(k, n_items)
+    expected = []
+    for row in rows:
+        best = best_unseen(dict(enumerate(row)), set(), width)
+        expected.append([item if row[item] > -np.inf else -1 for item in best])
+    assert top_items(np.array(rows, np.float32), width).tolist() == expected
 
 
 def test_pairs_are_scored_as_lists_are(monkeypatch: pytest.MonkeyPatch) -> None:
