@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 BEAT, LEASE = 5.0, 20.0  # seconds
 _PREFIX = ".ncf-lock-"
+_READS = 3  # of a lock object that makes no sense
 _REMEDY = "wait for it to end, or choose another output folder"
 
 
@@ -160,14 +161,17 @@ class _Lease:
 
     def _read(self, number: int) -> dict[str, object]:
         """Read who holds a number; nothing if it was released meanwhile."""
-        try:
-            with self.system.open_input_stream(self._path(number)) as stream:
-                found = json.loads(stream.read())
-        except FileNotFoundError:
-            return {}
-        except ValueError:
-            found = None
-        return found if isinstance(found, dict) else {"host": "somebody", "pid": "unknown"}
+        for _ in range(_READS):
+            try:
+                with self.system.open_input_stream(self._path(number)) as stream:
+                    found = json.loads(stream.read())
+            except FileNotFoundError:
+                return {}
+            except ValueError:  # a beat, longer than the one before, came while it was read
+                continue
+            if isinstance(found, dict):
+                return found
+        return {"host": "somebody", "pid": "unknown"}
 
     def _write(self, path: str, content: bytes) -> None:
         with self.system.open_output_stream(path) as stream:

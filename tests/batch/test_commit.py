@@ -1,5 +1,6 @@
 """What a commit refuses, late and doubled work, tries, and two coordinators."""
 
+import json
 import logging
 import os
 import signal
@@ -453,6 +454,24 @@ def test_a_second_coordinator_on_another_machine_is_refused_while_the_first_live
             plan_batch(_job(bundle, bucket), NOW)
     plan_batch(_job(bundle, bucket), NOW)
     assert open_runs(bucket).taken() == []
+
+
+def test_a_lock_that_is_rewritten_while_it_is_read_is_read_again(
+    bucket: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves = [b'{"host": "here", "pi', b'{"host": "he']
+    whole = json.loads
+
+    def torn(content: bytes | str) -> object:
+        of_lock = isinstance(content, bytes) and b'"pid"' in content
+        return whole(halves.pop() if halves and of_lock else content)
+
+    with open_place(bucket).coordinating():
+        _elsewhere(monkeypatch, tmp_path, "other")
+        monkeypatch.setattr(json, "loads", torn)
+        with pytest.raises(LockedError, match=f"pid {os.getpid()}"):
+            plan_batch(_job(bundle, bucket), NOW)
+    assert halves == []
 
 
 def test_a_dead_coordinator_is_followed_at_once_here_and_after_its_lease_elsewhere(
