@@ -7,20 +7,18 @@ in common, and a bundle goes through no engine.
 
 import logging
 import os
-import re
-import shutil
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from pyarrow import fs
 
 from batch.addresses import within
+from batch.copies import cache_folder, remove_unused
 from batch.stores import open_store, storage_access
 from ncf.artifacts import open_sealed, read_manifest
-from ncf.errors import ArtifactError, NcfError, StorageError, UsageError, without_credentials
-from ncf.files import atomic_folder, sha256, storage_errors, sweep_beside
+from ncf.errors import ArtifactError, UsageError, without_credentials
+from ncf.files import atomic_folder, sha256, storage_errors
 from ncf.locks import writer_lock
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.scoring.manifest import BUNDLE
@@ -28,9 +26,6 @@ from ncf.scoring.manifest import BUNDLE
 logger = logging.getLogger(__name__)
 
 _WAIT = 3600.0  # seconds, while another process of this machine copies the same bundle
-_UNUSED = 7 * 86400.0  # seconds after which a copy is removed, when another is made
-# A copy by its digest, or one that is being made.
-_COPY = re.compile(r"([0-9a-f]{64})|\.([0-9a-f]{64})\.\d+\.tmp")
 
 
 def is_uri(bundle: str | Path) -> bool:
@@ -86,10 +81,10 @@ def opened(bundle: str | Path, digest: str = "") -> Bundle:
     """
     if not is_uri(bundle):
         return open_bundle(Path(bundle))
-    uri, here = str(bundle), _cache() / digest
+    uri, here = str(bundle), cache_folder() / digest
     if not (digest and here.is_dir()):
         digest = digest_at(uri)
-        here = _cache() / digest
+        here = cache_folder() / digest
     if here.is_dir():
         try:
             return _used(here)
@@ -126,7 +121,7 @@ def _copied(uri: str, target: Path) -> Bundle:
         if target.is_dir():
             with suppress(ArtifactError, FileNotFoundError):
                 return _used(target)
-        _remove_unused(target.parent)
+        remove_unused()
         with atomic_folder(target) as aside:
             found = _fetch_manifest(uri, aside)
             if found != target.name:
@@ -191,35 +186,3 @@ def _used(folder: Path) -> Bundle:
 def _note_use(folder: Path) -> None:
     with suppress(OSError):
         os.utime(folder)
-
-
-def _remove_unused(cache: Path) -> None:
-    """Remove copies that nobody has opened for long, and what was left of copies that ended early.
-
-    Others may remove the same ones, or own them: what cannot be removed is left.
-    """
-    for each in sorted(cache.iterdir()):
-        with suppress(NcfError, OSError):
-            found = _COPY.fullmatch(each.name)
-            if found is None or time.time() - each.stat().st_mtime < _UNUSED:
-                continue
-            copy = cache / (found[1] or found[2])
-            with writer_lock(copy):
-                if each != copy:
-                    sweep_beside(copy)
-                elif time.time() - each.stat().st_mtime >= _UNUSED:
-                    shutil.rmtree(each)
-
-
-def _cache() -> Path:
-    """Find the folder of copies: in ``$NCF_CACHE``, ``$XDG_CACHE_HOME/ncf`` or ``~/.cache/ncf``."""
-    if given := os.environ.get("NCF_CACHE"):
-        return Path(given).absolute() / "bundles"
-    if given := os.environ.get("XDG_CACHE_HOME"):
-        return Path(given).absolute() / "ncf" / "bundles"
-    try:
-        return Path.home() / ".cache" / "ncf" / "bundles"
-    except RuntimeError as error:
-        raise StorageError(
-            "there is no home folder for copies of bundles", remedy="set NCF_CACHE to a folder"
-        ) from error

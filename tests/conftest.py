@@ -1,5 +1,6 @@
 """A small world with a known taste: users and items fall into two camps that keep to themselves."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,14 @@ from tests.worlds import drawn_weights
 torch.set_num_threads(1)
 
 N_USERS, N_ITEMS = 40, 30
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Copies of bundles go to a folder of this run, not to the one of who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NCF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

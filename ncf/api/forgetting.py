@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from batch.copies import copies, remove_copy
 from batch.forgetting import has_unfinished, holdings, remove_run
 from batch.places import open_place
 from batch.push.targets import Target
@@ -14,9 +15,9 @@ from ncf.artifacts import open_sealed
 from ncf.columns import Columns
 from ncf.data.prepared import USERS_FILE, open_data
 from ncf.data.tables import read_id_table
-from ncf.errors import UsageError
+from ncf.errors import ArtifactError, UsageError
 from ncf.extras import needed_by
-from ncf.scoring.bundle import open_bundle
+from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.training.manifest import CHECKPOINT
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def forget(
 
     Targets lose the user's lists. A bundle is made anew without their id, row, embedding and
     history, and its archive with it; other lists stay as they are. Old runs that hold them are
-    removed; the run that ``LATEST`` names stays, until the next batch of the new bundle.
+    removed; the run that ``LATEST`` names stays, until the next batch of the new bundle. This
+    machine's copies of bundles behind URIs (``~/.cache/ncf``, or ``NCF_CACHE``) are always looked
+    into, and removed.
 
     Parameters
     ----------
@@ -122,6 +125,7 @@ def forget(
         found += _of_target(user, each, password_file, remove=remove)
     if bundle is not None:
         found += _of_bundle(user, folder(bundle, "bundle"), remove=remove)
+    found += _of_copies(user, remove=remove)
     if out is not None:
         found += _of_runs(user, out, remove=remove)
     if checkpoint is not None:
@@ -158,7 +162,7 @@ def _of_bundle(user: str, path: Path, *, remove: bool) -> Iterator[Holder]:
     index = opened.users.index(user)
     if index is None:
         return
-    holds = f"id, row, embedding and {opened.seen.of(index).size:,} pairs"
+    holds = _held(opened, index)
     left = "what items learned from the pairs, until a training without them"
     if not remove:
         yield Holder(f"bundle {path}", holds, removed=False, left=f"can be removed, but {left}")
@@ -169,6 +173,29 @@ def _of_bundle(user: str, path: Path, *, remove: bool) -> Iterator[Holder]:
     write = partial(write_without, Forgetting(opened, index), name=path.name)
     publish_folder(write, path.parent, path.name, "1.0")
     yield Holder(f"bundle {path}", holds, removed=True, left=left)
+
+
+def _of_copies(user: str, *, remove: bool) -> Iterator[Holder]:
+    """Look into this machine's copies of bundles; one that cannot be read may hold anybody."""
+    for path in copies():
+        try:
+            opened = open_bundle(path)
+        except (ArtifactError, FileNotFoundError):
+            holds = "maybe what its bundle holds: it is damaged"
+        else:
+            index = opened.users.index(user)
+            if index is None:
+                continue
+            holds = _held(opened, index)
+        if remove:
+            remove_copy(path)
+        left = "" if remove else "can be removed, but "
+        left += "the bundle behind its URI stays, and copies on other machines"
+        yield Holder(f"copy {path}", holds, removed=remove, left=left)
+
+
+def _held(bundle: Bundle, index: int) -> str:
+    return f"id, row, embedding and {bundle.seen.of(index).size:,} pairs"
 
 
 def _of_runs(user: str, out: Place, *, remove: bool) -> Iterator[Holder]:

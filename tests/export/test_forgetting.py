@@ -17,6 +17,13 @@ from tests.commands import ncf as command
 USER, OTHER = "u17", "u1"  # the id of the one is the beginning of the other's
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of copies of this test alone."""
+    monkeypatch.setenv("NCF_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "bundles"
+
+
 @pytest.fixture
 def store(bundle: Bundle, tmp_path: Path) -> Path:
     """A copy of the bundle, with its archive, in a store of this test."""
@@ -75,6 +82,29 @@ def test_the_command_lists_holders_then_removes_what_takes_no_training(
     again = ncf.push(target, tmp_path / "topk")
     assert again["pushed"]
     assert ncf.push_status(target)["users"] == 39
+
+
+def test_copies_of_bundles_behind_uris_are_found_and_removed(
+    store: Path, cache: Path, tmp_path: Path
+) -> None:
+    uri = f"file://{store / 'ncf'}"
+    ncf.batch(uri, out=tmp_path / "a", k=3)
+    (copy,) = (each for each in cache.iterdir() if not each.name.startswith("."))
+    (cache / ("0" * 64)).mkdir()  # a copy that was damaged
+    (cache / "notes").mkdir()  # no copy
+    listed = ncf.forget(USER, out=tmp_path / "a")
+    damaged, found, run = (each for each in listed)
+    assert (found.holder, found.removed) == (f"copy {copy}", False)
+    assert found.holds.startswith("id, row, embedding and")
+    assert "damaged" in damaged.holds
+    assert run.holds == "3 rows"
+    assert len(ncf.forget("nobody", out=tmp_path / "a")) == 1  # the damaged one
+    removed = ncf.forget(USER, out=tmp_path / "a", remove=True)
+    assert [each.removed for each in removed] == [True, True, False]
+    assert "behind its URI stays" in removed[1].left
+    assert {each.name for each in cache.iterdir() if not each.name.startswith(".")} == {"notes"}
+    ncf.batch(uri, out=tmp_path / "b", k=3)  # copied once more
+    assert copy.is_dir()
 
 
 def test_a_checkpoint_keeps_the_person_until_a_training(
