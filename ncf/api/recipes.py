@@ -1,5 +1,6 @@
 """The recipe of a training: of the toolkit, changed by callers, or recorded in a checkpoint."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from ncf.training.names import Named
 from ncf.training.recipe import Recipe, is_sparse, load_recipe, merge, named_recipe, parse_recipe
 from ncf.training.warm_start import warm_recipe
 
+logger = logging.getLogger(__name__)
+
 Changes = Place | Mapping[str, Any] | None
 """Changes to a recipe: a TOML file, or nested mappings of the same keys."""
 
@@ -27,10 +30,13 @@ def recipe_of(
     Some recipes differ for sparse data; without the data, this checks what was given.
     """
     sparse = data is not None and is_sparse(data.train)
-    base = named_recipe(chosen(Named, recipe, "recipe"), variant, sparse=sparse)
-    if config is None:
-        return base
-    found = _changed(base, config)
+    name = chosen(Named, recipe, "recipe")
+    base = named_recipe(name, variant, sparse=sparse)
+    found = base if config is None else _changed(base, config)
+    wide = base.gmf_factors != named_recipe(name, variant).gmf_factors
+    if wide and variant is not Variant.MLP and found.gmf_factors == base.gmf_factors:
+        note = "sparse data: a GMF of %d factors; `gmf_factors` of `config` sets it"
+        logger.info(note, found.gmf_factors)
     begun = variant is Variant.NEUMF_PRE or found.schedule.start is not None
     if not (found.schedule.epochs or begun):
         raise ConfigError(

@@ -107,7 +107,10 @@ def test_data_are_sparse_where_many_items_have_few_pairs(
     assert is_sparse(Interactions(zeros, zeros, users, items)) is sparse
 
 
-def test_the_recipe_of_a_training_or_a_search_is_that_of_its_data(tmp_path: Path) -> None:
+def test_the_recipe_of_a_training_or_a_search_is_that_of_its_data(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ncf")
     rng = np.random.default_rng(0)
     users, items = np.repeat(np.arange(900), 24), rng.permutation(21_600) % 10_800
     frame = pd.DataFrame({"user_id": users, "item_id": items})
@@ -115,9 +118,12 @@ def test_the_recipe_of_a_training_or_a_search_is_that_of_its_data(tmp_path: Path
     quick = {"schedule": {"epochs": 1}}
     found = ncf.train(data, "gmf", out=tmp_path / "wide", config=quick, refit=False)
     assert found.checkpoint.architecture.gmf_width == 256
+    assert "sparse data: a GMF of 256 factors" in caplog.text
+    caplog.clear()
     given = {**quick, "gmf_factors": 8}
     found = ncf.train(data, "gmf", out=tmp_path / "own", config=given, refit=False)
     assert found.checkpoint.architecture.gmf_width == 8
+    assert "sparse data" not in caplog.text
     ncf.tune(data, "gmf", out=tmp_path / "t.toml", config=quick, trials=1)
     assert "gmf_factors = 256" in (tmp_path / "t.toml").read_text()
 
