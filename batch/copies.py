@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from ncf.errors import NcfError, StorageError
-from ncf.files import sweep_beside
+from ncf.files import storage_errors, sweep_beside
 from ncf.locks import writer_lock
 
 _UNUSED = 7 * 86400.0  # seconds after which a copy is removed, when another is made
 # A copy by its digest, or one that is being made.
-_COPY = re.compile(r"([0-9a-f]{64})|\.([0-9a-f]{64})\.\d+\.tmp")
+_COPY = re.compile(r"([0-9a-f]{64})|\.([0-9a-f]{64})\.\d+(?:\.\w+)?\.tmp")
 
 
 def cache_folder() -> Path:
@@ -37,24 +37,34 @@ def cache_folder() -> Path:
 
 
 def copies() -> list[Path]:
-    """Find the whole copies of bundles that this user has on this machine."""
+    """Name the copies of bundles of this user on this machine; some may have ended early.
+
+    Such a copy's folder is not there, but one beside it may be, which :func:`remove_copy` removes.
+    """
     try:
-        found = sorted(cache_folder().iterdir())
-    except (OSError, StorageError):  # nothing was ever copied, or it is of somebody else
+        cache = cache_folder()
+    except StorageError:  # without a home nothing was ever copied
         return []
-    return [each for each in found if (name := _COPY.fullmatch(each.name)) and name[1]]
+    with storage_errors(cache):
+        there = sorted(cache.iterdir()) if cache.is_dir() else []
+    names = [_COPY.fullmatch(each.name) for each in there]
+    return sorted({cache / (name[1] or name[2]) for name in names if name})
 
 
 def remove_copy(copy: Path) -> None:
-    """Remove a copy; who needs its bundle copies it again.
+    """Remove a copy, and what is left of others of the same bundle that ended early.
+
+    Who opens its bundle next copies it again; who has opened it may fail.
 
     Raises
     ------
     LockedError
         Another process is making it.
     """
-    with writer_lock(copy):
-        shutil.rmtree(copy)
+    with writer_lock(copy), storage_errors(copy):
+        sweep_beside(copy)
+        if copy.is_dir():  # nobody has just removed it, too
+            shutil.rmtree(copy)
 
 
 def remove_unused() -> None:

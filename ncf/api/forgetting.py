@@ -15,7 +15,7 @@ from ncf.artifacts import open_sealed
 from ncf.columns import Columns
 from ncf.data.prepared import USERS_FILE, open_data
 from ncf.data.tables import read_id_table
-from ncf.errors import ArtifactError, UsageError
+from ncf.errors import ArtifactError, LockedError, UsageError
 from ncf.extras import needed_by
 from ncf.scoring.bundle import Bundle, open_bundle
 from ncf.training.manifest import CHECKPOINT
@@ -70,9 +70,9 @@ def forget(
 
     Targets lose the user's lists. A bundle is made anew without their id, row, embedding and
     history, and its archive with it; other lists stay as they are. Old runs that hold them are
-    removed; the run that ``LATEST`` names stays, until the next batch of the new bundle. This
-    machine's copies of bundles behind URIs (``~/.cache/ncf``, or ``NCF_CACHE``) are always looked
-    into, and removed.
+    removed; the run that ``LATEST`` names stays, until the next batch of the new bundle. Your
+    copies of bundles behind URIs on this machine (``~/.cache/ncf``, or ``NCF_CACHE``) are always
+    looked into, and removed; a batch that has opened one must not run meanwhile.
 
     Parameters
     ----------
@@ -176,22 +176,31 @@ def _of_bundle(user: str, path: Path, *, remove: bool) -> Iterator[Holder]:
 
 
 def _of_copies(user: str, *, remove: bool) -> Iterator[Holder]:
-    """Look into this machine's copies of bundles; one that cannot be read may hold anybody."""
+    """Look into this user's copies of bundles on this machine."""
     for path in copies():
-        try:
-            opened = open_bundle(path)
-        except (ArtifactError, FileNotFoundError):
-            holds = "maybe what its bundle holds: it is damaged"
-        else:
-            index = opened.users.index(user)
-            if index is None:
-                continue
-            holds = _held(opened, index)
+        holds, removed = _in_copy(path, user), False
+        if not holds:
+            continue
+        left = "can be removed, but " if not remove else ""
         if remove:
-            remove_copy(path)
-        left = "" if remove else "can be removed, but "
+            try:
+                remove_copy(path)
+                removed = True
+            except LockedError:
+                left = "until you call this again: another process is making it; "
         left += "the bundle behind its URI stays, and copies on other machines"
-        yield Holder(f"copy {path}", holds, removed=remove, left=left)
+        yield Holder(f"copy {path}", holds, removed=removed, left=left)
+
+
+def _in_copy(path: Path, user: str) -> str:
+    """Say what a copy holds of a user; one that cannot be read may hold anybody."""
+    try:
+        opened = open_bundle(path)
+        index = opened.users.index(user)
+        return "" if index is None else _held(opened, index)
+    except (ArtifactError, FileNotFoundError):
+        gone = path not in copies()
+        return "" if gone else "maybe what its bundle holds: it cannot be read"
 
 
 def _held(bundle: Bundle, index: int) -> str:

@@ -157,7 +157,7 @@ def gradients(
     """
     (users, items, bias), scratch = rows, scratch or Scratch()
     of_users, of_bias, loss = torch.empty_like(users), torch.zeros_like(bias), 0.0
-    of_items = scratch.array("gradient", (len(items), items.shape[1]), items)
+    of_items = scratch.array("gradient", (len(items), items.shape[1]), items).zero_()
     step = max(1, _BYTES_AT_ONCE // (4 * _ARRAYS * len(items)))
     for start in range(0, len(users), step):
         part = slice(start, min(start + step, len(users)))
@@ -170,7 +170,7 @@ def gradients(
         slopes = logits.sigmoid_().mul_(unseen.items.unsqueeze(-1)).mul_(unseen.users[part])
         slopes[seen.items, seen.users] = at_seen.sigmoid() - 1
         torch.mm(slopes.T, items, out=of_users[part])
-        of_items.addmm_(slopes, own, beta=int(start > 0))
+        of_items.addmm_(slopes, own)
         of_bias += slopes.sum()
     return Gradients(of_users, of_items, of_bias, loss if with_loss else None)
 

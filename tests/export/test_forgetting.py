@@ -10,7 +10,9 @@ import pytest
 import ncf
 from batch.published import read_run
 from export.verify import verify_bundle
+from ncf.api import forgetting
 from ncf.errors import UsageError
+from ncf.locks import writer_lock
 from ncf.scoring.bundle import Bundle, open_bundle
 from tests.commands import ncf as command
 
@@ -91,20 +93,43 @@ def test_copies_of_bundles_behind_uris_are_found_and_removed(
     ncf.batch(uri, out=tmp_path / "a", k=3)
     (copy,) = (each for each in cache.iterdir() if not each.name.startswith("."))
     (cache / ("0" * 64)).mkdir()  # a copy that was damaged
+    for name in (f".{'1' * 64}.99999999.tmp", f".{copy.name}.99999999.tmp"):  # that ended early
+        (cache / name).mkdir()
     (cache / "notes").mkdir()  # no copy
     listed = ncf.forget(USER, out=tmp_path / "a")
-    damaged, found, run = (each for each in listed)
-    assert (found.holder, found.removed) == (f"copy {copy}", False)
-    assert found.holds.startswith("id, row, embedding and")
-    assert "damaged" in damaged.holds
-    assert run.holds == "3 rows"
-    assert len(ncf.forget("nobody", out=tmp_path / "a")) == 1  # the damaged one
+    held = {each.holder.removeprefix(f"copy {cache}/"): each.holds for each in listed[:-1]}
+    assert held.pop(copy.name).startswith("id, row, embedding and")
+    assert set(held) == {"0" * 64, "1" * 64}
+    assert all("cannot be read" in holds for holds in held.values())
+    assert not any(each.removed for each in listed)
+    assert len(ncf.forget("nobody", out=tmp_path / "a")) == 2  # those that cannot be read
     removed = ncf.forget(USER, out=tmp_path / "a", remove=True)
-    assert [each.removed for each in removed] == [True, True, False]
-    assert "behind its URI stays" in removed[1].left
+    assert [each.removed for each in removed] == [True, True, True, False]
+    assert all("behind its URI stays" in each.left for each in removed[:-1])
     assert {each.name for each in cache.iterdir() if not each.name.startswith(".")} == {"notes"}
     ncf.batch(uri, out=tmp_path / "b", k=3)  # copied once more
     assert copy.is_dir()
+
+
+def test_a_copy_that_is_being_made_stays_and_one_that_goes_meanwhile_is_gone(
+    store: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, gone = cache / ("0" * 64), cache / ("1" * 64)
+    for copy in (made, gone):
+        copy.mkdir(parents=True)
+
+    def opening(path: Path) -> Bundle:
+        if path == gone:
+            shutil.rmtree(path)
+        return open_bundle(path)
+
+    monkeypatch.setattr(forgetting, "open_bundle", opening)
+    with writer_lock(made):
+        found, bundle = ncf.forget(USER, bundle=store / "ncf", remove=True)[::-1]
+    assert (bundle.removed, found.removed) == (True, False)
+    assert found.holder == f"copy {made}"
+    assert "another process is making it" in found.left
+    assert made.is_dir()
 
 
 def test_a_checkpoint_keeps_the_person_until_a_training(

@@ -22,7 +22,7 @@ from ncf.progress import Reporter, report
 from ncf.training import blocks as module
 from ncf.training.block_epochs import BlockEpochs
 from ncf.training.block_parts import TrainingPairs, columns_of, unseen_weights
-from ncf.training.blocks import Pairs, Rows, Weights, gradients
+from ncf.training.blocks import Pairs, Rows, Scratch, Weights, gradients
 from ncf.training.checkpoint import open_checkpoint
 from ncf.training.epoch import Samples
 from ncf.training.ranks import ALONE
@@ -73,6 +73,27 @@ def _by_autograd(rows: Rows, train: Interactions, weights: Tensor) -> tuple[Tens
     return (loss.detach(), *torch.autograd.grad(loss, leaves))
 
 
+def _used_scratch(rows: Rows) -> Scratch:
+    """Scratch of earlier blocks: what is in it must not matter."""
+    scratch = Scratch()
+    for name in ("logits", "gradient"):
+        scratch.array(name, (len(rows.items), 64), rows.items).fill_(np.nan)
+    return scratch
+
+
+def test_no_users_have_no_gradient() -> None:
+    # A process with fewer users than there are steps has blocks without any.
+    train = _world(3, 4, 5)
+    users, items, bias = _rows(3, train)
+    none = TrainingPairs.on(_CPU, train).of(torch.zeros(0, dtype=torch.int64))
+    weights = Weights(torch.zeros(0), torch.ones(5))
+    block = Rows(users[:0], items, bias)
+    found = gradients(block, none, weights, with_loss=True, scratch=_used_scratch(block))
+    assert found.users.shape == (0, users.shape[1])
+    assert not found.items.any()
+    assert (found.bias.item(), found.loss) == (0.0, 0.0)
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), n_users=st.integers(2, 5), n_items=st.integers(2, 6))
 @pytest.mark.parametrize("at_once", [1, 1 << 26])
@@ -86,7 +107,8 @@ def test_gradients_are_those_of_autograd_over_all_pairs(
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BYTES_AT_ONCE", at_once)  # 1: a user at a time
-        found = gradients(rows, _all_pairs(train), unseen, with_loss=True)
+        scratch = _used_scratch(rows)
+        found = gradients(rows, _all_pairs(train), unseen, with_loss=True, scratch=scratch)
     loss, *expected = _by_autograd(
         rows, train, torch.outer(unseen.users.double(), unseen.items.double())
     )
