@@ -1,4 +1,4 @@
-"""Keep the copies of bundles on this machine: who is there, and who may go."""
+"""Find the copies of bundles on this machine, and remove those that may go."""
 
 import os
 import re
@@ -54,7 +54,7 @@ def copies() -> list[Path]:
 def remove_copy(copy: Path) -> None:
     """Remove a copy, and what is left of others of the same bundle that ended early.
 
-    Who opens its bundle next copies it again; who has opened it may fail.
+    The next process that opens its bundle copies it again; one that has opened it may fail.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def remove_copy(copy: Path) -> None:
     """
     with writer_lock(copy), storage_errors(copy):
         sweep_beside(copy)
-        if copy.is_dir():  # nobody has just removed it, too
+        if copy.is_dir():  # else it had ended early, or another has just removed it
             shutil.rmtree(copy)
 
 

@@ -181,7 +181,7 @@ def _of_copies(user: str, *, remove: bool) -> Iterator[Holder]:
         holds, removed = _in_copy(path, user), False
         if not holds:
             continue
-        left = "can be removed, but " if not remove else ""
+        left = "" if remove else "can be removed, but "
         if remove:
             try:
                 remove_copy(path)
