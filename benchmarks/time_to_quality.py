@@ -14,7 +14,7 @@ from pathlib import Path
 from ncf.data.prepared import PreparedData, open_data
 from ncf.models.kinds import Variant
 from ncf.training.names import Named
-from ncf.training.recipe import is_sparse, named_recipe
+from ncf.training.recipe import named_recipe, sparse_history
 from ncf.training.request import Request
 from ncf.training.train import prepare_stage
 
@@ -40,7 +40,7 @@ def main() -> None:
 
 def curve(variant: Variant, name: Named, data: PreparedData, seed: int) -> Curve:
     """Train a variant by a recipe, and note its validation figures."""
-    recipe = named_recipe(name, variant, sparse=is_sparse(data.train)).model_copy(
+    recipe = named_recipe(name, variant, sparse_history(data.train)).model_copy(
         update={"seed": seed}
     )
     found: Curve = []

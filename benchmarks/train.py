@@ -31,7 +31,7 @@ from ncf.models.networks import Network
 from ncf.models.scorer import group_scorer
 from ncf.progress import Reporter
 from ncf.training.names import Named
-from ncf.training.recipe import is_sparse, load_recipe, named_recipe
+from ncf.training.recipe import load_recipe, named_recipe, sparse_history
 from ncf.training.request import Request, architecture_of
 from ncf.training.sampled_epochs import SampledEpochs
 from ncf.training.stage import Stage
@@ -56,7 +56,7 @@ def main() -> None:
     data = open_data(arguments.data)
     # The tutorial has no validation part: it trains on all of the 80 %.
     data = replace(data, train=data.train.join(data.validation.positives))
-    recipe = named_recipe(arguments.recipe, arguments.model, sparse=is_sparse(data.train))
+    recipe = named_recipe(arguments.recipe, arguments.model, sparse_history(data.train))
     if arguments.config:
         recipe = load_recipe(arguments.config, recipe)
     recipe = recipe.model_copy(update={"seed": arguments.seed})

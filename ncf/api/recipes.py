@@ -13,7 +13,14 @@ from ncf.models.kinds import Variant
 from ncf.training.checkpoint import Checkpoint
 from ncf.training.manifest import CHECKPOINT
 from ncf.training.names import Named
-from ncf.training.recipe import Recipe, is_sparse, load_recipe, merge, named_recipe, parse_recipe
+from ncf.training.recipe import (
+    Recipe,
+    load_recipe,
+    merge,
+    named_recipe,
+    parse_recipe,
+    sparse_history,
+)
 from ncf.training.warm_start import warm_recipe
 
 logger = logging.getLogger(__name__)
@@ -29,9 +36,9 @@ def recipe_of(
 
     Some recipes differ for sparse data; without the data, this checks what was given.
     """
-    sparse = data is not None and is_sparse(data.train)
+    history = None if data is None else sparse_history(data.train)
     name = chosen(Named, recipe, "recipe")
-    base = named_recipe(name, variant, sparse=sparse)
+    base = named_recipe(name, variant, history)
     found = base if config is None else _changed(base, config)
     wide = base.gmf_factors != named_recipe(name, variant).gmf_factors
     if wide and variant is not Variant.MLP and found.gmf_factors == base.gmf_factors:

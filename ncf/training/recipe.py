@@ -1,10 +1,12 @@
 """Define recipes, which say how to train, and read them from the toolkit's and users' files."""
 
+import math
 import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ncf.data.interactions import Interactions
@@ -16,6 +18,8 @@ from ncf.training.schedule import Schedule
 _MANY_ITEMS = 10_000
 _FEW_PAIRS = 40  # of an item, on average, in training
 _MOST_ROWS = 300_000  # of users and items, so that wide rows do not cost much memory
+_L2_BY_HISTORY = "l2_by_history"  # of sparse data: over the root of a user's mean training pairs
+_LEAST_L2, _MOST_L2 = 0.2, 0.5
 
 
 class Parents(BaseModel):
@@ -76,46 +80,72 @@ class Recipe(BaseModel):
     parents: Parents = Parents()
 
 
-def named_recipe(name: Named, variant: Variant, *, sparse: bool = False) -> Recipe:
+def named_recipe(name: Named, variant: Variant, history: float | None = None) -> Recipe:
     """Read a recipe of the toolkit, ``recipes/NAME.toml``, for a variant.
 
     The file has a table for each variant; ``neumf-pre`` takes its parents from those tables. Its
     table ``sparse`` has what is different for sparse data.
 
+    Parameters
+    ----------
+    name : Named
+        The recipe.
+    variant : Variant
+        What is trained.
+    history : float, optional
+        Of sparse data, from :func:`sparse_history`.
+
     Examples
     --------
     >>> named_recipe(Named.PAPER, Variant.GMF).factors
     64
+    >>> [named_recipe(Named.DEFAULT, Variant.GMF, each).schedule.l2 for each in (None, 5.5, 27)]
+    [0.28, 0.469, 0.2117]
     """
-    given = recipe_tables(name.value, variant, sparse=sparse)
+    given = recipe_tables(name.value, variant, history)
     if variant is Variant.NEUMF_PRE:
         parents = {
-            parent.value: recipe_tables(name.value, parent, sparse=sparse)["schedule"]
+            parent.value: recipe_tables(name.value, parent, history)["schedule"]
             for parent in (Variant.GMF, Variant.MLP)
         }
         given = merge({"parents": parents}, given)
     return parse_recipe(given, f"{name.value}.toml")
 
 
-def recipe_tables(name: str, variant: Variant, *, sparse: bool = False) -> dict[str, Any]:
+def recipe_tables(name: str, variant: Variant, history: float | None = None) -> dict[str, Any]:
     """Read ``recipes/NAME.toml`` for a variant: its table, merged over the keys for all."""
     path = files("ncf.training") / "recipes" / f"{name}.toml"
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     of_sparse = tables.pop("sparse", {})
-    if sparse:
-        tables = merge(tables, of_sparse)
+    if history is not None:
+        tables = merge(tables, _settled(of_sparse, history))
     of_all = {key: each for key, each in tables.items() if key not in set(Variant)}
     return merge(of_all, tables.get(variant.value, {}))
 
 
-def is_sparse(train: Interactions) -> bool:
-    """Whether many items have few training pairs, and wide rows for all cost little memory.
+def _settled(tables: dict[str, Any], history: float) -> dict[str, Any]:
+    """Put numbers for L2 in the place of those that are by the length of users' histories."""
+    found: dict[str, Any] = {}
+    for key, value in tables.items():
+        if key == _L2_BY_HISTORY:
+            l2 = min(max(value / math.sqrt(history), _LEAST_L2), _MOST_L2)
+            found["l2"] = round(l2, 4)
+        else:
+            found[key] = _settled(value, history) if isinstance(value, dict) else value
+    return found
 
-    That is more than 10,000 items with fewer than 40 pairs each on average, and at most 300,000
-    users and items together.
+
+def sparse_history(train: Interactions) -> float | None:
+    """Count the training pairs of a user, on average, where data are sparse; None elsewhere.
+
+    Data are sparse where many items have few training pairs, and wide rows for all cost little
+    memory: more than 10,000 items with fewer than 40 pairs each on average, and at most 300,000
+    users and items together. Users without a pair are not counted.
     """
     rows, few = train.n_users + train.n_items, len(train) < _FEW_PAIRS * train.n_items
-    return train.n_items > _MANY_ITEMS and few and rows <= _MOST_ROWS
+    if not (train.n_items > _MANY_ITEMS and few and rows <= _MOST_ROWS) or not len(train):
+        return None
+    return len(train) / np.unique(train.users).size
 
 
 def default_recipe(variant: Variant) -> Recipe:

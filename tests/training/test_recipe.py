@@ -9,7 +9,7 @@ from ncf.data.interactions import Interactions
 from ncf.errors import ConfigError
 from ncf.models.kinds import Variant
 from ncf.training.names import Named
-from ncf.training.recipe import default_recipe, is_sparse, load_recipe, named_recipe
+from ncf.training.recipe import default_recipe, load_recipe, named_recipe, sparse_history
 
 _SHAPE = {"factors", "gmf_factors", "layers", "dropout"}
 
@@ -75,19 +75,19 @@ def test_the_toolkits_recipes_can_be_read(name: Named, variant: Variant) -> None
 
 @pytest.mark.parametrize("variant", list(Variant))
 def test_sparse_data_get_a_wider_gmf_by_default_and_by_no_other_recipe(variant: Variant) -> None:
-    dense, sparse = (named_recipe(Named.DEFAULT, variant, sparse=each) for each in (False, True))
+    dense, sparse = (named_recipe(Named.DEFAULT, variant, each) for each in (None, 9.0))
     assert dense == named_recipe(Named.DEFAULT, variant)
     assert dense.gmf_factors is not None
     assert sparse.gmf_factors == 2 * dense.gmf_factors
     tower = {Variant.MLP: sparse.schedule, Variant.NEUMF_PRE: sparse.parents.mlp}.get(variant)
     assert tower is None or tower.patience == 2
     for name in ("gmf", "mlp"):  # a parent trained alone can be given to neumf-pre
-        parent = named_recipe(Named.DEFAULT, Variant(name), sparse=True)
+        parent = named_recipe(Named.DEFAULT, Variant(name), 9.0)
         if variant is Variant.NEUMF_PRE:
             assert parent.schedule == getattr(sparse.parents, name)
             assert parent.model_dump(include=_SHAPE) == sparse.model_dump(include=_SHAPE)
     for name in set(Named) - {Named.DEFAULT}:
-        assert named_recipe(name, variant, sparse=True) == named_recipe(name, variant)
+        assert named_recipe(name, variant, 9.0) == named_recipe(name, variant)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,23 @@ def test_data_are_sparse_where_many_items_have_few_pairs(
     users: int, items: int, pairs: int, *, sparse: bool
 ) -> None:
     zeros = np.zeros(pairs, np.int32)
-    assert is_sparse(Interactions(zeros, zeros, users, items)) is sparse
+    found = sparse_history(Interactions(zeros, zeros, users, items))
+    assert found == (pairs if sparse else None)  # all of one user
+
+
+def test_l2_is_less_where_users_of_sparse_data_have_longer_histories() -> None:
+    def schedules(history: float | None) -> list[float]:
+        gmf = named_recipe(Named.DEFAULT, Variant.NEUMF_PRE, history).parents.gmf
+        start = named_recipe(Named.DEFAULT, Variant.NEUMF_END, history).schedule.start
+        assert start is not None
+        assert gmf.blocks == start.blocks
+        assert gmf.l2 == start.l2
+        assert gmf.blocks is not None
+        return [gmf.l2, gmf.blocks.unseen, gmf.blocks.popularity]
+
+    assert schedules(None) == [0.28, 0.15, 0]
+    assert schedules(16.0) == [0.275, 0.07, 0.25]  # 1.1 over the square root of 16
+    assert [schedules(each)[0] for each in (1.0, 4.0, 25.0, 400.0)] == [0.5, 0.5, 0.22, 0.2]
 
 
 def test_the_recipe_of_a_training_or_a_search_is_that_of_its_data(
