@@ -5,6 +5,7 @@ import io
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ncf.devices import Device, usable_cores
@@ -86,8 +87,14 @@ def open_session(
         except CapabilityError as error:
             if device is Device.CUDA:
                 raise
-            logger.info("computing on the CPU: %s", error)
+            say_why(str(error))
     return open_cpu(graph(Device.CPU), threads)
+
+
+@cache
+def say_why(reason: str) -> None:
+    """Log why the CPU computes, once in a process: a comparison opens a session for each model."""
+    logger.info("computing on the CPU: %s", reason)
 
 
 def open_cpu(model: Path | bytes, threads: int = 0) -> ort.InferenceSession:
