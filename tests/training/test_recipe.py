@@ -116,10 +116,10 @@ def test_l2_is_less_where_users_of_sparse_data_have_longer_histories() -> None:
         assert gmf.blocks == start.blocks
         assert gmf.l2 == start.l2
         assert gmf.blocks is not None
-        return [gmf.l2, gmf.blocks.unseen, gmf.blocks.popularity]
+        return [gmf.l2, gmf.blocks.unseen, gmf.blocks.popularity, gmf.patience]
 
-    assert schedules(None) == [0.28, 0.15, 0]
-    assert schedules(16.0) == [0.275, 0.07, 0.25]  # 1.1 over the square root of 16
+    assert schedules(None) == [0.28, 0.15, 0, 4]
+    assert schedules(16.0) == [0.275, 0.07, 0.25, 6]  # 1.1 over the square root of 16
     assert [schedules(each)[0] for each in (1.0, 4.0, 25.0, 400.0)] == [0.5, 0.5, 0.22, 0.2]
 
 
@@ -141,7 +141,10 @@ def test_the_recipe_of_a_training_or_a_search_is_that_of_its_data(
     assert found.checkpoint.architecture.gmf_width == 8
     assert "sparse data" not in caplog.text
     ncf.tune(data, "gmf", out=tmp_path / "t.toml", config=quick, trials=1)
-    assert "gmf_factors = 256" in (tmp_path / "t.toml").read_text()
+    found_recipe = (tmp_path / "t.toml").read_text()
+    assert "gmf_factors = 256" in found_recipe
+    per_user = len(data.prepared.train) / 900
+    assert f"l2 = {round(1.1 / per_user**0.5, 4)}\n" in found_recipe
 
 
 def test_the_tutorials_recipe_is_the_tutorials() -> None:
