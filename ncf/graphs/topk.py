@@ -43,7 +43,7 @@ from ncf.graphs.tower import (
 )
 from ncf.models.weights import Weights
 
-TILE_ITEMS = 4096
+TILE_ITEMS = 1024  # whose hidden layers stay in the cache of a core
 FORMS = {Device.CPU: Form.LOOP, Device.CUDA: Form.BLOCK}
 """The form for each device."""
 _USERS_AT_ONCE = 1 << 14

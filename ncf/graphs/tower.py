@@ -56,8 +56,8 @@ class Tower:
     def loop(self, graph: GraphBuilder, rows: str, tile_items: int) -> str:
         """Compute logits of shape ``(n, items)``, one user after another and tile by tile."""
         n_items, width = self.items.shape
-        tile = min(tile_items, n_items)
-        tiles = -(-n_items // tile)
+        tiles = -(-n_items // tile_items)
+        tile = -(-n_items // tiles)  # alike in size, so that padding is little
         padded = np.zeros((tiles * tile, width), np.float32)
         padded[:n_items] = self.items
         graph.constant("mlp_tiles", padded.reshape(tiles, tile, width))
