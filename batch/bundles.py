@@ -15,7 +15,7 @@ from pyarrow import fs
 
 from batch.addresses import within
 from batch.copies import cache_folder, remove_unused
-from batch.stores import open_store, storage_access
+from batch.stores import open_store, require_answer, storage_access
 from ncf.artifacts import open_sealed, read_manifest
 from ncf.errors import ArtifactError, UsageError, without_credentials
 from ncf.files import atomic_folder, sha256, storage_errors
@@ -169,6 +169,7 @@ def _each(uri: str, names: list[str], folder: Path, missing: str) -> None:
             with storage_access(without_credentials(uri)):
                 fs.copy_files(f"{root}/{name}", str(target), system, fs.LocalFileSystem())
         except FileNotFoundError as error:
+            require_answer(system, f"{root}/{name}", without_credentials(uri))
             where = uri if name == BUNDLE.manifest else within(uri, name)
             raise ArtifactError(missing, where=where, remedy=BUNDLE.remedy) from error
 

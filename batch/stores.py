@@ -35,6 +35,8 @@ _REFUSALS = (
     "unauthorized",
 )
 
+_ABSENT = (404, 410)  # answers of HTTP
+
 _ASKED = "When resolving region for bucket"  # Arrow asks S3, unless the URI names the region
 
 
@@ -80,6 +82,29 @@ def storage_access(place: str) -> Iterator[None]:
             where=place,
             remedy="check the network and the credentials, and run the same command again",
         ) from error
+
+
+def require_answer(system: fs.FileSystem, path: str, place: str) -> None:
+    """Tell a file that is not there from a server that does not answer.
+
+    Over HTTP fsspec says of both that there is no such file, and Arrow loses the cause.
+
+    Raises
+    ------
+    StorageError
+        The server refuses.
+    UnreachableError
+        It does not answer, or fails: trying again may help.
+    """
+    if not isinstance(system, fs.PyFileSystem):
+        return
+    try:
+        system.handler.fs.info(path)
+    except FileNotFoundError as error:
+        cause = error.__cause__
+        if isinstance(cause, Exception) and getattr(cause, "status", None) not in _ABSENT:
+            with storage_access(place):
+                raise OSError(str(cause) or type(cause).__name__) from cause
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -76,7 +76,8 @@ WORLDS = {
 def main() -> None:
     """Run what is not done yet, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=WORLDS, action="append", help="Data set; repeatable.")
+    only = "Data set; repeatable. The page keeps its sections of others."
+    parser.add_argument("--only", choices=WORLDS, action="append", help=only)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "scoreboard.md")
     parser.add_argument("--note", default="", help="What was special about this run.")
@@ -84,11 +85,12 @@ def main() -> None:
     WORK.mkdir(exist_ok=True)
     for seed in range(given.seeds):
         (WORK / f"seed{seed}.toml").write_text(f"seed = {seed}\n")
-    boards = []
+    boards: list[Board] = []
+    before = given.page.read_text(encoding="utf-8") if given.page.exists() else ""
     for name in given.only or WORLDS:
         if WORLDS[name].at_hand:
             boards.append(board(name, WORK, given.seeds))
-            given.page.write_text(page(boards, given.note), encoding="utf-8")
+            given.page.write_text(page(boards, given.note, before), encoding="utf-8")
         else:
             print(f"{name}: not at hand ({WORLDS[name].file})", flush=True)
     print(given.page)

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,9 @@ several; the data is split once, and iALS has the settings that were chosen with
 interval is at 95 %, over users, for seed 0. "Minus neumf-pre" is the paired difference to the
 default network, seed 0, with its interval: where it does not include 0, the two differ on these
 users. All commands run in `.scoreboard`, as many side by side as there are cores, and trainings
-with one thread each. Seconds are those of `ncf train` with seed 0, on {machine}: the start of
-Python, the choice of settings on validation, and the parents of neumf-pre are included; the refit
-is not. Other programs disturb CPU seconds less.
+with one thread each. Seconds are those of `ncf train` with seed 0: the start of Python, the choice
+of settings on validation, and the parents of neumf-pre are included; the refit is not. Other
+programs disturb CPU seconds less.
 
 Data that is not here (He et al.'s MovieLens 1M, Pinterest-20) is read by `ncf data prepare --format
 ncf --ratings PREFIX` for those who have the authors' files, and `ncf compare CHECKPOINT --data DIR
@@ -63,10 +65,21 @@ class Board:
     seconds: float
 
 
-def page(boards: Sequence[Board], note: str = "") -> str:
-    """Write the whole page; a note says what was special about the run."""
-    notes = [f"This run: {note}\n"] if note else []
-    return "\n".join([INTRO.format(machine=_machine()), *notes, *map(_section, boards)])
+def page(boards: Sequence[Board], note: str = "", before: str = "") -> str:
+    """Write the page: the sections of these data sets anew, others as they were.
+
+    Parameters
+    ----------
+    boards : sequence of Board
+        Results of the data sets that were run.
+    note : str
+        What was special about the run.
+    before : str
+        The page as it was, whose other sections are kept, in their places.
+    """
+    found = {f"## {board.title}": _section(board, note) for board in boards}
+    kept = {each.partition("\n")[0]: each for each in re.split(r"(?m)^(?=## )", before)[1:]}
+    return "\n".join([INTRO, *(each.rstrip("\n") + "\n" for each in (kept | found).values())])
 
 
 def _machine() -> str:
@@ -76,7 +89,7 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores ({named[0] if named else platform.machine()})"
 
 
-def _section(board: Board) -> str:
+def _section(board: Board, note: str) -> str:
     first = board.comparisons[0]
     k, protocols = first["k"], [name for name in first["protocols"] if name != "agree"]
     seeds = len(board.comparisons)
@@ -94,8 +107,10 @@ def _section(board: Board) -> str:
             f"## {board.title}",
             "",
             f"{first['cases']:,} cases of {first['users']:,} users; seeds of training: {seeds}. "
-            f"All commands together took {board.seconds / 60:.0f} minutes.",
+            f"All commands together took {board.seconds / 60:.0f} minutes on {_machine()}; "
+            f"{datetime.now(UTC):%Y-%m-%d}.",
             "",
+            *([note, ""] if note else []),
             *table,
             "",
             *(f"- {each}" for each in [*said, *dict.fromkeys(left_out)]),

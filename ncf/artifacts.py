@@ -34,8 +34,7 @@ def sealed_folder(
         ``target`` holds something that is not of this kind, or cannot be written.
     """
     require_replaceable(target, kind)
-    names = {"manifest": kind.manifest, "members": kind.members}
-    with atomic_folder(target, before_swap, **names) as folder:
+    with atomic_folder(target, before_swap, manifest=kind.manifest, members=kind.members) as folder:
         yield folder
 
 
@@ -154,9 +153,10 @@ def read_manifest(folder: Path, kind: Kind[M_co]) -> M_co:
     """
     path = kind.manifest_of(folder)
     if not path.is_file():
-        raise ArtifactError(
-            f"not a {kind.noun} ({kind.manifest} is missing)", where=folder, remedy=kind.remedy
-        )
+        problem = f"not a {kind.noun} ({kind.manifest} is missing)"
+        if inside := min(folder.glob(f"*/{kind.manifest}"), default=None):
+            raise ArtifactError(problem, where=folder, remedy=f"give {inside.parent}, which is one")
+        raise ArtifactError(problem, where=folder, remedy=kind.remedy)
     content = path.read_bytes()
     try:
         document = json.loads(content)

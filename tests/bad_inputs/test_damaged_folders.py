@@ -214,6 +214,20 @@ def test_a_folder_that_is_missing_is_named_with_the_command_that_makes_it(
         assert f"not a {kind.noun} ({kind.manifest} is missing); {kind.remedy}" in line
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("batch --bundle store", "store: not a bundle (bundle.json is missing); give store/ncf,"),
+        ("train --data . --out new", f"{DATA.manifest} is missing); give data,"),
+    ],
+)
+def test_a_folder_around_the_one_that_is_wanted_says_so(
+    command: str, said: str, home: Path
+) -> None:
+    line = refused(*command.split(), cwd=home)
+    assert f"{said} which is one" in line
+
+
 def test_show_names_a_damaged_part(home: Path) -> None:
     for damage in (_flip, _cut, _empty, _remove):
         part = _folder(home, "topk/RUN") / "part-00001.parquet"

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,23 @@ def test_every_figure_of_the_page_is_that_of_a_comparison(
     assert "took 7 minutes" in text
     assert text.count("Seed ") == 2
     assert json.loads(json.dumps(board.comparisons[0]))["simple"]["figure"] == "ndcg"
+
+
+def test_a_data_set_that_is_run_leaves_the_sections_of_others(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    board = _board(data_folder, tmp_path)
+    others = [replace(board, title=title) for title in ("First", "Tiny", "Last")]
+    before = page(others, "an old run")
+    after = page([replace(board, seconds=60.0)], before=before)
+    first, tiny, last = (after.split(f"## {each.title}\n")[1].split("## ")[0] for each in others)
+    assert "took 1 minutes" in tiny
+    assert "an old run" not in tiny
+    for kept, title in ((first, "First"), (last, "Last")):
+        assert kept == before.split(f"## {title}\n")[1].split("## ")[0]
+        assert "an old run" in kept
+    assert page([], before=after) == after
+    assert page([replace(board, title="New")], before=after).startswith(after)
 
 
 @pytest.mark.parametrize(
