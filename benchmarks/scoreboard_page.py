@@ -33,7 +33,7 @@ programs disturb CPU seconds less.
 All of it takes about 150 CPU minutes on cores that multiply matrices at 108 GFLOPS each, 76 minutes
 on two of them, and twice that on cores of half the speed: more than the hour that it was meant to
 take. Most of it is arithmetic of GMF, and of towers that rank whole catalogues, on the sparse sets.
-`python -m benchmarks.scoreboard --seeds 1` takes 60 CPU minutes, and `--only` one data set.
+By the seconds below, `python -m benchmarks.scoreboard --seeds 1` takes 60 CPU minutes.
 
 Data that is not here (He et al.'s MovieLens 1M, Pinterest-20) is read by `ncf data prepare --format
 ncf --ratings PREFIX` for those who have the authors' files, and `ncf compare CHECKPOINT --data DIR

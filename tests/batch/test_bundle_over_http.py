@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from batch.bundles import opened
 from ncf.errors import ArtifactError, NcfError, StorageError, UnreachableError
@@ -69,6 +70,15 @@ def test_what_a_server_answers_decides_whether_to_try_again(
     handler = type("Handler", (_Answer,), {"status": status})
     with _served(handler) as address, pytest.raises(kind, match=f"{address}/ncf: "):
         opened(f"{address}/ncf")
+
+
+def test_a_store_of_another_kind_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def info(_: object, path: str) -> None:
+        raise FileNotFoundError(path) from RuntimeError("ResourceNotFound")
+
+    monkeypatch.setattr(MemoryFileSystem, "info", info)
+    with pytest.raises(ArtifactError, match="not a bundle"):
+        opened("memory://store/ncf")
 
 
 def test_a_server_that_is_down_may_be_tried_again(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_data_set_that_is_run_leaves_the_sections_of_others(
     before = page(others, "an old run")
     after = page([replace(board, seconds=60.0)], before=before)
     first, tiny, last = (after.split(f"## {each.title}\n")[1].split("## ")[0] for each in others)
-    assert "took 1 minutes" in tiny
+    assert "took 1 minutes on " in tiny
     assert "an old run" not in tiny
     for kept, title in ((first, "First"), (last, "Last")):
         assert kept == before.split(f"## {title}\n")[1].split("## ")[0]
